@@ -1,0 +1,111 @@
+/* base.c - time, text and identifiers */
+#include "stopd/base.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+static usec_t clock_usec(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+struct moment moment_now(void)
+{
+    return (struct moment){.monotonic = clock_usec(CLOCK_MONOTONIC),
+                           .realtime = clock_usec(CLOCK_REALTIME)};
+}
+
+void uuid_new_upper(char ret[static UUID_TEXT_SIZE])
+{
+    uuid_t u;
+
+    uuid_generate_random(u);
+    uuid_unparse_upper(u, ret);
+}
+
+void uuid_new_lower(char ret[static UUID_TEXT_SIZE])
+{
+    uuid_t u;
+
+    uuid_generate_random(u);
+    uuid_unparse_lower(u, ret);
+}
+
+const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE])
+{
+    time_t seconds = (time_t)(realtime / USEC_PER_SEC);
+    struct tm tm;
+    size_t n;
+
+    gmtime_r(&seconds, &tm);
+    n = strftime(ret, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(ret + n, TIME_TEXT_SIZE - n, ".%03uZ",
+             (unsigned)(realtime % USEC_PER_SEC / USEC_PER_MSEC));
+    return ret;
+}
+
+int time_from_text(const char *text, usec_t *ret)
+{
+    struct tm tm = {0};
+    const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    unsigned milliseconds;
+    int used = 0;
+    time_t seconds;
+
+    if (!rest || sscanf(rest, ".%3uZ%n", &milliseconds, &used) != 1 || used != 5 || rest[used])
+        return -EINVAL;
+    seconds = timegm(&tm);
+    if (seconds < 0)
+        return -EINVAL;
+    *ret = (usec_t)seconds * USEC_PER_SEC + milliseconds * USEC_PER_MSEC;
+    return 0;
+}
+
+void close_cleanup(int *fd)
+{
+    int saved = errno;
+
+    if (*fd >= 0)
+        close(*fd);
+    errno = saved;
+}
+
+bool text_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool text_equal_case(const char *a, const char *b)
+{
+    return a && b ? strcasecmp(a, b) == 0 : a == b;
+}
+
+int text_replace(char **s, const char *value)
+{
+    char *copy = NULL;
+
+    if (value) {
+        copy = strdup(value);
+        if (!copy)
+            return -ENOMEM;
+    }
+    free(*s);
+    *s = copy;
+    return 0;
+}
+
+int text_index(const char *const *words, size_t n, const char *word)
+{
+    for (size_t i = 0; word && i < n; i++)
+        if (text_equal(words[i], word))
+            return (int)i;
+    return -1;
+}

@@ -1,0 +1,38 @@
+/* call.h - one call to the hypervisor, from the engine to a worker and back */
+#ifndef STOPD_ENGINE_CALL_H
+#define STOPD_ENGINE_CALL_H
+
+#include "stopd/hypervisor.h"
+
+enum call_kind { CALL_CONNECT, CALL_LOOK, CALL_WAKE, CALL_PRESS, CALL_RESTORE, CALL_CUT, CALL_KIND_MAX };
+DECLARE_ENUM_WORDS(enum call_kind, call_kind);
+
+struct call {
+    enum call_kind kind;
+    uint64_t id;       /* unique within the process */
+    usec_t timeout;    /* past it the worker is written off, and the engine told so (result = -ETIMEDOUT, stuck) */
+    uuid_t domain;
+    struct incarnation meant;
+    enum button button;
+    bool interlock;
+    struct lifecycle former;
+
+    /* What came of it */
+    bool stuck;        /* written off: the real result, if it ever comes, is thrown away */
+    int result;
+    struct error *error;
+    bool interlocked;        /* PRESS */
+    bool has_processes;      /* CONNECT */
+    struct sightings list;   /* CONNECT: every domain */
+    struct sighting sighting; /* LOOK */
+
+    struct call *next; /* of whoever queues it */
+};
+struct call *call_new(enum call_kind kind);
+void call_free(struct call *c);
+DEFINE_CLEANUP(struct call *, call_free);
+
+/* Makes the call, on the thread that asks, and fills in what came of it. CONNECT also lists. */
+void call_execute(struct call *c, struct hypervisor *h);
+
+#endif

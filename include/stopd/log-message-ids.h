@@ -1,0 +1,14 @@
+/* log-message-ids.h - a MESSAGE_ID for each kind of event that an operator may look for */
+#ifndef STOPD_LOG_MESSAGE_IDS_H
+#define STOPD_LOG_MESSAGE_IDS_H
+
+#define MESSAGE_ID_STOP_ACCEPTED "ce4eb40704c74bab820539d93152db74"
+#define MESSAGE_ID_STOP_ENDED    "ceaeda06e36d4d2eab367c0170c09dc3"
+#define MESSAGE_ID_STATE_CHANGED "ebee868afec241239929e3d1eed50c38"
+#define MESSAGE_ID_HYPERVISOR_AWAY "c32741e508f2403ca3d82047eb5baabc"
+#define MESSAGE_ID_HYPERVISOR_BACK "2740d6f5f5c941769bee947b7bf44595"
+#define MESSAGE_ID_JOURNAL_AWAY  "2cb3eef685e34f67af6173a0b7e3bcaf"
+#define MESSAGE_ID_SINK_FAILED   "20ce445730eb4122a679ed9b5529f5b1"
+#define MESSAGE_ID_CALL_STUCK    "54a97e591c6e43d1a80321c5454ae17b"
+
+#endif
