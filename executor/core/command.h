@@ -1,7 +1,7 @@
 /* command.h - StopInstance as a value: what was asked for, by whom, and whether it may be
  *
- * Pure: no I/O, no clock. The dialects (HTTP query, form, JSON from a queue, the operator's command line)
- * all bring their parameters here, so that one set of rules reads them. */
+ * Pure: no I/O, no clock. The dialects (HTTP query, form, JSON from a queue, the operator's command
+ * line) all bring their parameters here, so that one set of rules reads them. */
 #ifndef STOPD_CORE_COMMAND_H
 #define STOPD_CORE_COMMAND_H
 
@@ -12,7 +12,7 @@
 struct parameters {
     struct parameter {
         char *name, *value;
-    } *items;
+    } * items;
     size_t n;
 };
 /* Copies both. Returns 0 or -ENOMEM. Repeated names are kept: command_parse() refuses them. */
@@ -23,9 +23,9 @@ void parameters_clear(struct parameters *p);
 
 /* Who asks, as the edge that took the request knows it. */
 struct principal {
-    char name[256];      /* "unix:uid=0(root)", a certificate's subject alternative name, "nats:…" */
-    bool may_change;     /* else only read */
-    bool is_local_root;  /* uid 0 over the Unix socket: may override */
+    char name[256];  /* "unix:uid=0(root)", a certificate's subject alternative name, "nats:…" */
+    bool may_change; /* else only read */
+    bool is_local_root; /* uid 0 over the Unix socket: may override */
 };
 
 struct command {
@@ -35,28 +35,29 @@ struct command {
     bool confirm_stop;
     bool hibernate;
     bool dry_run;
-    enum stopped_mode stopped_mode;    /* UNSET: absent or not applicable */
-    char *client_token;                /* NULL: none */
-    usec_t grace;                      /* 0: unset */
+    enum stopped_mode stopped_mode; /* UNSET: absent or not applicable */
+    char *client_token;             /* NULL: none */
+    usec_t grace;                   /* 0: unset */
     enum timeout_action on_timeout;
     bool override_lock, override_arrears;
     struct principal principal;
-    char *traceparent;                 /* W3C trace context, or NULL */
-    /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=value" a line. */
+    char *traceparent; /* W3C trace context, or NULL */
+    /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=value" a line.
+     */
     char *fingerprint;
 };
 
-/* Reads StopInstance's parameters (contract section 3); the common parameters of the cloud are ignored, any other
- * unknown or repeated one is ERROR_INVALID_PARAMETER. request_id, principal and traceparent are the caller's to set,
- * the principal before. On failure *ret is cleared. */
+/* Reads StopInstance's parameters (contract section 3); the common parameters of the cloud are
+ * ignored, any other unknown or repeated one is ERROR_INVALID_PARAMETER. request_id, principal and
+ * traceparent are the caller's to set, the principal before. On failure *ret is cleared. */
 int command_parse(const struct parameters *p, struct command *ret, struct error **err);
 /* The common parameters (Format, Version …), which every action ignores. */
 bool parameter_is_common(const char *name);
 /* "true" or "false" in any case. 0 or an error that names the parameter. */
 int parameter_boolean(const char *name, const char *value, bool *ret, struct error **err);
 /* A decimal number within the bounds, nothing else. */
-int parameter_integer(const char *name, const char *value, uint64_t least, uint64_t most, uint64_t *ret,
-                      struct error **err);
+int parameter_integer(const char *name, const char *value, uint64_t least, uint64_t most,
+                      uint64_t *ret, struct error **err);
 void command_clear(struct command *c);
 void command_cleanup(struct command *c); /* for _cleanup_(command) struct command c = {} */
 

@@ -8,17 +8,24 @@
 #include <json-c/json.h>
 
 /* The cloud's words for an instance. */
-enum instance_state { STATE_PENDING, STATE_RUNNING, STATE_STARTING, STATE_STOPPING, STATE_STOPPED, STATE_MAX };
+enum instance_state {
+    STATE_PENDING,
+    STATE_RUNNING,
+    STATE_STARTING,
+    STATE_STOPPING,
+    STATE_STOPPED,
+    STATE_MAX
+};
 DECLARE_ENUM_WORDS(enum instance_state, instance_state);
 
-/* Where an operation is. The outside sees it as a phase: relenting, in which the guest's lifecycle actions are put back
- * after a stop that failed or was cancelled, is the end of shutting-down. */
+/* Where an operation is. The outside sees it as a phase: relenting, in which the guest's lifecycle
+ * actions are put back after a stop that failed or was cancelled, is the end of shutting-down. */
 enum stage {
     STAGE_QUEUED,        /* accepted; waits for its turn (stop.parallel) */
     STAGE_SHUTTING_DOWN, /* the button is pressed until the guest is off or the grace is over */
     STAGE_RELENTING,
-    STAGE_FORCING,       /* the power is being cut */
-    STAGE_BLOCKED,       /* the hypervisor says off, but that is not proved */
+    STAGE_FORCING, /* the power is being cut */
+    STAGE_BLOCKED, /* the hypervisor says off, but that is not proved */
     STAGE_DONE,
     STAGE_MAX,
 };
@@ -29,7 +36,7 @@ enum outcome { OUTCOME_NONE, OUTCOME_STOPPED, OUTCOME_FAILED, OUTCOME_CANCELLED,
 DECLARE_ENUM_WORDS(enum outcome, outcome); /* "" Stopped Failed Cancelled */
 
 struct timeline_entry {
-    usec_t at; /* realtime */
+    usec_t at;    /* realtime */
     char *what;   /* a word or two: "accepted", "button", "power cut", "off" */
     char *detail; /* a clause, or NULL */
 };
@@ -54,32 +61,33 @@ struct operation {
     enum outcome outcome;
     enum error_code error; /* ERROR_NONE unless it failed, or is about to (relenting) */
     char *error_message;
-    bool force_stop;       /* commanded, or gone over to */
-    char *forced_by;       /* the RequestId of the command that made a soft stop a power cut, or NULL */
+    bool force_stop; /* commanded, or gone over to */
+    char *forced_by; /* the RequestId of the command that made a soft stop a power cut, or NULL */
     usec_t off_at, finished_at;
     struct timeline_entry *timeline;
     size_t n_timeline;
-    char *detail;          /* what it waits for while blocked, or NULL */
+    char *detail; /* what it waits for while blocked, or NULL */
 
     /* What acting on the guest needs */
     struct incarnation incarnation; /* the run that is being stopped; pid 0: not seen yet */
-    bool has_processes;             /* the hypervisor's domains are processes: off has to be proved by them */
-    struct lifecycle former;        /* on_poweroff and on_reboot as they were before the interlock */
-    bool interlock_wanted;          /* former is durable, the interlock may be set: put it back on failure */
-    bool agent_failed;              /* method agent,acpi has gone over to acpi */
-    unsigned presses;               /* that the hypervisor took */
+    bool has_processes; /* the hypervisor's domains are processes: off has to be proved by them */
+    struct lifecycle former; /* on_poweroff and on_reboot as they were before the interlock */
+    bool interlock_wanted; /* former is durable, the interlock may be set: put it back on failure */
+    bool agent_spent;      /* method agent,acpi: the agent has had its turn */
+    unsigned presses;      /* that the hypervisor took */
     unsigned agent_tries;
     unsigned cuts;
     unsigned restore_tries;
-    usec_t grace_left;              /* as of grace_since */
+    usec_t grace_left; /* as of grace_since */
 
     /* Monotonic, of this process's life only: not journalled. USEC_NEVER: not set */
-    usec_t grace_since;             /* the grace is running since; NEVER: it stands still */
+    usec_t grace_since; /* the grace is running since; NEVER: it stands still */
     usec_t next_press;
     usec_t next_look;
-    usec_t look_delay;              /* the last back-off */
+    usec_t look_delay; /* the last back-off */
     usec_t next_cut;
     usec_t next_restore;
+    unsigned acting; /* the enum effect whose result is awaited; 0: none */
 };
 
 struct operation *operation_new(void);
@@ -90,22 +98,26 @@ struct operation *operation_copy(const struct operation *op);
 bool operation_is_finished(const struct operation *op);
 /* The state of its instance as this operation alone says: Stopping, or how it ended. */
 enum instance_state operation_state(const struct operation *op);
-/* When the operation next has something to do by the clock; USEC_NEVER: not until something happens. */
+/* When the operation next has something to do by the clock; USEC_NEVER: not until something
+ * happens. */
 usec_t operation_next_due(const struct operation *op);
 /* Grace left now. */
 usec_t operation_grace_left(const struct operation *op, usec_t monotonic);
-/* Adds a line to the timeline; a line with the same what as the last takes its place where merge is set, so that a
- * button pressed for a day stays one line. Never fails visibly: a line lost to lack of memory is only a line. */
-void operation_note(struct operation *op, usec_t realtime, bool merge, const char *what, const char *format, ...)
-    _printf_(5, 6);
+/* Adds a line to the timeline; a line with the same what as the last takes its place where merge is
+ * set, so that a button pressed for a day stays one line. Never fails visibly: a line lost to lack
+ * of memory is only a line. */
+void operation_note(struct operation *op, usec_t realtime, bool merge, const char *what,
+                    const char *format, ...) _printf_(5, 6);
 
-/* The operation of the contract's section 5. The caller owns the object; NULL when out of memory. */
+/* The operation of the contract's section 5. The caller owns the object; NULL when out of memory.
+ */
 json_object *operation_to_json(const struct operation *op);
 /* For the journal: the same document with a member "journal" that holds the rest. */
 json_object *operation_to_journal(const struct operation *op);
 /* Reads what operation_to_journal() made. A document that is not one is an error, never a guess. */
 int operation_from_journal(json_object *document, struct operation **ret, struct error **err);
-/* Takes the member "journal" out of a stored document, so that what is left is operation_to_json()'s. */
+/* Takes the member "journal" out of a stored document, so that what is left is
+ * operation_to_json()'s. */
 void operation_document_publish(json_object *document);
 
 #endif

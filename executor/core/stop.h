@@ -4,11 +4,13 @@
 
 #include "core/operation.h"
 
-/* What can happen to an operation. SEEN_*: what a look at its domain amounts to, see sighting_weigh(). */
+/* What can happen to an operation. SEEN_*: what a look at its domain amounts to, see
+ * sighting_weigh(). */
 enum input_kind {
-    IN_ADMITTED,       /* its turn has come */
-    IN_ATTACHED,       /* the hypervisor is at hand (again), or the program has just started: look at the world */
-    IN_DETACHED,       /* the hypervisor is away */
+    IN_ADMITTED, /* its turn has come */
+    IN_ATTACHED, /* the hypervisor is at hand (again), or the program has just started: look at the
+                    world */
+    IN_DETACHED, /* the hypervisor is away */
     IN_SEEN_RUNNING,
     IN_SEEN_PAUSED,
     IN_SEEN_SUSPENDED, /* pmsuspended */
@@ -18,21 +20,21 @@ enum input_kind {
     IN_SEEN_OFF,       /* off, proved */
     IN_SEEN_SAVED,
     IN_SEEN_MIGRATED,
-    IN_SEEN_ANOTHER,   /* another run of the domain is there */
-    IN_SEEN_UNKNOWN,   /* could not be seen */
-    IN_PRESSED,        /* the hypervisor took the button */
+    IN_SEEN_ANOTHER, /* another run of the domain is there */
+    IN_SEEN_UNKNOWN, /* could not be seen */
+    IN_PRESSED,      /* the hypervisor took the button */
     IN_PRESS_FAILED,
-    IN_CUT,            /* the hypervisor says it cut the power */
+    IN_CUT, /* the hypervisor says it cut the power */
     IN_CUT_FAILED,
-    IN_WOKEN,          /* or not: look */
+    IN_WOKEN, /* or not: look */
     IN_RESTORED,
     IN_RESTORE_FAILED,
-    IN_PRESS_DUE,      /* by the clock: */
+    IN_PRESS_DUE, /* by the clock: */
     IN_LOOK_DUE,
     IN_CUT_DUE,
     IN_RESTORE_DUE,
     IN_GRACE_OVER,
-    IN_FORCE,          /* a command that makes a soft stop a power cut */
+    IN_FORCE, /* a command that makes a soft stop a power cut */
     IN_CANCEL,
     IN_MAX,
 };
@@ -47,8 +49,8 @@ struct input {
     const char *principal;
 };
 
-/* What is to be done once the operation is durable. A set; the engine carries out one for a domain at a time,
- * the highest first, and may drop any: each is asked for again when it still matters. */
+/* What is to be done once the operation is durable. A set; the engine carries out one for a domain
+ * at a time, the highest first, and may drop any: each is asked for again when it still matters. */
 enum effect {
     EFFECT_LOOK = 1 << 0,
     EFFECT_WAKE = 1 << 1,
@@ -57,26 +59,32 @@ enum effect {
     EFFECT_CUT = 1 << 4,
 };
 
-/* A state transition to be reported upstream, and whether the operation's failure is reported beside it. */
+/* A state transition to be reported upstream, and whether the operation's failure is reported
+ * beside it. */
 struct reaction {
     unsigned effects; /* of enum effect */
     bool has_transition;
     enum instance_state from, to;
     char reason[160];
     bool failed;
+    bool unchanged; /* nothing that has to outlive a crash has changed */
 };
 
-/* From (operation, input, time) to (operation, effects). Total: an input that means nothing in a stage changes nothing.
- * Calls nothing but the C library. */
+/* From (operation, input, time) to (operation, effects). Total: an input that means nothing in a
+ * stage changes nothing. Calls nothing but the C library. */
 void step(struct operation *op, const struct input *in, struct moment now, struct reaction *ret);
 
-/* The input that is due by the clock, if operation_next_due() has come; IN_MAX: none. step() with it moves the
- * deadline on. */
+/* Consent to a power cut: commanded, or the action of a grace that is over. */
+bool operation_has_consent(const struct operation *op);
+
+/* The input that is due by the clock, if operation_next_due() has come; IN_MAX: none. step() with
+ * it moves the deadline on. */
 enum input_kind operation_due_input(const struct operation *op, usec_t monotonic);
 
-/* What the hypervisor's word and the process's fate amount to, for a stop of this incarnation (pid 0: not known).
- * Gives one of IN_SEEN_*. */
-enum input_kind sighting_weigh(const struct sighting *s, const struct incarnation *meant, bool has_processes);
+/* What the hypervisor's word and the process's fate amount to, for a stop of this incarnation (pid
+ * 0: not known). Gives one of IN_SEEN_*. */
+enum input_kind sighting_weigh(const struct sighting *s, const struct incarnation *meant,
+                               bool has_processes);
 
 /* The button that the next press is. */
 enum button operation_button(const struct operation *op);
@@ -97,9 +105,9 @@ const char *stop_ignores(enum stage stage, enum input_kind input);
 
 /* Configuration that decides about commands. */
 struct policy {
-    struct stop_policy stop;          /* grace, method, on_timeout all set */
+    struct stop_policy stop; /* grace, method, on_timeout all set */
     usec_t resend;
-    enum stopped_mode stopped_mode;   /* set */
+    enum stopped_mode stopped_mode;    /* set */
     const char *const *local_families; /* local_storage.families */
     size_t n_local_families;
 };
@@ -108,17 +116,22 @@ struct policy {
 struct check_context {
     const struct policy *policy;
     const struct instance *instance;
-    enum domain_state seen;            /* as last seen */
-    bool certain;                      /* the hypervisor is at hand and could tell */
+    enum domain_state seen; /* as last seen */
+    bool certain;           /* the hypervisor is at hand and could tell */
     bool in_migration;
-    const struct operation *running;   /* an unfinished operation of the instance, or NULL */
+    bool has_processes;                    /* the hypervisor's domains are processes */
+    const struct incarnation *incarnation; /* of the run that was last seen */
+    const struct operation *running;       /* an unfinished operation of the instance, or NULL */
 };
-/* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that fails answers. 0: all passed, a
- * dry run included (that answer is the caller's to give). *escalates: the command makes context->running a power cut. */
-int command_check(const struct command *c, const struct check_context *context, bool *escalates, struct error **err);
+/* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that
+ * fails answers. 0: all passed, a dry run included (that answer is the caller's to give).
+ * *escalates: the command makes context->running a power cut. */
+int command_check(const struct command *c, const struct check_context *context, bool *escalates,
+                  struct error **err);
 
-/* The operation that an accepted command begins: command, then metadata, then policy decide. NULL when out of memory. */
-struct operation *operation_begin(const struct command *c, const struct check_context *context, bool has_processes,
-                                  const struct incarnation *incarnation, struct moment now);
+/* The operation that an accepted command begins: command, then metadata, then policy decide. NULL
+ * when out of memory. */
+struct operation *operation_begin(const struct command *c, const struct check_context *context,
+                                  struct moment now);
 
 #endif

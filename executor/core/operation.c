@@ -1,0 +1,170 @@
+/* operation.c - the operation as a value: copies, timeline, clockwork */
+#include "core/operation.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+DEFINE_ENUM_WORDS(enum instance_state, instance_state, STATE_MAX, "Pending", "Running", "Starting",
+                  "Stopping", "Stopped");
+DEFINE_ENUM_WORDS(enum stage, stage, STAGE_MAX, "queued", "shutting-down", "relenting", "forcing",
+                  "blocked", "done");
+DEFINE_ENUM_WORDS(enum outcome, outcome, OUTCOME_MAX, "", "Stopped", "Failed", "Cancelled");
+
+const char *stage_phase(enum stage stage)
+{
+    return stage_to_string(stage == STAGE_RELENTING ? STAGE_SHUTTING_DOWN : stage);
+}
+
+struct operation *operation_new(void)
+{
+    struct operation *op = calloc(1, sizeof(*op));
+
+    if (!op)
+        return NULL;
+    op->grace_since = USEC_NEVER;
+    op->next_press = USEC_NEVER;
+    op->next_look = USEC_NEVER;
+    op->next_cut = USEC_NEVER;
+    op->next_restore = USEC_NEVER;
+    return op;
+}
+
+void operation_free(struct operation *op)
+{
+    if (!op)
+        return;
+    for (size_t i = 0; i < op->n_timeline; i++) {
+        free(op->timeline[i].what);
+        free(op->timeline[i].detail);
+    }
+    free(op->timeline);
+    free(op->instance_id);
+    free(op->domain_name);
+    free(op->principal);
+    free(op->traceparent);
+    free(op->error_message);
+    free(op->forced_by);
+    free(op->detail);
+    free(op);
+}
+
+/* Duplicates in place what *s points to; a copied struct's strings are the original's until then.
+ */
+static int own(char **s)
+{
+    if (!*s)
+        return 0;
+    *s = strdup(*s);
+    return *s ? 0 : -ENOMEM;
+}
+
+struct operation *operation_copy(const struct operation *op)
+{
+    _cleanup_(operation_free)
+    struct operation *copy = malloc(sizeof(*copy));
+    char **strings[] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+
+    if (!copy)
+        return NULL;
+    *copy = *op;
+    copy->timeline = NULL;
+    copy->n_timeline = 0;
+    strings[0] = &copy->instance_id;
+    strings[1] = &copy->domain_name;
+    strings[2] = &copy->principal;
+    strings[3] = &copy->traceparent;
+    strings[4] = &copy->error_message;
+    strings[5] = &copy->forced_by;
+    strings[6] = &copy->detail;
+    for (size_t i = 0; i < ELEMENTSOF(strings); i++)
+        if (own(strings[i]) < 0) {
+            for (size_t k = i; k < ELEMENTSOF(strings); k++)
+                *strings[k] = NULL;
+            return NULL;
+        }
+    if (op->n_timeline > 0) {
+        copy->timeline = calloc(op->n_timeline, sizeof(*copy->timeline));
+        if (!copy->timeline)
+            return NULL;
+    }
+    for (size_t i = 0; i < op->n_timeline; i++) {
+        struct timeline_entry *to = &copy->timeline[copy->n_timeline++];
+
+        to->at = op->timeline[i].at;
+        if (text_replace(&to->what, op->timeline[i].what) < 0 ||
+            text_replace(&to->detail, op->timeline[i].detail) < 0)
+            return NULL;
+    }
+    return take(copy);
+}
+
+bool operation_is_finished(const struct operation *op)
+{
+    return op->stage == STAGE_DONE;
+}
+
+enum instance_state operation_state(const struct operation *op)
+{
+    if (op->stage != STAGE_DONE)
+        return STATE_STOPPING;
+    if (op->outcome == OUTCOME_STOPPED || op->error == ERROR_SAVED)
+        return STATE_STOPPED;
+    return STATE_RUNNING;
+}
+
+usec_t operation_grace_left(const struct operation *op, usec_t monotonic)
+{
+    usec_t spent = op->grace_since == USEC_NEVER ? 0 : monotonic - op->grace_since;
+
+    return spent < op->grace_left ? op->grace_left - spent : 0;
+}
+
+usec_t operation_next_due(const struct operation *op)
+{
+    usec_t due = op->next_look;
+
+    if (op->next_press < due)
+        due = op->next_press;
+    if (op->next_cut < due)
+        due = op->next_cut;
+    if (op->next_restore < due)
+        due = op->next_restore;
+    if (op->grace_since != USEC_NEVER && op->grace_since + op->grace_left < due)
+        due = op->grace_since + op->grace_left;
+    return due;
+}
+
+void operation_note(struct operation *op, usec_t realtime, bool merge, const char *what,
+                    const char *format, ...)
+{
+    _cleanup_(freep)
+    char *detail = NULL;
+    struct timeline_entry *entry;
+
+    if (format) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&detail, format, ap) < 0)
+            detail = NULL;
+        va_end(ap);
+    }
+    entry = op->n_timeline > 0 ? &op->timeline[op->n_timeline - 1] : NULL;
+    if (!merge || !entry || !text_equal(entry->what, what)) {
+        struct timeline_entry *grown =
+            reallocarray(op->timeline, op->n_timeline + 1, sizeof(*grown));
+
+        if (!grown)
+            return;
+        op->timeline = grown;
+        grown[op->n_timeline] = (struct timeline_entry){.what = strdup(what)};
+        if (!grown[op->n_timeline].what)
+            return;
+        entry = &grown[op->n_timeline++];
+    }
+    entry->at = realtime;
+    free(entry->detail);
+    entry->detail = take(detail);
+}

@@ -1,0 +1,61 @@
+/* stop-actions.h - the guards and actions that the table in stop.c names; for core/stop*.c only */
+#ifndef STOPD_CORE_STOP_ACTIONS_H
+#define STOPD_CORE_STOP_ACTIONS_H
+
+#include "core/stop.h"
+
+struct turn {
+    struct operation *op;
+    const struct input *in;
+    struct moment now;
+    struct reaction *out;
+};
+
+/* Guards: may this row be taken? */
+bool is_forced(const struct turn *t);
+bool has_consent(const struct turn *t);
+bool may_force(const struct turn *t);
+bool cut_due(const struct turn *t);
+bool may_cut_now(const struct turn *t);
+bool button_due(const struct turn *t);
+bool never_pressed(const struct turn *t);
+bool agent_is_absent(const struct turn *t);
+bool agent_gives_way(const struct turn *t);
+bool may_restore_now(const struct turn *t);
+bool restore_is_hopeless(const struct turn *t);
+
+/* Actions: they change the operation and add effects; they call nothing. */
+void look(struct turn *t);
+void look_later(struct turn *t);
+void stand_still(struct turn *t);
+void look_afresh(struct turn *t);
+void begin_shutdown(struct turn *t);
+void press(struct turn *t);
+void count_press(struct turn *t);
+void press_failed(struct turn *t);
+void press_acpi_instead(struct turn *t);
+void wake(struct turn *t);
+void cut(struct turn *t);
+void begin_forcing(struct turn *t);
+void cut_after_grace(struct turn *t);
+void escalate(struct turn *t);
+void end_crashed(struct turn *t);
+void cut_again(struct turn *t);
+void look_after_cut(struct turn *t);
+void cut_failed(struct turn *t);
+void block(struct turn *t);
+void unblock(struct turn *t);
+void report_stopped(struct turn *t);
+void settle(struct turn *t);
+void settle_unrestored(struct turn *t);
+void fail_saved(struct turn *t);
+void fail_migrated(struct turn *t);
+void fail_started_again(struct turn *t);
+void restore(struct turn *t);
+void give_up(struct turn *t);
+void cancel(struct turn *t);
+void refuse_paused(struct turn *t);
+void refuse_agentless(struct turn *t);
+void restore_failed(struct turn *t);
+
+#endif

@@ -1,0 +1,286 @@
+/* stop.c - the stop: what happens in each stage on each input
+ *
+ * Theory of operation. A stop is accepted (queued), presses the power button until the guest is off
+ * (shutting-down), or cuts the power with somebody's consent (forcing). It ends when the guest is
+ * proved off, or fails for a reason that is reported. The hypervisor's events are only hints: every
+ * decision rests on a look at the domain, weighed before it comes here, so that an event that is
+ * lost, late or doubled changes nothing. An act is asked for by an effect and comes back as an
+ * input; if neither result nor event comes, the deadlines in the operation make it look again.
+ *
+ * The grace is an allowance of time, not a date: it runs from the first button that the hypervisor
+ * took, and stands still while the hypervisor is away or this program is, so that no outage turns
+ * into a power cut that no button preceded.
+ *
+ * A stop that fails or is cancelled after the reboot interlock was set first puts the guest's
+ * lifecycle actions back (relenting), or a reboot hours later would turn the guest off.
+ *
+ * This file is the table. The guards and actions that its rows name are in stop-actions.c.
+ */
+#include "core/stop-actions.h"
+
+DEFINE_ENUM_WORDS(enum input_kind, input_kind, IN_MAX, "admitted", "attached", "detached",
+                  "seen-running", "seen-paused", "seen-suspended", "seen-crashed", "seen-ending",
+                  "seen-lingering", "seen-off", "seen-saved", "seen-migrated", "seen-another",
+                  "seen-unknown", "pressed", "press-failed", "cut", "cut-failed", "woken",
+                  "restored", "restore-failed", "press-due", "look-due", "cut-due", "restore-due",
+                  "grace-over", "force", "cancel");
+
+/* --- The table ----------------------------------------------------------------------------- */
+
+/* A row's stage that stands for every stage but done; looked at after the stage's own rows. */
+#define ANY STAGE_MAX
+/* A row's next stage that leaves it as it is. */
+#define STAY STAGE_MAX
+
+#define RULE(stage, input, guard, action, next)            \
+    {                                                      \
+        stage, input, guard, action, next, #guard, #action \
+    }
+
+/* What happens in each stage on each input. What is not here is in `ignored` below, with its
+ * reason. */
+static const struct rule {
+    enum stage stage;
+    enum input_kind input;
+    bool (*guard)(const struct turn *t);
+    void (*action)(struct turn *t);
+    enum stage next;
+    const char *guard_name, *action_name;
+} rules[] = {
+    /* clang-format off */
+    RULE(STAGE_QUEUED,        IN_ADMITTED,       is_forced,           begin_forcing,      STAGE_FORCING),
+    RULE(STAGE_QUEUED,        IN_ADMITTED,       NULL,                begin_shutdown,     STAGE_SHUTTING_DOWN),
+    RULE(STAGE_QUEUED,        IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
+    RULE(STAGE_QUEUED,        IN_CANCEL,         NULL,                cancel,             STAGE_RELENTING),
+
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESSED,        NULL,                count_press,        STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_gives_way,     press_acpi_instead, STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_is_absent,     refuse_agentless,   STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   NULL,                press_failed,       STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_SUSPENDED, NULL,                wake,               STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    never_pressed,       refuse_paused,      STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    NULL,                look_later,         STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_CRASHED,   NULL,                end_crashed,        STAGE_FORCING),
+    RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     may_force,           cut_after_grace,    STAGE_FORCING),
+    RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     NULL,                give_up,            STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
+    RULE(STAGE_SHUTTING_DOWN, IN_CANCEL,         NULL,                cancel,             STAGE_RELENTING),
+
+    RULE(STAGE_RELENTING,     IN_SEEN_RUNNING,   may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_RESTORE_DUE,    NULL,                look,               STAY),
+    RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, restore_is_hopeless, settle_unrestored,  STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, NULL,                restore_failed,     STAY),
+    RULE(STAGE_RELENTING,     IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
+
+    RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   may_cut_now,         cut_again,          STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    may_cut_now,         cut_again,          STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, may_cut_now,         cut_again,          STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_CRASHED,   cut_due,             cut_again,          STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_CRASHED,   NULL,                look_later,         STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   has_consent,         look_later,         STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    has_consent,         look_later,         STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, has_consent,         look_later,         STAY),
+    RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_FORCING,       IN_CUT,            NULL,                look_after_cut,     STAY),
+    RULE(STAGE_FORCING,       IN_CUT_FAILED,     NULL,                cut_failed,         STAY),
+    RULE(STAGE_FORCING,       IN_CUT_DUE,        NULL,                look,               STAY),
+
+    RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   has_consent,         unblock,            STAGE_FORCING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    has_consent,         unblock,            STAGE_FORCING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, has_consent,         unblock,            STAGE_FORCING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_CRASHED,   NULL,                unblock,            STAGE_FORCING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
+
+    RULE(ANY,                 IN_SEEN_OFF,       NULL,                report_stopped,     STAGE_DONE),
+    RULE(ANY,                 IN_SEEN_SAVED,     NULL,                fail_saved,         STAGE_DONE),
+    RULE(ANY,                 IN_SEEN_MIGRATED,  NULL,                fail_migrated,      STAGE_DONE),
+    RULE(ANY,                 IN_SEEN_ANOTHER,   NULL,                fail_started_again, STAGE_DONE),
+    RULE(ANY,                 IN_SEEN_LINGERING, NULL,                block,              STAGE_BLOCKED),
+    RULE(ANY,                 IN_SEEN_ENDING,    NULL,                look_later,         STAY),
+    RULE(ANY,                 IN_SEEN_UNKNOWN,   NULL,                look_later,         STAY),
+    RULE(ANY,                 IN_ATTACHED,       NULL,                look_afresh,        STAY),
+    RULE(ANY,                 IN_DETACHED,       NULL,                stand_still,        STAY),
+    RULE(ANY,                 IN_LOOK_DUE,       NULL,                look,               STAY),
+    RULE(ANY,                 IN_WOKEN,          NULL,                look,               STAY),
+    /* clang-format on */
+};
+
+/* What means nothing where no row takes it, and why. ANY here is every stage. */
+static const struct {
+    enum stage stage;
+    enum input_kind input;
+    const char *reason;
+} ignored[] = {
+    {STAGE_QUEUED,        IN_SEEN_RUNNING,   "its turn has not come"                                 },
+    {STAGE_QUEUED,        IN_SEEN_PAUSED,    "its turn has not come"                                 },
+    {STAGE_QUEUED,        IN_SEEN_SUSPENDED, "its turn has not come"                                 },
+    {STAGE_QUEUED,        IN_SEEN_CRASHED,   "its turn has not come"                                 },
+    {STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   "the button has been pressed, the guest is at it"       },
+    {STAGE_RELENTING,     IN_SEEN_RUNNING,   "the restoring call is under way"                       },
+    {STAGE_RELENTING,     IN_SEEN_PAUSED,    "the restoring call is under way"                       },
+    {STAGE_RELENTING,     IN_SEEN_SUSPENDED, "the restoring call is under way"                       },
+    {STAGE_RELENTING,     IN_SEEN_CRASHED,   "the restoring call is under way"                       },
+    {STAGE_RELENTING,     IN_CANCEL,         "it is given up already; operation_may_cancel() says so"},
+    {STAGE_FORCING,       IN_CANCEL,         "the power is being cut; operation_may_cancel() says so"},
+    {STAGE_BLOCKED,       IN_CANCEL,         "the guest is off; operation_may_cancel() says so"      },
+    {STAGE_FORCING,       IN_FORCE,          "it is forced already; the checks say so"               },
+    {STAGE_BLOCKED,       IN_FORCE,          "the hypervisor says off; the checks say so"            },
+    {ANY,                 IN_ADMITTED,       "it has been admitted before"                           },
+    {ANY,                 IN_PRESSED,        "a button's late result"                                },
+    {ANY,                 IN_PRESS_FAILED,   "a button's late result"                                },
+    {ANY,                 IN_CUT,            "a power cut's late result"                             },
+    {ANY,                 IN_CUT_FAILED,     "a power cut's late result"                             },
+    {ANY,                 IN_RESTORED,       "a restoring call's late result"                        },
+    {ANY,                 IN_RESTORE_FAILED, "a restoring call's late result"                        },
+    {ANY,                 IN_PRESS_DUE,      "not this stage's clock"                                },
+    {ANY,                 IN_CUT_DUE,        "not this stage's clock"                                },
+    {ANY,                 IN_RESTORE_DUE,    "not this stage's clock"                                },
+    {ANY,                 IN_GRACE_OVER,     "not this stage's clock"                                },
+    {STAGE_DONE,          IN_MAX,            "it is over"                                            },
+};
+
+/* --- The step ------------------------------------------------------------------------------ */
+
+static const struct rule *find_rule_of(enum stage stage, const struct turn *t)
+{
+    for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+        if (rules[i].stage == stage && rules[i].input == t->in->kind &&
+            (!rules[i].guard || rules[i].guard(t)))
+            return &rules[i];
+    return NULL;
+}
+
+/* Which run is being stopped is known from its first sighting on. */
+static void learn_incarnation(struct operation *op, const struct input *in)
+{
+    if (in->sighting && op->incarnation.pid == 0)
+        op->incarnation = in->sighting->incarnation;
+}
+
+/* A result that no row takes still ends the wait for it; a deadline that no row takes is over. */
+static void forget(struct operation *op, enum input_kind kind)
+{
+    switch (kind) {
+    case IN_PRESSED:
+    case IN_PRESS_FAILED:
+        op->acting &= ~(unsigned)EFFECT_PRESS;
+        break;
+    case IN_CUT:
+    case IN_CUT_FAILED:
+        op->acting &= ~(unsigned)EFFECT_CUT;
+        break;
+    case IN_RESTORED:
+    case IN_RESTORE_FAILED:
+        op->acting &= ~(unsigned)EFFECT_RESTORE;
+        break;
+    case IN_PRESS_DUE:
+        op->next_press = USEC_NEVER;
+        break;
+    case IN_CUT_DUE:
+        op->next_cut = USEC_NEVER;
+        break;
+    case IN_RESTORE_DUE:
+        op->next_restore = USEC_NEVER;
+        break;
+    case IN_LOOK_DUE:
+        op->next_look = USEC_NEVER;
+        break;
+    case IN_GRACE_OVER:
+        op->grace_left = 0;
+        op->grace_since = USEC_NEVER;
+        break;
+    default:
+        break;
+    }
+}
+
+void step(struct operation *op, const struct input *in, struct moment now, struct reaction *ret)
+{
+    struct turn t = {.op = op, .in = in, .now = now, .out = ret};
+    const struct rule *rule;
+
+    *ret = (struct reaction){.unchanged = true};
+    if (op->stage == STAGE_DONE)
+        return;
+    learn_incarnation(op, in);
+    rule = find_rule_of(op->stage, &t);
+    if (!rule)
+        rule = find_rule_of(ANY, &t);
+    if (in->kind == IN_CUT_DUE || in->kind == IN_RESTORE_DUE || in->kind == IN_LOOK_DUE || !rule)
+        forget(op, in->kind);
+    if (!rule)
+        return;
+    ret->unchanged = rule->action == look || rule->action == look_later;
+    rule->action(&t);
+    if (rule->next != STAY)
+        op->stage = rule->next;
+    /* Nothing to put back is as good as put back. */
+    if (rule->next == STAGE_RELENTING && !op->interlock_wanted) {
+        settle(&t);
+        op->stage = STAGE_DONE;
+    }
+}
+
+enum input_kind operation_due_input(const struct operation *op, usec_t monotonic)
+{
+    if (op->grace_since != USEC_NEVER && operation_grace_left(op, monotonic) == 0)
+        return IN_GRACE_OVER;
+    if (op->next_look <= monotonic)
+        return IN_LOOK_DUE;
+    if (op->next_cut <= monotonic)
+        return IN_CUT_DUE;
+    if (op->next_restore <= monotonic)
+        return IN_RESTORE_DUE;
+    if (op->next_press <= monotonic)
+        return IN_PRESS_DUE;
+    return IN_MAX;
+}
+
+int operation_may_cancel(const struct operation *op, struct error **err)
+{
+    switch (op->stage) {
+    case STAGE_QUEUED:
+    case STAGE_SHUTTING_DOWN:
+        return 0;
+    case STAGE_RELENTING:
+        return error_set(err, ERROR_INSTANCE_STATUS, "The stop is being given up already.");
+    case STAGE_FORCING:
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "The power is being cut; the stop can no longer be cancelled.");
+    case STAGE_BLOCKED:
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "The guest is off; the stop can no longer be cancelled.");
+    default:
+        return error_set(err, ERROR_INSTANCE_STATUS, "The operation is finished.");
+    }
+}
+
+size_t stop_rules(const struct rule_view **ret)
+{
+    static struct rule_view views[ELEMENTSOF(rules)];
+
+    for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+        views[i] = (struct rule_view){rules[i].stage, rules[i].input, rules[i].guard_name,
+                                      rules[i].action_name, rules[i].next};
+    *ret = views;
+    return ELEMENTSOF(rules);
+}
+
+const char *stop_ignores(enum stage stage, enum input_kind input)
+{
+    for (size_t i = 0; i < ELEMENTSOF(ignored); i++)
+        if ((ignored[i].stage == stage || ignored[i].stage == ANY) &&
+            (ignored[i].input == input || ignored[i].input == IN_MAX))
+            return ignored[i].reason;
+    return NULL;
+}

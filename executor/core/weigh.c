@@ -1,0 +1,60 @@
+/* weigh.c - what a look at a domain amounts to
+ *
+ * Theory of operation. The hypervisor's word alone does not prove that a guest is off: libvirt can
+ * report success and SHUTOFF while QEMU still writes. Where domains are processes, off needs both:
+ * the hypervisor says so and the process of the run that is meant has ended. What lies between, and
+ * what could not be asked, is neither on nor off.
+ */
+#include "core/stop.h"
+
+static enum input_kind weigh_present(const struct sighting *s, const struct incarnation *meant,
+                                     bool has_processes)
+{
+    if (has_processes && meant->pid) {
+        if (s->incarnation.pid && !incarnation_equal(&s->incarnation, meant))
+            return IN_SEEN_ANOTHER;
+        if (s->remembered == PROCESS_ENDED)
+            return IN_SEEN_ENDING;
+    }
+    if (has_processes && !s->incarnation.pid)
+        return IN_SEEN_UNKNOWN;
+
+    switch (s->state) {
+    case DOMAIN_RUNNING:
+        return IN_SEEN_RUNNING;
+    case DOMAIN_PAUSED:
+        return IN_SEEN_PAUSED;
+    case DOMAIN_PMSUSPENDED:
+        return IN_SEEN_SUSPENDED;
+    case DOMAIN_CRASHED:
+        return IN_SEEN_CRASHED;
+    default:
+        return IN_SEEN_ENDING;
+    }
+}
+
+static enum input_kind weigh_gone(const struct sighting *s, const struct incarnation *meant,
+                                  bool has_processes)
+{
+    if (has_processes && (!meant->pid || s->remembered != PROCESS_ENDED))
+        return IN_SEEN_LINGERING;
+    if (s->cause == END_MIGRATED)
+        return IN_SEEN_MIGRATED;
+    if (s->cause == END_SAVED || s->has_managed_save)
+        return IN_SEEN_SAVED;
+    return IN_SEEN_OFF;
+}
+
+enum input_kind sighting_weigh(const struct sighting *s, const struct incarnation *meant,
+                               bool has_processes)
+{
+    switch (s->state) {
+    case DOMAIN_UNKNOWN:
+        return IN_SEEN_UNKNOWN;
+    case DOMAIN_OFF:
+    case DOMAIN_ABSENT:
+        return weigh_gone(s, meant, has_processes);
+    default:
+        return weigh_present(s, meant, has_processes);
+    }
+}

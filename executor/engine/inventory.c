@@ -1,0 +1,211 @@
+/* inventory.c - the domains of this host by UUID, name and id
+ *
+ * Theory of operation. The hash tables are json-c's. A name belongs to one domain at a time, for
+ * libvirt sees to it; a metadata id is only a claim, so its index holds a chain of claimants, and a
+ * chain of two is an error for whoever asks, never a choice.
+ */
+#include "engine/inventory.h"
+
+#include "base/json.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void domain_free(struct domain *d)
+{
+    instance_free(d->instance);
+    operation_free(d->op);
+    operation_free(d->next_op);
+    free(d->instance_id);
+    free(d);
+}
+
+int inventory_init(struct inventory *inv)
+{
+    inv->by_uuid = lh_kchar_table_new(64, NULL);
+    inv->by_id = lh_kchar_table_new(64, NULL);
+    inv->by_name = lh_kchar_table_new(64, NULL);
+    return inv->by_uuid && inv->by_id && inv->by_name ? 0 : -ENOMEM;
+}
+
+void inventory_clear(struct inventory *inv)
+{
+    struct domain *d;
+
+    if (inv->by_id)
+        lh_table_free(inv->by_id);
+    if (inv->by_name)
+        lh_table_free(inv->by_name);
+    if (inv->by_uuid) {
+        inventory_foreach(inv, d)
+            domain_free(d);
+        lh_table_free(inv->by_uuid);
+    }
+    *inv = (struct inventory){0};
+}
+
+static struct domain *find(struct lh_table *table, const char *key)
+{
+    void *value;
+
+    return lh_table_lookup_ex(table, key, &value) ? value : NULL;
+}
+
+struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uuid)
+{
+    char key[UUID_TEXT_SIZE];
+
+    uuid_unparse_lower(uuid, key);
+    return find(inv->by_uuid, key);
+}
+
+struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
+{
+    struct domain *d = inventory_find_uuid(inv, uuid);
+
+    if (d)
+        return d;
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return NULL;
+    uuid_copy(d->uuid, uuid);
+    uuid_unparse_lower(uuid, d->key);
+    d->next_look = USEC_NEVER;
+    if (lh_table_insert(inv->by_uuid, d->key, d) < 0) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret,
+                      struct error **err)
+{
+    struct domain *d = find(inv->by_id, id);
+    uuid_t uuid;
+
+    if (d && d->next_same_id)
+        return error_set(err, ERROR_CONFLICT, "The InstanceId %s is claimed by the domains %s and %s.",
+                         id, d->instance->name, d->next_same_id->instance->name);
+    if (!d)
+        d = find(inv->by_name, id);
+    if (!d && uuid_parse(id, uuid) == 0)
+        d = inventory_find_uuid(inv, uuid);
+    if (!d || !d->instance)
+        return error_set(err, ERROR_INSTANCE_NOT_FOUND, NULL);
+    *ret = d;
+    return 0;
+}
+
+static void unlink_id(struct inventory *inv, struct domain *d)
+{
+    struct domain *first = find(inv->by_id, d->instance->id);
+
+    if (first == d) {
+        lh_table_delete(inv->by_id, d->instance->id);
+        /* The key is the claimant's own string, so the next one brings its own. */
+        if (d->next_same_id)
+            lh_table_insert(inv->by_id, d->next_same_id->instance->id, d->next_same_id);
+    } else {
+        while (first && first->next_same_id != d)
+            first = first->next_same_id;
+        if (first)
+            first->next_same_id = d->next_same_id;
+    }
+    d->next_same_id = NULL;
+}
+
+static int link_id(struct inventory *inv, struct domain *d)
+{
+    struct domain *first = find(inv->by_id, d->instance->id);
+
+    if (!first)
+        return lh_table_insert(inv->by_id, d->instance->id, d) < 0 ? -ENOMEM : 0;
+    d->next_same_id = first->next_same_id;
+    first->next_same_id = d;
+    return 0;
+}
+
+static void undefine(struct inventory *inv, struct domain *d)
+{
+    if (!d->instance)
+        return;
+    if (is_set(d->instance->id))
+        unlink_id(inv, d);
+    if (find(inv->by_name, d->instance->name) == d)
+        lh_table_delete(inv->by_name, d->instance->name);
+    instance_free(take(d->instance));
+}
+
+int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance)
+{
+    struct domain *namesake;
+
+    undefine(inv, d);
+    if (!instance)
+        return 0;
+    d->instance = instance;
+    if (text_replace(&d->instance_id, instance_public_id(instance)) < 0)
+        return -ENOMEM;
+    /* Its former holder was renamed, and the look that will say so is still to come. */
+    namesake = find(inv->by_name, instance->name);
+    if (namesake)
+        lh_table_delete(inv->by_name, instance->name);
+    if (lh_table_insert(inv->by_name, instance->name, d) < 0)
+        return -ENOMEM;
+    return is_set(instance->id) ? link_id(inv, d) : 0;
+}
+
+void inventory_remove(struct inventory *inv, struct domain *d)
+{
+    undefine(inv, d);
+    lh_table_delete(inv->by_uuid, d->key);
+    domain_free(d);
+}
+
+enum instance_state domain_state_of(const struct domain *d)
+{
+    if (d->op)
+        return operation_state(d->op);
+    if (d->reported.known)
+        return d->reported.state;
+    return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
+}
+
+const char *domain_detail(const struct domain *d)
+{
+    switch (d->seen) {
+    case DOMAIN_PAUSED:
+    case DOMAIN_PMSUSPENDED:
+    case DOMAIN_CRASHED:
+        return domain_state_to_string(d->seen);
+    case DOMAIN_OFF:
+        return d->is_saved ? "saved" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+json_object *domain_to_json(const struct domain *d)
+{
+    _cleanup_(json) json_object *o = json_object_new_object();
+    _cleanup_(json) json_object *locks = json_object_new_array();
+    const struct instance *i = d->instance;
+
+    if (!o || !locks)
+        return NULL;
+    for (size_t k = 0; i && k < i->n_locks; k++)
+        if (json_append(locks, json_object_new_string(i->locks[k])) < 0)
+            return NULL;
+    if (json_add_string(o, "instanceId", d->instance_id) ||
+        json_add_string(o, "name", i ? i->name : NULL) || json_add_string(o, "uuid", d->key) ||
+        json_add_string(o, "state", instance_state_to_string(domain_state_of(d))) ||
+        json_add_string(o, "detail", domain_detail(d)) ||
+        json_add_bool(o, "certain", d->certain) ||
+        json_add_string(o, "type", i ? i->type : NULL) ||
+        json_add(o, "locks", take(locks)) ||
+        json_add_string(o, "problem", i ? i->metadata_error : NULL) ||
+        json_add_string(o, "operation", d->op ? d->op->request_id : NULL))
+        return NULL;
+    return take(o);
+}

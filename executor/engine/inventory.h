@@ -1,0 +1,90 @@
+/* inventory.h - the picture of the domains on this host, and what is under way with each
+ *
+ * Filled by one full read at every attachment, kept by looks that the hypervisor's events cause. The engine's thread
+ * only. */
+#ifndef STOPD_ENGINE_INVENTORY_H
+#define STOPD_ENGINE_INVENTORY_H
+
+#include "core/stop.h"
+#include "engine/call.h"
+#include "engine/request.h"
+#include "journal/journal.h"
+
+#include <json-c/linkhash.h>
+
+/* What was last reported upstream of a domain. */
+struct last_report {
+    bool known;
+    enum instance_state state;
+    struct incarnation incarnation; /* of the run that it was about; pid 0: none */
+};
+
+struct domain {
+    char key[UUID_TEXT_SIZE];
+    uuid_t uuid;
+    char *instance_id;         /* as last known; survives the definition */
+    struct instance *instance; /* NULL: absent, or not read yet */
+
+    /* As last seen. Not certain: the hypervisor is away, or could not tell. */
+    bool certain;
+    enum domain_state seen;
+    bool is_saved, in_migration;
+    struct incarnation incarnation;
+
+    struct last_report reported;
+    struct operation *op; /* unfinished, durable; or NULL */
+
+    /* What this turn makes of it; becomes true with the commit */
+    bool staged;
+    struct operation *next_op;
+    bool op_changed;
+    struct last_report next_reported;
+    bool reported_changed;
+    bool forget; /* gone from this host: the entry goes when nothing is under way */
+    struct domain *next_staged;
+
+    /* What is to be done, and what is being done */
+    unsigned wanted;   /* of enum effect */
+    uint64_t call_out; /* the id of the call that is out; 0: none */
+    enum call_kind call_kind;
+    usec_t next_look; /* without an operation: look again then */
+    usec_t look_delay;
+
+    struct request *waiting; /* for the end of the operation */
+
+    struct domain *next_same_id; /* another domain that claims the same metadata id */
+};
+
+struct inventory {
+    struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
+    struct lh_table *by_id;   /* metadata id → first claimant */
+    struct lh_table *by_name;
+};
+
+int inventory_init(struct inventory *inv); /* 0 or -ENOMEM */
+void inventory_clear(struct inventory *inv);
+
+/* The entry of this domain, made where there is none. NULL when out of memory. */
+struct domain *inventory_get(struct inventory *inv, const uuid_t uuid);
+struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uuid);
+/* By metadata id, then name, then UUID. ERROR_INSTANCE_NOT_FOUND; ERROR_CONFLICT names both claimants. Returns 0, or a negative
+ * errno with *err set; *ret is untouched then. */
+int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret, struct error **err);
+/* Takes the definition (NULL: absent) and keeps the indices true. 0 or -ENOMEM. */
+int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance);
+void inventory_remove(struct inventory *inv, struct domain *d);
+
+#define inventory_foreach(inv, d)                                                                  \
+    for (struct lh_entry *entry_##d = (inv)->by_uuid->head, *after_##d;                            \
+         entry_##d && ((d) = (struct domain *)lh_entry_v(entry_##d), after_##d = entry_##d->next,  \
+                      true);                                                                       \
+         entry_##d = after_##d)
+
+/* What the outside is told of an instance. */
+enum instance_state domain_state_of(const struct domain *d);
+/* "paused", "saved" …, or NULL. */
+const char *domain_detail(const struct domain *d);
+/* An object of /v1/instances; NULL when out of memory. */
+json_object *domain_to_json(const struct domain *d);
+
+#endif

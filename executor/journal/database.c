@@ -1,0 +1,240 @@
+/* database.c - what the journal needs of SQLite, and what SQLite's errors mean to an operator
+ *
+ * Theory of operation. A statement is written where it is used, as a literal; its address is the key
+ * under which the prepared form is kept, so that a turn of the loop parses no SQL. A query goes back
+ * by its cleanup attribute: a statement that is not reset would hold its read transaction open, and
+ * the write-ahead log could not be begun anew.
+ *
+ * Whoever reads an error cannot see our SQL and does not know SQLite's result codes. Each is turned
+ * into what is the matter with which file, and what helps.
+ */
+#include "journal/database.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long to wait for another program (sqlite3, a backup) that holds a lock for a moment. It is the
+ * engine's loop that waits, so it is short. */
+#define BUSY_MS 2000
+
+struct value text(const char *s)
+{
+    if (!s)
+        return null_value();
+    return (struct value){.type = VALUE_TEXT, .text = s, .size = strlen(s)};
+}
+
+static bool is_disk_full(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
+}
+
+static int say(const struct database *d, struct error **err, const char *what)
+{
+    int code = sqlite3_extended_errcode(d->sqlite);
+    int errnum = sqlite3_system_errno(d->sqlite);
+
+    if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
+        return error_no_memory(err);
+    if ((code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_disk_full(errnum)))
+        return error_set(err, ERROR_JOURNAL,
+                         "%s: the disk of the journal %s is full; make room on it", what, d->path);
+    switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return error_set(err, ERROR_JOURNAL,
+                         "%s: the journal %s is damaged (%s); stop stopd, keep a copy of the file, "
+                         "and rescue it with \"sqlite3 %s .recover\", or move it away to begin a "
+                         "new one, which forgets every stop under way",
+                         what, d->path, sqlite3_errmsg(d->sqlite), d->path);
+    case SQLITE_READONLY:
+        return error_set(err, ERROR_JOURNAL,
+                         "%s: the journal %s cannot be written; look at its owner and mode and at "
+                         "how its file system is mounted",
+                         what, d->path);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return error_set(err, ERROR_JOURNAL,
+                         "%s: another program holds a lock on the journal %s; end it", what,
+                         d->path);
+    case SQLITE_CANTOPEN:
+        return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
+                               "%s: the journal %s cannot be opened", what, d->path);
+    case SQLITE_IOERR:
+        return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
+                               "%s: the disk of the journal %s failed (%s)", what, d->path,
+                               sqlite3_errmsg(d->sqlite));
+    default:
+        return error_set(err, ERROR_JOURNAL, "%s: the journal %s: %s", what, d->path,
+                         sqlite3_errmsg(d->sqlite));
+    }
+}
+
+int database_error(const struct database *d, struct error **err, const char *format, ...)
+{
+    _cleanup_(freep) char *what = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    if (vasprintf(&what, format, ap) < 0)
+        what = NULL;
+    va_end(ap);
+    return what ? say(d, err, what) : error_no_memory(err);
+}
+
+int database_open(struct database *d, const char *path, enum database_mode mode, struct error **err)
+{
+    int flags = mode == DATABASE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+
+    *d = (struct database){0};
+    if (text_replace(&d->path, path) < 0)
+        return error_no_memory(err);
+    if (sqlite3_open_v2(path, &d->sqlite, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                        NULL) != SQLITE_OK)
+        return d->sqlite ? database_error(d, err, "opening it") : error_no_memory(err);
+    sqlite3_busy_timeout(d->sqlite, BUSY_MS);
+    /* A file that somebody has prepared can bring no code of its own. */
+    sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return database_execute(d, "PRAGMA cell_size_check = ON", err);
+}
+
+void database_close(struct database *d)
+{
+    for (size_t i = 0; i < DATABASE_STATEMENTS; i++)
+        sqlite3_finalize(d->kept[i].statement);
+    sqlite3_close(d->sqlite);
+    free(d->path);
+    *d = (struct database){0};
+}
+
+static int statement(struct database *d, const char *sql, sqlite3_stmt **ret, struct error **err)
+{
+    for (size_t i = 0; i < DATABASE_STATEMENTS; i++) {
+        struct kept_statement *k = &d->kept[i];
+
+        if (!k->sql) {
+            if (sqlite3_prepare_v3(d->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &k->statement,
+                                   NULL) != SQLITE_OK)
+                return database_error(d, err, "preparing a statement");
+            k->sql = sql;
+        }
+        if (k->sql == sql) {
+            *ret = k->statement;
+            return 0;
+        }
+    }
+    return error_set(err, ERROR_INTERNAL, "more statements than DATABASE_STATEMENTS");
+}
+
+static int bind(sqlite3_stmt *q, struct values values)
+{
+    int r = SQLITE_OK;
+
+    for (size_t i = 0; r == SQLITE_OK && i < values.n; i++) {
+        const struct value *v = &values.items[i];
+        int parameter = (int)i + 1;
+
+        if (v->type == VALUE_NUMBER)
+            r = sqlite3_bind_int64(q, parameter, v->number);
+        else if (v->type == VALUE_TEXT)
+            r = sqlite3_bind_text64(q, parameter, v->text, v->size, SQLITE_STATIC, SQLITE_UTF8);
+    }
+    return r;
+}
+
+int database_query(struct database *d, const char *sql, struct values values, sqlite3_stmt **ret,
+                   struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+
+    if (statement(d, sql, &q, err) < 0)
+        return error_context(err, "journal");
+    if (bind(q, values) != SQLITE_OK)
+        return database_error(d, err, "binding a value");
+    *ret = take(q);
+    return 0;
+}
+
+int database_next(const struct database *d, sqlite3_stmt *q, struct error **err)
+{
+    switch (sqlite3_step(q)) {
+    case SQLITE_ROW:
+        return 1;
+    case SQLITE_DONE:
+        return 0;
+    default:
+        return say(d, err, sqlite3_stmt_readonly(q) ? "reading" : "writing");
+    }
+}
+
+void query_cleanup(sqlite3_stmt **q)
+{
+    if (!*q)
+        return;
+    /* What reset returns is the error that the step returned. */
+    sqlite3_reset(*q);
+    sqlite3_clear_bindings(*q);
+}
+
+int database_run(struct database *d, const char *sql, struct values values, struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(d, sql, values, &q, err);
+
+    while (r >= 0) {
+        r = database_next(d, q, err);
+        if (r == 0)
+            return 0;
+    }
+    return r;
+}
+
+int database_execute(struct database *d, const char *sql, struct error **err)
+{
+    if (sqlite3_exec(d->sqlite, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return database_error(d, err, "setting it up");
+    return 0;
+}
+
+int database_pragma_number(struct database *d, const char *sql, int64_t *ret, struct error **err)
+{
+    sqlite3_stmt *q = NULL;
+    int r = sqlite3_prepare_v2(d->sqlite, sql, -1, &q, NULL);
+
+    if (r == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW)
+        *ret = sqlite3_column_int64(q, 0);
+    r = sqlite3_finalize(q);
+    return r == SQLITE_OK ? 0 : database_error(d, err, "looking at it");
+}
+
+const char *column_text(sqlite3_stmt *q, int column, size_t *size)
+{
+    const char *s;
+    size_t n;
+
+    if (sqlite3_column_type(q, column) != SQLITE_TEXT)
+        return NULL;
+    s = (const char *)sqlite3_column_text(q, column);
+    n = (size_t)sqlite3_column_bytes(q, column);
+    if (!s || strlen(s) != n)
+        return NULL;
+    if (size)
+        *size = n;
+    return s;
+}
+
+bool column_number(sqlite3_stmt *q, int column, uint64_t *ret)
+{
+    int64_t n;
+
+    if (sqlite3_column_type(q, column) != SQLITE_INTEGER)
+        return false;
+    n = sqlite3_column_int64(q, column);
+    if (n < 0)
+        return false;
+    *ret = (uint64_t)n;
+    return true;
+}

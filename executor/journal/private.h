@@ -1,0 +1,27 @@
+/* private.h - what the journal's files share among themselves */
+#ifndef STOPD_JOURNAL_PRIVATE_H
+#define STOPD_JOURNAL_PRIVATE_H
+
+#include "journal/database.h"
+#include "journal/journal.h"
+
+struct journal {
+    struct database database;
+    int lock;    /* of PATH.lock; -1 in memory */
+    bool failed; /* a write in the open transaction failed: it is not to be committed */
+};
+
+/* Makes the schema in an empty database, brings an older one up to date, refuses any other. */
+int schema_prepare(struct database *d, bool *fresh, struct error **err);
+/* Is this a journal, and of the schema that is known here? */
+int schema_check(struct database *d, struct error **err);
+
+/* One write within the open transaction. */
+int journal_write(struct journal *j, const char *sql, struct values values, struct error **err);
+
+/* The row's columns "request_id, document" as the stored document; an error names the row. */
+int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err);
+/* The row's columns "sequence, id, instance_id, type, body"; ret points into the row. */
+int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err);
+
+#endif
