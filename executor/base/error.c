@@ -15,7 +15,7 @@ static const struct {
     const char *public_message;
 } errors[ERROR_MAX] = {
     [ERROR_NONE] = {"NONE", 0, 200, 0, "", ""},
-#define ERROR(name, errnum, http, exit, code, message)                                             \
+#define ERROR(name, errnum, http, exit, code, message) \
     [ERROR_##name] = {#name, errnum, http, exit, code, message},
 #include "stopd/error-list.h"
 #undef ERROR

@@ -1,7 +1,8 @@
 /* json.h - building and reading JSON objects with errors that cannot be overlooked
  *
- * json_add_*() return 0 or -ENOMEM; a chain of them can be or-ed together, for any failure makes the whole
- * negative. json_get_*() return 0, or -EINVAL where the member is missing or of another type, and then leave *ret alone. */
+ * json_add_*() return 0 or -ENOMEM; a chain of them can be or-ed together, for any failure makes
+ * the whole negative. json_get_*() return 0, or -EINVAL where the member is missing or of another
+ * type, and then leave *ret alone. */
 #ifndef STOPD_BASE_JSON_H
 #define STOPD_BASE_JSON_H
 

@@ -112,6 +112,7 @@ void log_say(enum log_level level, const struct log_fields *fields, const char *
     else if (log_as == LOG_FORMAT_JSON)
         say_as_json(level, fields, text);
     else
-        dprintf(STDERR_FILENO, "%s%s%s\n", level <= LOG_LEVEL_WARNING ? log_level_to_string(level) : "",
+        dprintf(STDERR_FILENO, "%s%s%s\n",
+                level <= LOG_LEVEL_WARNING ? log_level_to_string(level) : "",
                 level <= LOG_LEVEL_WARNING ? ": " : "", text);
 }

@@ -184,8 +184,7 @@ static enum stopped_mode resolve_stopped_mode(const struct command *c,
 struct operation *operation_begin(const struct command *c, const struct check_context *context,
                                   struct moment now)
 {
-    _cleanup_(operation_free)
-    struct operation *op = operation_new();
+    _cleanup_(operation_free) struct operation *op = operation_new();
     const struct stop_policy *own = &context->instance->stop, *house = &context->policy->stop;
 
     if (!op)

@@ -138,17 +138,17 @@ static const struct {
     const char *name;
     reader read;
 } readers[] = {
-    {"Action",         read_action          },
-    {"InstanceId",     read_instance_id     },
-    {"ForceStop",      read_force_stop      },
-    {"ConfirmStop",    read_confirm_stop    },
-    {"StoppedMode",    read_stopped_mode    },
-    {"Hibernate",      read_hibernate       },
-    {"DryRun",         read_dry_run         },
-    {"ClientToken",    read_client_token    },
-    {"GracePeriod",    read_grace_period    },
+    {"Action", read_action},
+    {"InstanceId", read_instance_id},
+    {"ForceStop", read_force_stop},
+    {"ConfirmStop", read_confirm_stop},
+    {"StoppedMode", read_stopped_mode},
+    {"Hibernate", read_hibernate},
+    {"DryRun", read_dry_run},
+    {"ClientToken", read_client_token},
+    {"GracePeriod", read_grace_period},
     {"OnGraceTimeout", read_on_grace_timeout},
-    {"Override",       read_override        },
+    {"Override", read_override},
 };
 
 static reader find_reader(const char *name)
@@ -198,8 +198,7 @@ static int compare_names(const void *a, const void *b)
 
 static int make_fingerprint(const struct parameters *p, struct command *c, struct error **err)
 {
-    _cleanup_(freep)
-    const struct parameter **sorted = calloc(p->n, sizeof(*sorted));
+    _cleanup_(freep) const struct parameter **sorted = calloc(p->n, sizeof(*sorted));
     size_t n = 0, size = 0;
     FILE *text;
 

@@ -153,8 +153,7 @@ static int copy_lists(struct instance *to, const struct instance *from)
 
 struct instance *instance_copy(const struct instance *i)
 {
-    _cleanup_(instance_free)
-    struct instance *copy = instance_new();
+    _cleanup_(instance_free) struct instance *copy = instance_new();
 
     if (!copy)
         return NULL;

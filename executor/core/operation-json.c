@@ -12,8 +12,7 @@
 
 static json_object *timeline_to_json(const struct operation *op)
 {
-    _cleanup_(json)
-    json_object *array = json_object_new_array();
+    _cleanup_(json) json_object *array = json_object_new_array();
 
     for (size_t i = 0; array && i < op->n_timeline; i++) {
         const struct timeline_entry *entry = &op->timeline[i];
@@ -41,8 +40,7 @@ static int add_error(json_object *o, const struct operation *op)
 
 json_object *operation_to_json(const struct operation *op)
 {
-    _cleanup_(json)
-    json_object *o = json_object_new_object();
+    _cleanup_(json) json_object *o = json_object_new_object();
     const char *outcome = op->outcome == OUTCOME_NONE ? NULL : outcome_to_string(op->outcome);
 
     if (!o || json_add_string(o, "requestId", op->request_id) ||
@@ -72,8 +70,7 @@ static int add_incarnation(json_object *o, const struct incarnation *i)
 
 json_object *operation_to_journal(const struct operation *op)
 {
-    _cleanup_(json)
-    json_object *o = operation_to_json(op);
+    _cleanup_(json) json_object *o = operation_to_json(op);
     json_object *k = json_object_new_object();
     char domain[UUID_TEXT_SIZE];
 
@@ -246,8 +243,7 @@ static int read_private(json_object *k, struct operation *op)
 
 int operation_from_journal(json_object *document, struct operation **ret, struct error **err)
 {
-    _cleanup_(operation_free)
-    struct operation *op = operation_new();
+    _cleanup_(operation_free) struct operation *op = operation_new();
     json_object *private;
 
     if (!op)

@@ -62,8 +62,7 @@ static int own(char **s)
 
 struct operation *operation_copy(const struct operation *op)
 {
-    _cleanup_(operation_free)
-    struct operation *copy = malloc(sizeof(*copy));
+    _cleanup_(operation_free) struct operation *copy = malloc(sizeof(*copy));
     char **strings[] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
     if (!copy)
@@ -139,8 +138,7 @@ usec_t operation_next_due(const struct operation *op)
 void operation_note(struct operation *op, usec_t realtime, bool merge, const char *what,
                     const char *format, ...)
 {
-    _cleanup_(freep)
-    char *detail = NULL;
+    _cleanup_(freep) char *detail = NULL;
     struct timeline_entry *entry;
 
     if (format) {

@@ -37,8 +37,8 @@ void call_execute(struct call *c, struct hypervisor *h)
         c->result = connect_and_list(c, h);
         break;
     case CALL_LOOK:
-        c->result = h->ops->look(h, c->domain, c->meant.pid ? &c->meant : NULL, &c->sighting,
-                                 &c->error);
+        c->result =
+            h->ops->look(h, c->domain, c->meant.pid ? &c->meant : NULL, &c->sighting, &c->error);
         break;
     case CALL_WAKE:
         c->result = h->ops->wake(h, c->domain, &c->meant, &c->error);

@@ -4,13 +4,22 @@
 
 #include "stopd/hypervisor.h"
 
-enum call_kind { CALL_CONNECT, CALL_LOOK, CALL_WAKE, CALL_PRESS, CALL_RESTORE, CALL_CUT, CALL_KIND_MAX };
+enum call_kind {
+    CALL_CONNECT,
+    CALL_LOOK,
+    CALL_WAKE,
+    CALL_PRESS,
+    CALL_RESTORE,
+    CALL_CUT,
+    CALL_KIND_MAX
+};
 DECLARE_ENUM_WORDS(enum call_kind, call_kind);
 
 struct call {
     enum call_kind kind;
-    uint64_t id;       /* unique within the process */
-    usec_t timeout;    /* past it the worker is written off, and the engine told so (result = -ETIMEDOUT, stuck) */
+    uint64_t id;    /* unique within the process */
+    usec_t timeout; /* past it the worker is written off, and the engine told so (result =
+                       -ETIMEDOUT, stuck) */
     uuid_t domain;
     struct incarnation meant;
     enum button button;
@@ -18,12 +27,12 @@ struct call {
     struct lifecycle former;
 
     /* What came of it */
-    bool stuck;        /* written off: the real result, if it ever comes, is thrown away */
+    bool stuck; /* written off: the real result, if it ever comes, is thrown away */
     int result;
     struct error *error;
-    bool interlocked;        /* PRESS */
-    bool has_processes;      /* CONNECT */
-    struct sightings list;   /* CONNECT: every domain */
+    bool interlocked;         /* PRESS */
+    bool has_processes;       /* CONNECT */
+    struct sightings list;    /* CONNECT: every domain */
     struct sighting sighting; /* LOOK */
 
     struct call *next; /* of whoever queues it */

@@ -37,8 +37,7 @@ void inventory_clear(struct inventory *inv)
     if (inv->by_name)
         lh_table_free(inv->by_name);
     if (inv->by_uuid) {
-        inventory_foreach(inv, d)
-            domain_free(d);
+        inventory_foreach(inv, d) domain_free(d);
         lh_table_free(inv->by_uuid);
     }
     *inv = (struct inventory){0};
@@ -85,8 +84,9 @@ int inventory_resolve(const struct inventory *inv, const char *id, struct domain
     uuid_t uuid;
 
     if (d && d->next_same_id)
-        return error_set(err, ERROR_CONFLICT, "The InstanceId %s is claimed by the domains %s and %s.",
-                         id, d->instance->name, d->next_same_id->instance->name);
+        return error_set(err, ERROR_CONFLICT,
+                         "The InstanceId %s is claimed by the domains %s and %s.", id,
+                         d->instance->name, d->next_same_id->instance->name);
     if (!d)
         d = find(inv->by_name, id);
     if (!d && uuid_parse(id, uuid) == 0)
@@ -200,10 +200,8 @@ json_object *domain_to_json(const struct domain *d)
     if (json_add_string(o, "instanceId", d->instance_id) ||
         json_add_string(o, "name", i ? i->name : NULL) || json_add_string(o, "uuid", d->key) ||
         json_add_string(o, "state", instance_state_to_string(domain_state_of(d))) ||
-        json_add_string(o, "detail", domain_detail(d)) ||
-        json_add_bool(o, "certain", d->certain) ||
-        json_add_string(o, "type", i ? i->type : NULL) ||
-        json_add(o, "locks", take(locks)) ||
+        json_add_string(o, "detail", domain_detail(d)) || json_add_bool(o, "certain", d->certain) ||
+        json_add_string(o, "type", i ? i->type : NULL) || json_add(o, "locks", take(locks)) ||
         json_add_string(o, "problem", i ? i->metadata_error : NULL) ||
         json_add_string(o, "operation", d->op ? d->op->request_id : NULL))
         return NULL;

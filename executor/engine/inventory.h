@@ -1,7 +1,7 @@
 /* inventory.h - the picture of the domains on this host, and what is under way with each
  *
- * Filled by one full read at every attachment, kept by looks that the hypervisor's events cause. The engine's thread
- * only. */
+ * Filled by one full read at every attachment, kept by looks that the hypervisor's events cause.
+ * The engine's thread only. */
 #ifndef STOPD_ENGINE_INVENTORY_H
 #define STOPD_ENGINE_INVENTORY_H
 
@@ -67,17 +67,18 @@ void inventory_clear(struct inventory *inv);
 /* The entry of this domain, made where there is none. NULL when out of memory. */
 struct domain *inventory_get(struct inventory *inv, const uuid_t uuid);
 struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uuid);
-/* By metadata id, then name, then UUID. ERROR_INSTANCE_NOT_FOUND; ERROR_CONFLICT names both claimants. Returns 0, or a negative
- * errno with *err set; *ret is untouched then. */
-int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret, struct error **err);
+/* By metadata id, then name, then UUID. ERROR_INSTANCE_NOT_FOUND; ERROR_CONFLICT names both
+ * claimants. Returns 0, or a negative errno with *err set; *ret is untouched then. */
+int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret,
+                      struct error **err);
 /* Takes the definition (NULL: absent) and keeps the indices true. 0 or -ENOMEM. */
 int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance);
 void inventory_remove(struct inventory *inv, struct domain *d);
 
-#define inventory_foreach(inv, d)                                                                  \
-    for (struct lh_entry *entry_##d = (inv)->by_uuid->head, *after_##d;                            \
-         entry_##d && ((d) = (struct domain *)lh_entry_v(entry_##d), after_##d = entry_##d->next,  \
-                      true);                                                                       \
+#define inventory_foreach(inv, d)                                                           \
+    for (struct lh_entry *entry_##d = (inv)->by_uuid->head, *after_##d;                     \
+         entry_##d &&                                                                       \
+         ((d) = (struct domain *)lh_entry_v(entry_##d), after_##d = entry_##d->next, true); \
          entry_##d = after_##d)
 
 /* What the outside is told of an instance. */

@@ -1,7 +1,8 @@
 /* request.h - what an edge asks the engine, and what it answers
  *
- * A request is made on any thread, posted, and from then on the engine's until reply() is called, once, on the
- * engine's thread, with an answer that is the receiver's from then on. reply() must not block: it wakes whoever waits. */
+ * A request is made on any thread, posted, and from then on the engine's until reply() is called,
+ * once, on the engine's thread, with an answer that is the receiver's from then on. reply() must
+ * not block: it wakes whoever waits. */
 #ifndef STOPD_ENGINE_REQUEST_H
 #define STOPD_ENGINE_REQUEST_H
 
@@ -10,14 +11,16 @@
 #include <json-c/json.h>
 
 enum request_kind {
-    REQUEST_STOP,           /* command → body null, request_id of the accepted (or replayed) command */
-    REQUEST_INSTANCES,      /* every instance → {"instances": […]} (what /v1/instances answers) */
-    REQUEST_INSTANCE,       /* instance_id → one instance's object */
-    REQUEST_CANCEL,         /* operation_id → the operation as it is then */
-    REQUEST_WAIT_OPERATION, /* operation_id: answered when it is finished, or at the deadline; body null (read the journal) */
-    REQUEST_WAIT_EVENTS,    /* after: answered when there is an event behind it, or at the deadline; body null */
+    REQUEST_STOP,      /* command → body null, request_id of the accepted (or replayed) command */
+    REQUEST_INSTANCES, /* every instance → {"instances": […]} (what /v1/instances answers) */
+    REQUEST_INSTANCE,  /* instance_id → one instance's object */
+    REQUEST_CANCEL,    /* operation_id → the operation as it is then */
+    REQUEST_WAIT_OPERATION, /* operation_id: answered when it is finished, or at the deadline; body
+                               null (read the journal) */
+    REQUEST_WAIT_EVENTS,    /* after: answered when there is an event behind it, or at the deadline;
+                               body null */
     REQUEST_READY,          /* success, or ERROR_UNAVAILABLE saying what is not at hand */
-    REQUEST_METRICS,        /* → {"text": "…"} in the Prometheus format, the engine's own part */
+    REQUEST_METRICS, /* → {"text": "…"} in the Prometheus format, the engine's own part */
     REQUEST_KIND_MAX,
 };
 
@@ -25,7 +28,7 @@ struct answer {
     enum error_code code; /* ERROR_NONE: success */
     char *message;        /* for an error */
     char request_id[UUID_TEXT_SIZE];
-    json_object *body;    /* or NULL */
+    json_object *body; /* or NULL */
 };
 void answer_free(struct answer *a);
 DEFINE_CLEANUP(struct answer *, answer_free);
@@ -34,11 +37,11 @@ struct request {
     enum request_kind kind;
     char request_id[UUID_TEXT_SIZE]; /* set by the edge, upper case */
     struct principal principal;
-    struct command command;          /* STOP; its request_id, principal and traceparent set */
-    char *instance_id;               /* INSTANCE */
-    char *operation_id;              /* CANCEL, WAIT_OPERATION: a RequestId, any of an operation's */
-    uint64_t after;                  /* WAIT_EVENTS: a sequence */
-    usec_t wait;                     /* WAIT_*: at most so long, from when the engine takes it */
+    struct command command; /* STOP; its request_id, principal and traceparent set */
+    char *instance_id;      /* INSTANCE */
+    char *operation_id;     /* CANCEL, WAIT_OPERATION: a RequestId, any of an operation's */
+    uint64_t after;         /* WAIT_EVENTS: a sequence */
+    usec_t wait;            /* WAIT_*: at most so long, from when the engine takes it */
 
     void (*reply)(struct request *r, struct answer *a);
     void *userdata;
