@@ -38,6 +38,12 @@ bool has_consent(const struct turn *t)
     return operation_has_consent(t->op);
 }
 
+/* How it fails is resolved already: it was relenting. */
+bool is_given_up(const struct turn *t)
+{
+    return t->op->error != ERROR_NONE;
+}
+
 bool may_force(const struct turn *t)
 {
     return t->op->on_timeout == ON_TIMEOUT_FORCE;
@@ -242,7 +248,7 @@ void wake(struct turn *t)
     look_later(t);
 }
 
-void cut(struct turn *t)
+static void cut(struct turn *t)
 {
     struct operation *op = t->op;
 

@@ -14,6 +14,7 @@ struct turn {
 /* Guards: may this row be taken? */
 bool is_forced(const struct turn *t);
 bool has_consent(const struct turn *t);
+bool is_given_up(const struct turn *t);
 bool may_force(const struct turn *t);
 bool cut_due(const struct turn *t);
 bool may_cut_now(const struct turn *t);
@@ -35,7 +36,6 @@ void count_press(struct turn *t);
 void press_failed(struct turn *t);
 void press_acpi_instead(struct turn *t);
 void wake(struct turn *t);
-void cut(struct turn *t);
 void begin_forcing(struct turn *t);
 void cut_after_grace(struct turn *t);
 void escalate(struct turn *t);

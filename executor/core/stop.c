@@ -93,6 +93,9 @@ static const struct rule {
     RULE(STAGE_FORCING,       IN_CUT_FAILED,     NULL,                cut_failed,         STAY),
     RULE(STAGE_FORCING,       IN_CUT_DUE,        NULL,                look,               STAY),
 
+    RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   is_given_up,         unblock,            STAGE_RELENTING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    is_given_up,         unblock,            STAGE_RELENTING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, is_given_up,         unblock,            STAGE_RELENTING),
     RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   has_consent,         unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    has_consent,         unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, has_consent,         unblock,            STAGE_FORCING),

@@ -17,9 +17,10 @@ DECLARE_ENUM_WORDS(enum call_kind, call_kind);
 
 struct call {
     enum call_kind kind;
-    uint64_t id;    /* unique within the process */
-    usec_t timeout; /* past it the worker is written off, and the engine told so (result =
-                       -ETIMEDOUT, stuck) */
+    uint64_t id;         /* unique within the process */
+    uint64_t generation; /* of the attachment under which it began */
+    usec_t timeout;      /* past it the worker is written off, and the engine told so (result =
+                            -ETIMEDOUT, stuck) */
     uuid_t domain;
     struct incarnation meant;
     enum button button;

@@ -1,8 +1,9 @@
 /* engine.h - commit, then act: what drives operations, on one thread
  *
- * All functions are for the engine's thread. The engine owns the picture of the domains, the operations and the
- * journal; it reads no clock, starts no thread and makes no call itself: a host does these for it. The daemon's host is
- * a loop with workers (loop.h); the simulator's is a seed. */
+ * All functions are for the engine's thread. The engine owns the picture of the domains, the
+ * operations and the journal; it reads no clock, starts no thread and makes no call itself: a host
+ * does these for it. The daemon's host is a loop with workers (loop.h); the simulator's is a seed.
+ */
 #ifndef STOPD_ENGINE_H
 #define STOPD_ENGINE_H
 
@@ -13,7 +14,8 @@
 
 struct engine_host {
     void *userdata;
-    /* Starts a call on a worker; its end, or that it is stuck, comes back by engine_take_call(). Takes c. */
+    /* Starts a call on a worker; its end, or that it is stuck, comes back by engine_take_call().
+     * Takes c. */
     void (*start_call)(void *userdata, struct call *c);
     struct moment (*now)(void *userdata);
     /* Any number below bound; for jitter. */
@@ -24,18 +26,18 @@ struct engine_host {
 
 struct engine_settings {
     const char *host_id;
-    struct policy policy;      /* its lists are the caller's and outlive the engine */
-    unsigned parallel;         /* stop.parallel; 0: no bound */
+    struct policy policy; /* its lists are the caller's and outlive the engine */
+    unsigned parallel;    /* stop.parallel; 0: no bound */
     usec_t call_timeout, destroy_timeout;
-    usec_t retain;             /* journal.retain */
-    const char *const *sinks;  /* names of the configured sinks */
+    usec_t retain;            /* journal.retain */
+    const char *const *sinks; /* names of the configured sinks */
     size_t n_sinks;
 };
 
 struct engine;
 /* Loads what the journal holds. Settings are copied, what they point to is not. */
-int engine_new(const struct engine_settings *settings, const struct engine_host *host, struct journal *j,
-               struct engine **ret, struct error **err);
+int engine_new(const struct engine_settings *settings, const struct engine_host *host,
+               struct journal *j, struct engine **ret, struct error **err);
 void engine_free(struct engine *e);
 DEFINE_CLEANUP(struct engine *, engine_free);
 /* SIGHUP: new settings count for commands from now on. */
@@ -52,7 +54,8 @@ void engine_quiesce(struct engine *e);
 
 /* Steps all that has arrived and what is due, commits once, then acts and replies. */
 void engine_turn(struct engine *e);
-/* The monotonic time of the next turn that is needed without anything arriving; USEC_NEVER: none. */
+/* The monotonic time of the next turn that is needed without anything arriving; USEC_NEVER: none.
+ */
 usec_t engine_next_turn(const struct engine *e);
 
 /* For tests and the simulator. */

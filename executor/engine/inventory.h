@@ -29,6 +29,7 @@ struct domain {
     bool certain;
     enum domain_state seen;
     bool is_saved, in_migration;
+    bool is_listed; /* by the full read that is being taken in */
     struct incarnation incarnation;
 
     struct last_report reported;

@@ -1,0 +1,167 @@
+/* engine-internal.h - what the engine's files share; for executor/engine/ only */
+#ifndef STOPD_ENGINE_INTERNAL_H
+#define STOPD_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+#include "engine/inventory.h"
+
+enum attachment { DETACHED, ATTACHING, ATTACHED };
+
+/* An event that this turn writes. */
+struct staged_event {
+    struct upstream_event event; /* its pointers are the four below */
+    char id[UUID_TEXT_SIZE];
+    char *instance_id, *body;
+    struct staged_event *next;
+};
+
+/* A reply that goes out when the turn is durable. */
+struct staged_reply {
+    struct request *request;
+    struct answer *answer;
+    bool is_of_commit; /* fails with the commit; else it stands whatever becomes of it */
+    struct staged_reply *next;
+};
+
+/* A token or an alias that this turn writes. */
+struct staged_binding {
+    char *principal, *token, *fingerprint; /* of a token; NULL for an alias */
+    char request_id[UUID_TEXT_SIZE];
+    char operation[UUID_TEXT_SIZE]; /* of an alias */
+    struct staged_binding *next;
+};
+
+struct cursor {
+    char *sink;
+    uint64_t sequence;
+    bool changed;
+};
+
+/* A list with its end at hand, so that order is kept at no cost. */
+#define LIST_OF(type)       \
+    struct {                \
+        type *first, **end; \
+    }
+#define list_init(list) ((list)->first = NULL, (list)->end = &(list)->first)
+#define list_append(list, item) \
+    (*(list)->end = (item), (item)->next = NULL, (list)->end = &(item)->next)
+#define list_take_first(list)                            \
+    __extension__({                                      \
+        __typeof__((list)->first) item_ = (list)->first; \
+        if (item_) {                                     \
+            (list)->first = item_->next;                 \
+            if (!(list)->first)                          \
+                (list)->end = &(list)->first;            \
+        }                                                \
+        item_;                                           \
+    })
+
+struct hint {
+    uuid_t domain;
+    struct hint *next;
+};
+
+struct engine {
+    struct engine_settings settings;
+    struct engine_host host;
+    struct journal *journal;
+    struct inventory inventory;
+    struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
+    size_t n_operations, n_shutting_down;
+    uint64_t last_sequence; /* committed */
+    bool is_first_picture;  /* nothing was ever reported: the first full read is only taken down */
+    bool quiescing;
+
+    /* What has arrived since the last turn */
+    LIST_OF(struct request) requests;
+    LIST_OF(struct call) calls;
+    LIST_OF(struct hint) hints;
+    char *lost;
+
+    /* The hypervisor */
+    enum attachment attachment;
+    bool has_processes;
+    char *away_why;
+    bool away_said;
+    unsigned attach_tries;
+    usec_t attach_at;    /* NEVER: not waiting to */
+    uint64_t generation; /* calls that began under another one are over, whatever they say */
+    uint64_t next_call_id;
+    uint64_t attach_call;
+    bool lost_while_attaching;
+
+    /* This turn */
+    struct moment now;
+    bool turn_failed; /* out of memory: it must not be committed */
+    size_t n_admitted;
+    LIST_OF(struct staged_event) events;
+    LIST_OF(struct staged_reply) replies;
+    LIST_OF(struct staged_binding) bindings;
+    struct domain *staged;
+    uint64_t staged_sequence;
+
+    /* Parked */
+    LIST_OF(struct request) event_waiters;
+    usec_t overdue_at; /* no request that is parked has to be answered before */
+    struct cursor *cursors;
+    size_t n_cursors;
+    usec_t
+        cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
+    usec_t retain_at;
+    usec_t clock_at;   /* no domain or operation is due before */
+    usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
+    bool journal_said;
+
+    struct {
+        uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
+        uint64_t ended[OUTCOME_MAX];
+    } counters;
+};
+
+/* --- engine.c: a turn's staging -------------------------------------------------------------- */
+void engine_stage_domain(struct engine *e, struct domain *d);
+/* The operation as this turn has made it so far; NULL: none, or finished. */
+const struct operation *engine_operation_now(const struct domain *d);
+/* Steps the domain's operation, which must be there. */
+void engine_step(struct engine *e, struct domain *d, const struct input *in);
+void engine_step_all(struct engine *e, enum input_kind kind);
+/* Lets a queued operation begin, if it may. */
+void engine_admit(struct engine *e, struct domain *d);
+void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
+                           const struct incarnation *incarnation);
+/* Reports a transition of a domain that nobody commanded. */
+void engine_report_unasked(struct engine *e, struct domain *d, enum instance_state from,
+                           enum instance_state to, const char *reason,
+                           const struct incarnation *incarnation);
+/* A reply to be sent after the commit. Takes both. */
+void engine_stage_reply(struct engine *e, struct request *r, struct answer *a, bool is_of_commit);
+
+/* --- engine-events.c ------------------------------------------------------------------------- */
+/* Builds and stages a CloudEvent. op may be NULL. 0 or -ENOMEM. */
+int engine_stage_transition(struct engine *e, const struct domain *d, const struct operation *op,
+                            enum instance_state from, enum instance_state to, const char *reason);
+int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op);
+void staged_event_free(struct staged_event *s);
+
+/* --- engine-hypervisor.c --------------------------------------------------------------------- */
+void engine_process_lost(struct engine *e);
+void engine_process_call(struct engine *e, struct call *c);
+void engine_process_hint(struct engine *e, const uuid_t domain);
+void engine_attach_if_due(struct engine *e);
+/* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
+void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-requests.c ----------------------------------------------------------------------- */
+void engine_process_request(struct engine *e, struct request *r);
+/* Answers who waits for the operation's end, and for events, and those whose time is up. */
+void engine_answer_waiting(struct engine *e, struct domain *d);
+void engine_answer_event_waiters(struct engine *e);
+void engine_answer_overdue(struct engine *e, bool all);
+usec_t engine_next_overdue(const struct engine *e);
+struct answer *answer_new(const struct request *r);
+void engine_reply(struct request *r, struct answer *a);
+
+/* --- engine-metrics.c ------------------------------------------------------------------------ */
+char *engine_metrics_text(const struct engine *e);
+
+#endif

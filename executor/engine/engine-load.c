@@ -1,0 +1,146 @@
+/* engine-load.c - how an engine comes to life: from the journal, as if after a long pause */
+#include "engine/engine-internal.h"
+
+#include <string.h>
+
+static int load_reported(void *userdata, const struct reported *r)
+{
+    struct engine *e = userdata;
+    struct domain *d = inventory_get(&e->inventory, r->domain);
+
+    if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
+        return -1;
+    d->reported = (struct last_report){true, r->state, r->incarnation};
+    e->is_first_picture = false;
+    return 0;
+}
+
+static int load_operation(void *userdata, struct operation *op)
+{
+    struct engine *e = userdata;
+    struct domain *d = inventory_get(&e->inventory, op->domain);
+
+    if (!d || d->op || (!d->instance_id && text_replace(&d->instance_id, op->instance_id) < 0) ||
+        lh_table_insert(e->operations, op->request_id, d) < 0) {
+        operation_free(op);
+        return -1;
+    }
+    d->op = op;
+    e->n_operations++;
+    if (op->stage == STAGE_SHUTTING_DOWN)
+        e->n_shutting_down++;
+    return 0;
+}
+
+static int load(struct engine *e, struct error **err)
+{
+    int r = journal_last_sequence(e->journal, &e->last_sequence, err);
+
+    if (r == 0) {
+        e->staged_sequence = e->last_sequence;
+        e->is_first_picture = e->last_sequence == 0;
+        r = journal_load_reported(e->journal, load_reported, e, err);
+    }
+    if (r == 0)
+        r = journal_load_unfinished(e->journal, load_operation, e, err);
+    return r;
+}
+
+static int make_cursors(struct engine *e)
+{
+    if (e->settings.n_sinks == 0)
+        return 0;
+    e->cursors = calloc(e->settings.n_sinks, sizeof(*e->cursors));
+    if (!e->cursors)
+        return -1;
+    for (; e->n_cursors < e->settings.n_sinks; e->n_cursors++)
+        if (text_replace(&e->cursors[e->n_cursors].sink, e->settings.sinks[e->n_cursors]) < 0)
+            return -1;
+    return 0;
+}
+
+int engine_new(const struct engine_settings *settings, const struct engine_host *host,
+               struct journal *j, struct engine **ret, struct error **err)
+{
+    _cleanup_(engine_free) struct engine *e = calloc(1, sizeof(*e));
+    int r;
+
+    if (!e)
+        return error_no_memory(err);
+    e->settings = *settings;
+    e->host = *host;
+    e->journal = j;
+    e->now = host->now(host->userdata);
+    list_init(&e->requests);
+    list_init(&e->calls);
+    list_init(&e->hints);
+    list_init(&e->events);
+    list_init(&e->replies);
+    list_init(&e->bindings);
+    list_init(&e->event_waiters);
+    e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
+    e->retain_at = e->now.monotonic;
+    e->operations = lh_kchar_table_new(64, NULL);
+    if (!e->operations || inventory_init(&e->inventory) < 0 || make_cursors(e) < 0)
+        return error_no_memory(err);
+    r = load(e, err);
+    if (r < 0)
+        return error_context(err, "loading the journal");
+    *ret = take(e);
+    return 0;
+}
+
+void engine_configure(struct engine *e, const struct engine_settings *settings)
+{
+    e->settings = *settings;
+    e->clock_at = 0; /* a higher stop.parallel lets more begin */
+}
+
+static void discard_arrivals(struct engine *e)
+{
+    struct request *r;
+    struct call *c;
+    struct hint *h;
+
+    while ((r = list_take_first(&e->requests)))
+        engine_reply(r, answer_new(r));
+    while ((c = list_take_first(&e->calls)))
+        call_free(c);
+    while ((h = list_take_first(&e->hints)))
+        free(h);
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    if (e->inventory.by_uuid)
+        engine_answer_overdue(e, true);
+    discard_arrivals(e);
+    if (e->operations)
+        lh_table_free(e->operations);
+    inventory_clear(&e->inventory);
+    for (size_t i = 0; i < e->n_cursors; i++)
+        free(e->cursors[i].sink);
+    free(e->cursors);
+    free(e->lost);
+    free(e->away_why);
+    free(e);
+}
+
+size_t engine_unfinished(const struct engine *e)
+{
+    return e->n_operations;
+}
+
+const struct operation *engine_find_operation(const struct engine *e, const uuid_t domain)
+{
+    const struct domain *d = inventory_find_uuid(&e->inventory, domain);
+
+    return d ? d->op : NULL;
+}
+
+bool engine_is_attached(const struct engine *e)
+{
+    return e->attachment == ATTACHED;
+}

@@ -1,0 +1,450 @@
+/* engine-requests.c - what is asked of the engine: stops, cancels, looks at the picture, waits
+ *
+ * Theory of operation. A command is checked against the picture as it is, without a call. What it
+ * changes is staged, and its answer goes out with the commit. A ClientToken is looked up first: a
+ * known one is answered as it was the first time, whatever the state is now. Whoever waits for
+ * something is parked until it has happened or the time is up.
+ */
+#include "engine/engine-internal.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+struct answer *answer_new(const struct request *r)
+{
+    struct answer *a = calloc(1, sizeof(*a));
+
+    if (a)
+        memcpy(a->request_id, r->request_id, sizeof(a->request_id));
+    return a;
+}
+
+/* An answer that there was no memory for is a NULL one: the edge says so. */
+void engine_reply(struct request *r, struct answer *a)
+{
+    r->reply(r, a);
+}
+
+static void reply_error(struct request *r, const struct error *error)
+{
+    struct answer *a = answer_new(r);
+
+    if (a) {
+        a->code = error_code_of(error);
+        (void)text_replace(&a->message, error_message(error));
+    }
+    engine_reply(r, a);
+}
+
+static void reply_body(struct request *r, json_object *body)
+{
+    struct answer *a = answer_new(r);
+
+    if (a && !body)
+        a->code = ERROR_NO_MEMORY;
+    if (a)
+        a->body = body;
+    else
+        json_object_put(body);
+    engine_reply(r, a);
+}
+
+/* --- StopInstance ---------------------------------------------------------------------------- */
+
+static struct staged_binding *find_staged_token(const struct engine *e, const struct command *c)
+{
+    for (struct staged_binding *b = e->bindings.first; b; b = b->next)
+        if (b->token && text_equal(b->token, c->client_token) &&
+            text_equal(b->principal, c->principal.name))
+            return b;
+    return NULL;
+}
+
+/* 1: the token is known, and *first is what it was answered with; 0: it is new. */
+static int look_up_token(struct engine *e, const struct command *c,
+                         char first[static UUID_TEXT_SIZE], struct error **err)
+{
+    _cleanup_(freep) char *fingerprint = NULL, *request_id = NULL;
+    const struct staged_binding *staged = find_staged_token(e, c);
+    const char *known;
+    int r;
+
+    if (!staged) {
+        r = journal_find_token(e->journal, c->principal.name, c->client_token, &fingerprint,
+                               &request_id, err);
+        if (r <= 0)
+            return r;
+    }
+    known = staged ? staged->fingerprint : fingerprint;
+    if (!text_equal(known, c->fingerprint))
+        return error_set(err, ERROR_TOKEN_MISMATCH, NULL);
+    memcpy(first, staged ? staged->request_id : request_id, UUID_TEXT_SIZE);
+    return 1;
+}
+
+static int stage_token(struct engine *e, const struct command *c, struct error **err)
+{
+    struct staged_binding *b;
+
+    if (!c->client_token)
+        return 0;
+    b = calloc(1, sizeof(*b));
+    if (!b || text_replace(&b->principal, c->principal.name) ||
+        text_replace(&b->token, c->client_token) || text_replace(&b->fingerprint, c->fingerprint)) {
+        if (b)
+            list_append(&e->bindings, b); /* freed with the turn */
+        e->turn_failed = true;
+        return error_no_memory(err);
+    }
+    memcpy(b->request_id, c->request_id, sizeof(b->request_id));
+    list_append(&e->bindings, b);
+    return 0;
+}
+
+static int stage_alias(struct engine *e, const struct command *c, const struct operation *op,
+                       struct error **err)
+{
+    struct staged_binding *b = calloc(1, sizeof(*b));
+
+    if (!b)
+        return error_no_memory(err);
+    memcpy(b->request_id, c->request_id, sizeof(b->request_id));
+    memcpy(b->operation, op->request_id, sizeof(b->operation));
+    list_append(&e->bindings, b);
+    return 0;
+}
+
+static int begin(struct engine *e, struct domain *d, const struct command *c,
+                 const struct check_context *x, struct error **err)
+{
+    struct operation *op = operation_begin(c, x, e->now);
+
+    if (!op)
+        return error_no_memory(err);
+    d->next_op = op;
+    d->op_changed = true;
+    engine_stage_domain(e, d);
+    engine_stage_reported(e, d, STATE_STOPPING, &d->incarnation);
+    if (engine_stage_transition(e, d, op, STATE_RUNNING, STATE_STOPPING,
+                                c->force_stop ? "StopInstance with ForceStop" : "StopInstance") < 0)
+        e->turn_failed = true;
+    engine_admit(e, d);
+    return 0;
+}
+
+static int escalate(struct engine *e, struct domain *d, const struct command *c, struct error **err)
+{
+    const struct input in = {
+        .kind = IN_FORCE, .request_id = c->request_id, .principal = c->principal.name};
+    int r = stage_alias(e, c, engine_operation_now(d), err);
+
+    if (r == 0)
+        engine_step(e, d, &in);
+    return r;
+}
+
+/* Everything after the token: 0 when it is accepted, and staged. */
+static int accept_command(struct engine *e, struct domain *d, const struct command *c,
+                          struct error **err)
+{
+    const struct check_context x = {
+        .policy = &e->settings.policy,
+        .instance = d->instance,
+        .seen = d->seen,
+        .certain = d->certain,
+        .in_migration = d->in_migration,
+        .has_processes = e->has_processes,
+        .incarnation = &d->incarnation,
+        .running = engine_operation_now(d),
+    };
+    bool escalates = false;
+    int r = command_check(c, &x, &escalates, err);
+
+    if (r < 0)
+        return r;
+    if (c->dry_run)
+        return error_set(err, ERROR_DRY_RUN, NULL);
+    r = escalates ? escalate(e, d, c, err) : begin(e, d, c, &x, err);
+    return r < 0 ? r : stage_token(e, c, err);
+}
+
+static int check_at_hand(const struct engine *e, struct error **err)
+{
+    if (e->quiescing)
+        return error_set(err, ERROR_UNAVAILABLE, "stopd is going down; nothing was accepted.");
+    if (e->journal_said)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "The journal cannot be written; nothing was accepted.");
+    if (e->attachment != ATTACHED)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "libvirt is not at hand (%s); nothing was accepted.",
+                         e->away_why ? e->away_why : "still connecting");
+    return 0;
+}
+
+/* 1: it has to wait for the end of this turn, in which the domain's operation finishes. */
+static int stop(struct engine *e, struct request *r, struct answer *a, struct error **err)
+{
+    const struct command *c = &r->command;
+    struct domain *d;
+    int known = 0, result;
+
+    if (c->client_token)
+        known = look_up_token(e, c, a->request_id, err);
+    if (known != 0)
+        return known < 0 ? known : 0;
+    result = check_at_hand(e, err);
+    if (result == 0)
+        result = inventory_resolve(&e->inventory, c->instance_id, &d, err);
+    if (result < 0)
+        return result;
+    if (d->next_op && operation_is_finished(d->next_op))
+        return 1;
+    return accept_command(e, d, c, err);
+}
+
+static void process_stop(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+    struct answer *a = answer_new(r);
+    int result;
+
+    if (!a) {
+        engine_reply(r, NULL);
+        return;
+    }
+    result = stop(e, r, a, &error);
+    if (result > 0) {
+        answer_free(a);
+        list_append(&e->requests, r);
+        return;
+    }
+    if (result < 0) {
+        e->counters.refused++;
+        answer_free(a);
+        reply_error(r, error);
+        return;
+    }
+    engine_stage_reply(e, r, a, true);
+}
+
+/* --- The picture ----------------------------------------------------------------------------- */
+
+static void process_instances(struct engine *e, struct request *r)
+{
+    _cleanup_(json) json_object *body = json_object_new_object();
+    json_object *array = json_object_new_array();
+    struct domain *d;
+
+    if (!body || json_add(body, "instances", array) < 0) {
+        reply_body(r, NULL);
+        return;
+    }
+    inventory_foreach(&e->inventory,
+                      d) if (d->instance_id && json_append(array, domain_to_json(d)) < 0)
+    {
+        reply_body(r, NULL);
+        return;
+    }
+    reply_body(r, take(body));
+}
+
+static void process_instance(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+    struct domain *d;
+
+    if (inventory_resolve(&e->inventory, r->instance_id, &d, &error) < 0)
+        reply_error(r, error);
+    else
+        reply_body(r, domain_to_json(d));
+}
+
+/* --- Operations ------------------------------------------------------------------------------ */
+
+/* The domain whose unfinished operation this RequestId names. 1; 0: there is such an operation, and
+ * it is over. */
+static int find_operation(struct engine *e, const char *request_id, struct domain **ret,
+                          struct error **err)
+{
+    char own[UUID_TEXT_SIZE];
+    void *found;
+    int r;
+
+    if (lh_table_lookup_ex(e->operations, request_id, &found)) {
+        *ret = found;
+        return 1;
+    }
+    r = journal_resolve(e->journal, request_id, own, err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return error_set(err, ERROR_OPERATION_NOT_FOUND, NULL);
+    if (!lh_table_lookup_ex(e->operations, own, &found))
+        return 0;
+    *ret = found;
+    return 1;
+}
+
+static int cancel(struct engine *e, struct request *r, struct error **err)
+{
+    const struct input in = {.kind = IN_CANCEL, .principal = r->principal.name};
+    const struct operation *op;
+    struct domain *d;
+    int found = find_operation(e, r->operation_id, &d, err);
+
+    if (found < 0)
+        return found;
+    op = found ? engine_operation_now(d) : NULL;
+    if (!op)
+        return error_set(err, ERROR_INSTANCE_STATUS, "The operation is finished.");
+    found = operation_may_cancel(op, err);
+    if (found < 0)
+        return found;
+    engine_step(e, d, &in);
+    return 0;
+}
+
+static void process_cancel(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+
+    if (cancel(e, r, &error) < 0)
+        reply_error(r, error);
+    else
+        engine_stage_reply(e, r, answer_new(r), true);
+}
+
+static void process_wait_operation(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+    struct domain *d;
+    int found = find_operation(e, r->operation_id, &d, &error);
+
+    if (found < 0) {
+        reply_error(r, error);
+    } else if (found == 0 || r->wait == 0) {
+        engine_reply(r, answer_new(r));
+    } else {
+        r->next = d->waiting;
+        d->waiting = r;
+        if (r->deadline < e->overdue_at)
+            e->overdue_at = r->deadline;
+    }
+}
+
+static void process_wait_events(struct engine *e, struct request *r)
+{
+    if (e->last_sequence > r->after || r->wait == 0 || e->quiescing) {
+        engine_reply(r, answer_new(r));
+        return;
+    }
+    list_append(&e->event_waiters, r);
+    if (r->deadline < e->overdue_at)
+        e->overdue_at = r->deadline;
+}
+
+static void process_ready(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+
+    if (check_at_hand(e, &error) < 0)
+        reply_error(r, error);
+    else
+        engine_reply(r, answer_new(r));
+}
+
+static void process_metrics(struct engine *e, struct request *r)
+{
+    _cleanup_(freep) char *text = engine_metrics_text(e);
+    _cleanup_(json) json_object *body = json_object_new_object();
+
+    if (!text || !body || json_add_string(body, "text", text) < 0)
+        reply_body(r, NULL);
+    else
+        reply_body(r, take(body));
+}
+
+void engine_process_request(struct engine *e, struct request *r)
+{
+    static void (*const process[REQUEST_KIND_MAX])(struct engine *, struct request *) = {
+        [REQUEST_STOP] = process_stop,
+        [REQUEST_INSTANCES] = process_instances,
+        [REQUEST_INSTANCE] = process_instance,
+        [REQUEST_CANCEL] = process_cancel,
+        [REQUEST_WAIT_OPERATION] = process_wait_operation,
+        [REQUEST_WAIT_EVENTS] = process_wait_events,
+        [REQUEST_READY] = process_ready,
+        [REQUEST_METRICS] = process_metrics,
+    };
+
+    process[r->kind](e, r);
+}
+
+/* --- Waiting --------------------------------------------------------------------------------- */
+
+void engine_answer_waiting(struct engine *e, struct domain *d)
+{
+    struct request *r = take(d->waiting), *next;
+
+    for (; r; r = next) {
+        next = r->next;
+        engine_reply(r, answer_new(r));
+    }
+}
+
+void engine_answer_event_waiters(struct engine *e)
+{
+    LIST_OF(struct request) waiters = {0};
+    struct request *r;
+
+    waiters.first = e->event_waiters.first;
+    list_init(&e->event_waiters);
+    while ((r = waiters.first)) {
+        waiters.first = r->next;
+        if (e->last_sequence > r->after)
+            engine_reply(r, answer_new(r));
+        else
+            list_append(&e->event_waiters, r);
+    }
+}
+
+/* Answers those of a list whose time is up and gives back the others. */
+static struct request *sift(struct engine *e, struct request *list, bool all)
+{
+    struct request *kept = NULL, **end = &kept, *next;
+
+    for (struct request *r = list; r; r = next) {
+        next = r->next;
+        if (all || r->deadline <= e->now.monotonic) {
+            engine_reply(r, answer_new(r));
+            continue;
+        }
+        if (r->deadline < e->overdue_at)
+            e->overdue_at = r->deadline;
+        *end = r;
+        end = &r->next;
+    }
+    *end = NULL;
+    return kept;
+}
+
+void engine_answer_overdue(struct engine *e, bool all)
+{
+    struct domain *d;
+
+    if (!all && e->overdue_at > e->now.monotonic)
+        return;
+    e->overdue_at = USEC_NEVER;
+    inventory_foreach(&e->inventory, d) d->waiting = sift(e, d->waiting, all);
+    e->event_waiters.first = sift(e, e->event_waiters.first, all);
+    e->event_waiters.end = &e->event_waiters.first;
+    while (*e->event_waiters.end)
+        e->event_waiters.end = &(*e->event_waiters.end)->next;
+}
+
+usec_t engine_next_overdue(const struct engine *e)
+{
+    return e->overdue_at;
+}

@@ -1,0 +1,575 @@
+/* engine.c - a turn: take what has arrived, step it, commit once, then act and reply
+ *
+ * Theory of operation. Everything that a turn changes is staged beside what is true: operations as
+ * copies, reports, events, replies. One transaction makes all of it durable; then the copies take
+ * the originals' place, calls go out and replies are sent. When the transaction fails, what was
+ * staged is dropped, and the world is as if nothing had arrived: commands are answered
+ * ServiceUnavailable, and since inputs are only reasons to look, a look at everything a second
+ * later brings back what was lost. There is no other error path, and a restart is the same path
+ * again.
+ *
+ * What an operation wants done is a set of effects on its domain. One call is out for a domain at a
+ * time; what is wanted meanwhile waits, the strongest first. Effects may be dropped at any time:
+ * the operation's deadlines ask again.
+ */
+#include "engine/engine-internal.h"
+
+#include "stopd/log.h"
+#include "stopd/log-message-ids.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define JOURNAL_AGAIN USEC_PER_SEC
+#define CURSOR_DELAY USEC_PER_SEC
+#define RETAIN_EVERY (60 * USEC_PER_SEC)
+#define RETAIN_MOST 1000
+
+/* --- Staging ------------------------------------------------------------------------------- */
+
+void engine_stage_domain(struct engine *e, struct domain *d)
+{
+    if (d->staged)
+        return;
+    d->staged = true;
+    d->next_staged = e->staged;
+    e->staged = d;
+}
+
+const struct operation *engine_operation_now(const struct domain *d)
+{
+    const struct operation *op = d->next_op ? d->next_op : d->op;
+
+    return op && !operation_is_finished(op) ? op : NULL;
+}
+
+void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
+                           const struct incarnation *incarnation)
+{
+    engine_stage_domain(e, d);
+    d->next_reported = (struct last_report){.known = true, .state = state};
+    if (incarnation)
+        d->next_reported.incarnation = *incarnation;
+    d->reported_changed = true;
+}
+
+/* A turn that could not write down what happened must not commit half of it. */
+static void stage_or_fail_turn(struct engine *e, int r)
+{
+    if (r < 0)
+        e->turn_failed = true;
+}
+
+void engine_report_unasked(struct engine *e, struct domain *d, enum instance_state from,
+                           enum instance_state to, const char *reason,
+                           const struct incarnation *incarnation)
+{
+    stage_or_fail_turn(e, engine_stage_transition(e, d, NULL, from, to, reason));
+    engine_stage_reported(e, d, to, incarnation);
+}
+
+/* Effects that an earlier stage wanted are no longer meant, except a look. */
+static void want(struct domain *d, enum stage before, const struct operation *op, unsigned effects)
+{
+    if (op->stage != before)
+        d->wanted &= EFFECT_LOOK;
+    d->wanted |= effects;
+}
+
+void engine_step(struct engine *e, struct domain *d, const struct input *in)
+{
+    struct reaction reaction;
+    enum stage before;
+
+    if (!d->next_op) {
+        d->next_op = operation_copy(d->op);
+        if (!d->next_op) {
+            e->turn_failed = true;
+            return;
+        }
+    }
+    engine_stage_domain(e, d);
+    before = d->next_op->stage;
+    step(d->next_op, in, e->now, &reaction);
+    d->op_changed |= !reaction.unchanged;
+    want(d, before, d->next_op, reaction.effects);
+    if (reaction.has_transition) {
+        const struct incarnation *run = reaction.to == STATE_RUNNING && in->sighting
+                                            ? &in->sighting->incarnation
+                                        : reaction.to == STATE_RUNNING ? &d->next_op->incarnation
+                                                                       : NULL;
+
+        stage_or_fail_turn(e, engine_stage_transition(e, d, d->next_op, reaction.from, reaction.to,
+                                                      reaction.reason));
+        engine_stage_reported(e, d, reaction.to, run);
+    }
+    if (reaction.failed)
+        stage_or_fail_turn(e, engine_stage_failure(e, d, d->next_op));
+}
+
+void engine_stage_reply(struct engine *e, struct request *r, struct answer *a, bool is_of_commit)
+{
+    struct staged_reply *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        engine_reply(r, a);
+        return;
+    }
+    s->request = r;
+    s->answer = a;
+    s->is_of_commit = is_of_commit;
+    list_append(&e->replies, s);
+}
+
+/* --- The commit ---------------------------------------------------------------------------- */
+
+static int write_domain(struct engine *e, struct domain *d, struct error **err)
+{
+    int r = 0;
+
+    if (d->next_op && d->op_changed)
+        r = journal_put_operation(e->journal, d->next_op, err);
+    if (r == 0 && d->reported_changed) {
+        struct reported reported = {.instance_id = d->instance_id,
+                                    .state = d->next_reported.state,
+                                    .incarnation = d->next_reported.incarnation};
+
+        uuid_copy(reported.domain, d->uuid);
+        r = journal_put_reported(e->journal, &reported, err);
+    }
+    if (r == 0 && d->forget)
+        r = journal_forget_reported(e->journal, d->uuid, err);
+    return r;
+}
+
+static int write_binding(struct engine *e, const struct staged_binding *b, struct error **err)
+{
+    if (b->token)
+        return journal_put_token(e->journal, b->principal, b->token, b->fingerprint, b->request_id,
+                                 e->now.realtime, err);
+    return journal_put_alias(e->journal, b->request_id, b->operation, err);
+}
+
+static int write_all(struct engine *e, struct error **err)
+{
+    int r = 0;
+
+    for (struct domain *d = e->staged; d && r == 0; d = d->next_staged)
+        r = write_domain(e, d, err);
+    for (struct staged_binding *b = e->bindings.first; b && r == 0; b = b->next)
+        r = write_binding(e, b, err);
+    for (struct staged_event *s = e->events.first; s && r == 0; s = s->next)
+        r = journal_put_event(e->journal, &s->event, e->now.realtime, err);
+    for (size_t i = 0; i < e->n_cursors && r == 0; i++)
+        if (e->cursors[i].changed)
+            r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
+    if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
+        r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
+                           e->settings.n_sinks, RETAIN_MOST, err);
+    return r;
+}
+
+static bool has_something_durable(const struct engine *e)
+{
+    if (e->events.first || e->bindings.first || e->cursors_at <= e->now.monotonic ||
+        e->retain_at <= e->now.monotonic)
+        return true;
+    for (const struct domain *d = e->staged; d; d = d->next_staged)
+        if (d->reported_changed || d->forget || (d->next_op && d->op_changed))
+            return true;
+    return false;
+}
+
+static int commit(struct engine *e, struct error **err)
+{
+    int r;
+
+    if (e->turn_failed)
+        return error_no_memory(err);
+    if (!has_something_durable(e))
+        return 0;
+    e->counters.commits++;
+    r = journal_begin(e->journal, err);
+    if (r < 0)
+        return r;
+    r = write_all(e, err);
+    if (r < 0) {
+        journal_rollback(e->journal);
+        return r;
+    }
+    r = journal_commit(e->journal, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < e->n_cursors; i++)
+        e->cursors[i].changed = false;
+    e->cursors_at = USEC_NEVER;
+    if (e->retain_at <= e->now.monotonic)
+        e->retain_at = e->now.monotonic + RETAIN_EVERY;
+    return 0;
+}
+
+/* --- After it ------------------------------------------------------------------------------ */
+
+static void say_operation(const struct operation *op, bool is_new)
+{
+    const struct log_fields fields = {
+        .message_id = is_new ? MESSAGE_ID_STOP_ACCEPTED : MESSAGE_ID_STOP_ENDED,
+        .instance_id = op->instance_id,
+        .request_id = op->request_id,
+        .code = op->error ? error_public_code(op->error) : NULL,
+    };
+
+    if (is_new)
+        log_say(LOG_LEVEL_INFO, &fields, "%s: stop accepted from %s (%s, RequestId %s)",
+                op->instance_id, op->principal, op->force_stop ? "power cut" : "shutdown",
+                op->request_id);
+    else if (op->outcome == OUTCOME_STOPPED)
+        log_say(LOG_LEVEL_INFO, &fields, "%s: Stopped (%s, RequestId %s)", op->instance_id,
+                op->n_timeline ? op->timeline[op->n_timeline - 1].detail : "off", op->request_id);
+    else
+        log_say(LOG_LEVEL_NOTICE, &fields, "%s: the stop ended as %s: %s (RequestId %s)",
+                op->instance_id, outcome_to_string(op->outcome), op->error_message, op->request_id);
+}
+
+static void adopt_operation(struct engine *e, struct domain *d)
+{
+    bool is_new = !d->op;
+
+    if (!is_new && d->op->stage == STAGE_SHUTTING_DOWN) {
+        e->n_shutting_down--;
+        e->clock_at = 0; /* who is queued may have its turn now */
+    }
+    if (d->next_op->stage == STAGE_SHUTTING_DOWN)
+        e->n_shutting_down++;
+    if (is_new) {
+        lh_table_insert(e->operations, d->next_op->request_id, d);
+        e->n_operations++;
+        e->counters.accepted++;
+        say_operation(d->next_op, true);
+    } else {
+        /* The key is the operation's own text. */
+        lh_table_delete(e->operations, d->op->request_id);
+        lh_table_insert(e->operations, d->next_op->request_id, d);
+    }
+    operation_free(d->op);
+    d->op = take(d->next_op);
+    if (operation_is_finished(d->op)) {
+        say_operation(d->op, false);
+        e->counters.ended[d->op->outcome]++;
+        lh_table_delete(e->operations, d->op->request_id);
+        e->n_operations--;
+        operation_free(take(d->op));
+        d->wanted = 0;
+        engine_answer_waiting(e, d);
+    }
+}
+
+static void adopt_domain(struct engine *e, struct domain *d)
+{
+    if (d->next_op)
+        adopt_operation(e, d);
+    if (d->reported_changed)
+        d->reported = d->next_reported;
+    if (d->forget)
+        d->reported = (struct last_report){0};
+}
+
+static void drop_domain(struct engine *e, struct domain *d)
+{
+    operation_free(take(d->next_op));
+    d->wanted = 0;
+    d->forget = false;
+    d->next_look = e->now.monotonic + JOURNAL_AGAIN;
+}
+
+static usec_t due_of(const struct domain *d)
+{
+    return d->op ? operation_next_due(d->op) : d->next_look;
+}
+
+static void unstage(struct engine *e, struct domain *d)
+{
+    d->staged = d->op_changed = d->reported_changed = false;
+    d->next_staged = NULL;
+    if (due_of(d) < e->clock_at)
+        e->clock_at = due_of(d);
+}
+
+static void send_replies(struct engine *e, const struct error *failure)
+{
+    struct staged_reply *s;
+
+    while ((s = list_take_first(&e->replies))) {
+        if (failure && s->is_of_commit) {
+            answer_free(s->answer);
+            s->answer = answer_new(s->request);
+            if (s->answer) {
+                s->answer->code =
+                    failure->code == ERROR_INTERNAL ? ERROR_INTERNAL : ERROR_UNAVAILABLE;
+                (void)text_replace(&s->answer->message, failure->code == ERROR_INTERNAL
+                                                            ? error_public_message(ERROR_INTERNAL)
+                                                            : failure->message);
+            }
+        }
+        engine_reply(s->request, s->answer);
+        free(s);
+    }
+}
+
+static void forget_turn(struct engine *e)
+{
+    struct staged_event *s;
+    struct staged_binding *b;
+
+    while ((s = list_take_first(&e->events)))
+        staged_event_free(s);
+    while ((b = list_take_first(&e->bindings))) {
+        free(b->principal);
+        free(b->token);
+        free(b->fingerprint);
+        free(b);
+    }
+}
+
+static bool is_idle(const struct domain *d)
+{
+    return !d->op && !d->call_out && !d->wanted && !d->waiting && !d->staged;
+}
+
+static void act(struct engine *e)
+{
+    struct domain *d = take(e->staged), *next;
+
+    e->last_sequence = e->staged_sequence;
+    for (struct domain *each = d; each; each = each->next_staged)
+        adopt_domain(e, each);
+    for (; d; d = next) {
+        next = d->next_staged;
+        unstage(e, d);
+        if (d->forget && is_idle(d)) {
+            inventory_remove(&e->inventory, d);
+            continue;
+        }
+        if (d->forget)
+            (void)inventory_define(&e->inventory, d, NULL);
+        engine_dispatch(e, d);
+    }
+    if (e->events.first) {
+        e->host.committed(e->host.userdata, e->last_sequence);
+        engine_answer_event_waiters(e);
+    }
+    if (e->journal_said) {
+        log_notice("the journal can be written again");
+        e->journal_said = false;
+    }
+}
+
+static void give_back(struct engine *e, const struct error *failure)
+{
+    struct domain *d = take(e->staged), *next;
+
+    for (; d; d = next) {
+        next = d->next_staged;
+        drop_domain(e, d);
+        unstage(e, d);
+    }
+    e->staged_sequence = e->last_sequence;
+    e->counters.commit_failures++;
+    e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
+    if (!e->journal_said) {
+        const struct log_fields fields = {.message_id = MESSAGE_ID_JOURNAL_AWAY};
+
+        log_say(LOG_LEVEL_ERROR, &fields,
+                "the journal cannot be written, nothing is done that it does not know: %s; trying "
+                "again every second",
+                failure->message);
+        e->journal_said = true;
+    }
+}
+
+/* --- What is due by the clock -------------------------------------------------------------- */
+
+void engine_step_all(struct engine *e, enum input_kind kind)
+{
+    const struct input in = {.kind = kind};
+    struct domain *d;
+
+    inventory_foreach(&e->inventory, d) if (engine_operation_now(d)) engine_step(e, d, &in);
+}
+
+static void step_due(struct engine *e, struct domain *d)
+{
+    const struct operation *op;
+    struct input in = {0};
+
+    /* Each step moves its deadline on; the bound is only a promise that a mistake there cannot hang
+     * the loop. */
+    for (unsigned i = 0; i < 16 && (op = engine_operation_now(d)); i++) {
+        in.kind = operation_due_input(op, e->now.monotonic);
+        if (in.kind == IN_MAX)
+            return;
+        engine_step(e, d, &in);
+    }
+}
+
+/* Its turn has come, unless stop.parallel guests are in shutdown already. */
+void engine_admit(struct engine *e, struct domain *d)
+{
+    const struct input admitted = {.kind = IN_ADMITTED};
+    const struct operation *op = engine_operation_now(d);
+    unsigned bound = e->settings.parallel;
+
+    if (!op || op->stage != STAGE_QUEUED || e->attachment != ATTACHED)
+        return;
+    if (!op->force_stop && bound && e->n_shutting_down + e->n_admitted >= bound)
+        return;
+    e->n_admitted += !op->force_stop;
+    engine_step(e, d, &admitted);
+}
+
+/* Looks at every domain, but only when one of them is due: clock_at is the earliest. */
+static void step_clock(struct engine *e)
+{
+    struct domain *d;
+
+    if (e->clock_at > e->now.monotonic)
+        return;
+    e->clock_at = USEC_NEVER;
+    inventory_foreach(&e->inventory, d)
+    {
+        engine_admit(e, d);
+        if (engine_operation_now(d)) {
+            step_due(e, d);
+        } else if (d->next_look <= e->now.monotonic) {
+            d->next_look = USEC_NEVER;
+            d->wanted |= EFFECT_LOOK;
+            engine_stage_domain(e, d);
+        }
+        if (!d->staged && due_of(d) < e->clock_at)
+            e->clock_at = due_of(d);
+    }
+}
+
+usec_t engine_next_turn(const struct engine *e)
+{
+    const usec_t dues[] = {e->retain_at, e->clock_at, e->attach_at, e->cursors_at,
+                           engine_next_overdue(e)};
+    usec_t due = USEC_NEVER;
+
+    if (e->requests.first || e->calls.first || e->hints.first || e->lost)
+        return 0;
+    if (e->journal_at != USEC_NEVER)
+        return e->journal_at;
+    for (size_t i = 0; i < ELEMENTSOF(dues); i++)
+        if (dues[i] < due)
+            due = dues[i];
+    return due;
+}
+
+/* --- What arrives -------------------------------------------------------------------------- */
+
+void engine_take_request(struct engine *e, struct request *r)
+{
+    r->deadline = e->host.now(e->host.userdata).monotonic + r->wait;
+    list_append(&e->requests, r);
+}
+
+void engine_take_call(struct engine *e, struct call *c)
+{
+    list_append(&e->calls, c);
+}
+
+void engine_take_hint(struct engine *e, const uuid_t domain)
+{
+    struct hint *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return; /* a hint may be lost */
+    uuid_copy(h->domain, domain);
+    list_append(&e->hints, h);
+}
+
+void engine_take_lost(struct engine *e, const char *why)
+{
+    (void)text_replace(&e->lost, why);
+}
+
+void engine_take_cursor(struct engine *e, const char *sink, uint64_t sequence)
+{
+    for (size_t i = 0; i < e->n_cursors; i++) {
+        struct cursor *c = &e->cursors[i];
+
+        if (!text_equal(c->sink, sink))
+            continue;
+        c->sequence = sequence;
+        c->changed = true;
+        if (e->cursors_at == USEC_NEVER)
+            e->cursors_at = e->host.now(e->host.userdata).monotonic + CURSOR_DELAY;
+    }
+}
+
+void engine_quiesce(struct engine *e)
+{
+    e->quiescing = true;
+    e->cursors_at = 0;
+    engine_answer_overdue(e, true);
+}
+
+/* --- The turn ------------------------------------------------------------------------------ */
+
+static void process_arrivals(struct engine *e)
+{
+    LIST_OF(struct request) requests = {0};
+    struct request *r;
+    struct call *c;
+    struct hint *h;
+
+    /* Commands first: what they are checked against is what was true when they came. One that has
+     * to wait for this turn's end is put back. */
+    requests.first = e->requests.first;
+    list_init(&e->requests);
+    while ((r = requests.first)) {
+        requests.first = r->next;
+        engine_process_request(e, r);
+    }
+    engine_process_lost(e);
+    while ((c = list_take_first(&e->calls)))
+        engine_process_call(e, c);
+    while ((h = list_take_first(&e->hints))) {
+        engine_process_hint(e, h->domain);
+        free(h);
+    }
+}
+
+/* What a turn that could not be written has lost: a look at everything brings it back. */
+static void catch_up(struct engine *e)
+{
+    if (e->journal_at > e->now.monotonic)
+        return;
+    e->journal_at = USEC_NEVER;
+    e->clock_at = 0;
+    engine_step_all(e, e->attachment == ATTACHED ? IN_ATTACHED : IN_DETACHED);
+}
+
+void engine_turn(struct engine *e)
+{
+    _cleanup_(error_free) struct error *failure = NULL;
+
+    e->now = e->host.now(e->host.userdata);
+    e->counters.turns++;
+    e->n_admitted = 0;
+    e->turn_failed = false;
+    process_arrivals(e);
+    if (e->journal_at != USEC_NEVER)
+        catch_up(e);
+    engine_attach_if_due(e);
+    if (e->journal_at == USEC_NEVER)
+        step_clock(e);
+    if (commit(e, &failure) < 0)
+        give_back(e, failure);
+    else
+        act(e);
+    send_replies(e, failure);
+    forget_turn(e);
+    engine_answer_overdue(e, false);
+}

@@ -1,0 +1,56 @@
+/* relay-batch.c - copies of some events, so that a slow sink does not keep a query open */
+#include "engine/relay-batch.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Copies a text to *to and moves *to behind it. */
+static const char *put(char **to, const char *s, size_t size)
+{
+    const char *copy = *to;
+
+    memcpy(*to, s, size);
+    (*to)[size] = '\0';
+    *to += size + 1;
+    return copy;
+}
+
+/* An event's texts are one allocation, which begins with its id. */
+static int copy_event(struct upstream_event *to, const struct upstream_event *e)
+{
+    size_t id = strlen(e->id), instance = strlen(e->instance_id), type = strlen(e->type);
+    char *texts = malloc(id + instance + type + e->body_size + 4);
+
+    if (!texts)
+        return -ENOMEM;
+    *to = *e;
+    to->id = put(&texts, e->id, id);
+    to->instance_id = put(&texts, e->instance_id, instance);
+    to->type = put(&texts, e->type, type);
+    to->body = put(&texts, e->body, e->body_size);
+    return 0;
+}
+
+static int add(void *userdata, const struct upstream_event *e)
+{
+    struct batch *b = userdata;
+
+    if (copy_event(&b->events[b->n], e) < 0)
+        return -ENOMEM;
+    b->n++;
+    b->bytes += e->body_size;
+    return b->bytes >= BATCH_BYTES ? 1 : 0;
+}
+
+int batch_read(struct batch *b, struct journal_reader *reader, uint64_t after, struct error **err)
+{
+    return journal_read_events(reader, after, BATCH_EVENTS, add, b, err);
+}
+
+void batch_clear(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        free((char *)b->events[i].id);
+    b->n = 0;
+    b->bytes = 0;
+}
