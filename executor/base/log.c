@@ -87,7 +87,9 @@ static void say_as_json(enum log_level level, const struct log_fields *f, const 
     add_string(line, "instanceId", f->instance_id);
     add_string(line, "requestId", f->request_id);
     add_string(line, "code", f->code);
-    dprintf(STDERR_FILENO, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
+    dprintf(STDERR_FILENO, "%s\n",
+            json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN |
+                                                     JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(line);
 }
 

@@ -128,9 +128,9 @@ static int set_key(struct config_builder *b, const char *origin, const char *sec
                    const char *name, const char *value, struct error **err)
 {
     const struct config_key *key = config_key_find(section, name);
-    struct config_sink *sink;
+    struct config_sink *sink = NULL;
     const char *sink_name;
-    int r;
+    void *object = b->config;
 
     if (!key)
         return refuse_unknown(section, name, err);
@@ -142,14 +142,15 @@ static int set_key(struct config_builder *b, const char *origin, const char *sec
             return error_set(err, ERROR_CONFIGURATION, "%s.%s has a control character", section,
                              name);
     if (config_section_is_sink(section, &sink_name)) {
-        r = find_sink(b, sink_name, origin, &sink, err);
+        int r = find_sink(b, sink_name, origin, &sink, err);
+
         if (r < 0)
             return r;
-        r = key->type->parse(key, value, member_of(sink, key), err);
-    } else {
-        r = key->type->parse(key, value, member_of(b->config, key), err);
+        object = sink;
     }
-    return r < 0 ? error_context(err, "%s.%s", section, name) : 0;
+    if (key->type->parse(key, value, member_of(object, key), err) < 0)
+        return error_context(err, "%s.%s", section, name);
+    return 0;
 }
 
 int config_build(struct config_builder *b, const char *origin, const char *section,

@@ -128,6 +128,11 @@ void engine_free(struct engine *e)
     free(e);
 }
 
+uint64_t engine_last_sequence(const struct engine *e)
+{
+    return e->last_sequence;
+}
+
 size_t engine_unfinished(const struct engine *e)
 {
     return e->n_operations;

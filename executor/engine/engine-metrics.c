@@ -57,5 +57,7 @@ char *engine_metrics_text(const struct engine *e)
     for (unsigned i = OUTCOME_STOPPED; i < OUTCOME_MAX; i++)
         fprintf(f, "stopd_operations_ended_total{outcome=\"%s\"} %" PRIu64 "\n",
                 outcome_to_string((enum outcome)i), e->counters.ended[i]);
+    if (e->host.add_metrics)
+        e->host.add_metrics(e->host.userdata, f);
     return fclose(f) == 0 ? text : NULL;
 }

@@ -12,6 +12,8 @@
 #include "engine/request.h"
 #include "journal/journal.h"
 
+#include <stdio.h>
+
 struct engine_host {
     void *userdata;
     /* Starts a call on a worker; its end, or that it is stuck, comes back by engine_take_call().
@@ -22,6 +24,8 @@ struct engine_host {
     uint32_t (*random)(void *userdata, uint32_t bound);
     /* Events up to this sequence are committed: wake the sinks. */
     void (*committed)(void *userdata, uint64_t sequence);
+    /* Adds the host's own figures to an answer of /metrics; may be NULL. */
+    void (*add_metrics)(void *userdata, FILE *f);
 };
 
 struct engine_settings {
@@ -57,6 +61,9 @@ void engine_turn(struct engine *e);
 /* The monotonic time of the next turn that is needed without anything arriving; USEC_NEVER: none.
  */
 usec_t engine_next_turn(const struct engine *e);
+
+/* Of the last event that is committed; 0: none yet. */
+uint64_t engine_last_sequence(const struct engine *e);
 
 /* For tests and the simulator. */
 size_t engine_unfinished(const struct engine *e);

@@ -11,7 +11,6 @@
 #include "journal/database.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,7 +30,24 @@ static bool is_disk_full(int errnum)
     return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
 }
 
-static int say(const struct database *d, struct error **err, const char *what)
+int database_damaged(const struct database *d, struct error **err, const char *how)
+{
+    return error_set(err, ERROR_JOURNAL,
+                     "the journal %s is damaged (%s); stop stopd, keep a copy of the file, and "
+                     "rescue it with \"sqlite3 %s .recover\", or move it away to begin a new one, "
+                     "which forgets every stop under way",
+                     d->path, how, d->path);
+}
+
+int database_read_only(const struct database *d, struct error **err)
+{
+    return error_set(err, ERROR_JOURNAL,
+                     "the journal %s cannot be written; look at its owner and mode and at how its "
+                     "file system is mounted",
+                     d->path);
+}
+
+int database_error(const struct database *d, struct error **err, const char *doing)
 {
     int code = sqlite3_extended_errcode(d->sqlite);
     int errnum = sqlite3_system_errno(d->sqlite);
@@ -40,48 +56,28 @@ static int say(const struct database *d, struct error **err, const char *what)
         return error_no_memory(err);
     if ((code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_disk_full(errnum)))
         return error_set(err, ERROR_JOURNAL,
-                         "%s: the disk of the journal %s is full; make room on it", what, d->path);
+                         "the disk of the journal %s is full; make room on it", d->path);
     switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return error_set(err, ERROR_JOURNAL,
-                         "%s: the journal %s is damaged (%s); stop stopd, keep a copy of the file, "
-                         "and rescue it with \"sqlite3 %s .recover\", or move it away to begin a "
-                         "new one, which forgets every stop under way",
-                         what, d->path, sqlite3_errmsg(d->sqlite), d->path);
+        return database_damaged(d, err, sqlite3_errmsg(d->sqlite));
     case SQLITE_READONLY:
-        return error_set(err, ERROR_JOURNAL,
-                         "%s: the journal %s cannot be written; look at its owner and mode and at "
-                         "how its file system is mounted",
-                         what, d->path);
+        return database_read_only(d, err);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return error_set(err, ERROR_JOURNAL,
-                         "%s: another program holds a lock on the journal %s; end it", what,
-                         d->path);
+                         "another program holds a lock on the journal %s; end it", d->path);
     case SQLITE_CANTOPEN:
         return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
-                               "%s: the journal %s cannot be opened", what, d->path);
+                               "the journal %s cannot be opened", d->path);
     case SQLITE_IOERR:
         return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
-                               "%s: the disk of the journal %s failed (%s)", what, d->path,
+                               "the disk of the journal %s failed %s (%s)", d->path, doing,
                                sqlite3_errmsg(d->sqlite));
     default:
-        return error_set(err, ERROR_JOURNAL, "%s: the journal %s: %s", what, d->path,
+        return error_set(err, ERROR_JOURNAL, "%s the journal %s: %s", doing, d->path,
                          sqlite3_errmsg(d->sqlite));
     }
-}
-
-int database_error(const struct database *d, struct error **err, const char *format, ...)
-{
-    _cleanup_(freep) char *what = NULL;
-    va_list ap;
-
-    va_start(ap, format);
-    if (vasprintf(&what, format, ap) < 0)
-        what = NULL;
-    va_end(ap);
-    return what ? say(d, err, what) : error_no_memory(err);
 }
 
 int database_open(struct database *d, const char *path, enum database_mode mode, struct error **err)
@@ -93,7 +89,7 @@ int database_open(struct database *d, const char *path, enum database_mode mode,
         return error_no_memory(err);
     if (sqlite3_open_v2(path, &d->sqlite, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                         NULL) != SQLITE_OK)
-        return d->sqlite ? database_error(d, err, "opening it") : error_no_memory(err);
+        return d->sqlite ? database_error(d, err, "opening") : error_no_memory(err);
     sqlite3_busy_timeout(d->sqlite, BUSY_MS);
     /* A file that somebody has prepared can bring no code of its own. */
     sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -118,7 +114,7 @@ static int statement(struct database *d, const char *sql, sqlite3_stmt **ret, st
         if (!k->sql) {
             if (sqlite3_prepare_v3(d->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &k->statement,
                                    NULL) != SQLITE_OK)
-                return database_error(d, err, "preparing a statement");
+                return database_error(d, err, "reading");
             k->sql = sql;
         }
         if (k->sql == sql) {
@@ -151,9 +147,9 @@ int database_query(struct database *d, const char *sql, struct values values, sq
     _cleanup_(query) sqlite3_stmt *q = NULL;
 
     if (statement(d, sql, &q, err) < 0)
-        return error_context(err, "journal");
+        return -error_errno(ERROR_JOURNAL);
     if (bind(q, values) != SQLITE_OK)
-        return database_error(d, err, "binding a value");
+        return database_error(d, err, "writing");
     *ret = take(q);
     return 0;
 }
@@ -166,7 +162,7 @@ int database_next(const struct database *d, sqlite3_stmt *q, struct error **err)
     case SQLITE_DONE:
         return 0;
     default:
-        return say(d, err, sqlite3_stmt_readonly(q) ? "reading" : "writing");
+        return database_error(d, err, sqlite3_stmt_readonly(q) ? "reading" : "writing");
     }
 }
 
@@ -195,19 +191,34 @@ int database_run(struct database *d, const char *sql, struct values values, stru
 int database_execute(struct database *d, const char *sql, struct error **err)
 {
     if (sqlite3_exec(d->sqlite, sql, NULL, NULL, NULL) != SQLITE_OK)
-        return database_error(d, err, "setting it up");
+        return database_error(d, err, "setting up");
     return 0;
 }
 
-int database_pragma_number(struct database *d, const char *sql, int64_t *ret, struct error **err)
+int database_ask_text(struct database *d, const char *sql, char ret[static DATABASE_ANSWER],
+                      struct error **err)
 {
     sqlite3_stmt *q = NULL;
     int r = sqlite3_prepare_v2(d->sqlite, sql, -1, &q, NULL);
 
-    if (r == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW)
-        *ret = sqlite3_column_int64(q, 0);
+    ret[0] = '\0';
+    if (r == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW) {
+        const unsigned char *answer = sqlite3_column_text(q, 0);
+
+        snprintf(ret, DATABASE_ANSWER, "%s", answer ? (const char *)answer : "");
+    }
     r = sqlite3_finalize(q);
-    return r == SQLITE_OK ? 0 : database_error(d, err, "looking at it");
+    return r == SQLITE_OK ? 0 : database_error(d, err, "reading");
+}
+
+int database_ask_number(struct database *d, const char *sql, int64_t *ret, struct error **err)
+{
+    char answer[DATABASE_ANSWER];
+    int r = database_ask_text(d, sql, answer, err);
+
+    if (r >= 0)
+        *ret = strtoll(answer, NULL, 10);
+    return r;
 }
 
 const char *column_text(sqlite3_stmt *q, int column, size_t *size)

@@ -27,9 +27,12 @@ int database_open(struct database *d, const char *path, enum database_mode mode,
                   struct error **err);
 void database_close(struct database *d);
 
-/* What went wrong on this connection just now, as a sentence that says what to do about it. */
-int database_error(const struct database *d, struct error **err, const char *format, ...)
-    _printf_(3, 4);
+/* What went wrong on this connection just now, as a sentence that says what helps. doing: a word or
+ * two such as "reading". */
+int database_error(const struct database *d, struct error **err, const char *doing);
+/* Two of them, where it is not SQLite that says so. */
+int database_damaged(const struct database *d, struct error **err, const char *how);
+int database_read_only(const struct database *d, struct error **err);
 
 /* A value for a statement's parameter. Text is not copied: it outlives the statement's run. */
 struct value {
@@ -74,8 +77,11 @@ void query_cleanup(sqlite3_stmt **q);
 
 /* A pragma or a schema's SQL: run once, not kept. */
 int database_execute(struct database *d, const char *sql, struct error **err);
-/* A pragma that answers with one number, such as user_version. */
-int database_pragma_number(struct database *d, const char *sql, int64_t *ret, struct error **err);
+/* What a pragma such as user_version answers, as a number or as (the beginning of) a text. */
+#define DATABASE_ANSWER 128
+int database_ask_number(struct database *d, const char *sql, int64_t *ret, struct error **err);
+int database_ask_text(struct database *d, const char *sql, char ret[static DATABASE_ANSWER],
+                      struct error **err);
 
 /* Columns of the row at hand. A file can hold anything: what is not text without a NUL is NULL, what
  * is not a number from 0 on is false, and then *ret is untouched. */

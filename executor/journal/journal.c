@@ -8,48 +8,183 @@
  * A COMMIT that fails is of one of two kinds. Where the log could not be written, for want of room
  * above all, its last frame, the one that makes a transaction valid, is not there: nothing was
  * written. Where anything failed behind that frame, the fsync above all, the frame may or may not
- * reach the disk: after a crash the transaction may be there. In this process it is not; the next
- * commit overwrites that frame, and with it the doubt. So a caller that is told ERROR_INTERNAL can
- * go on from what it had before, and must only not promise that nothing happened.
+ * reach the disk: after a crash the transaction may be there. In this process it is not, and the
+ * next commit overwrites that frame, and with it the doubt. So a caller that is told ERROR_INTERNAL
+ * goes on from what it had before, and only must not promise that nothing happened.
  *
- * A transaction in which one write failed must not be committed by a caller that overlooks it: SQLite
- * takes back some failed statements and, on a full disk, sometimes the whole transaction. So the
- * journal remembers a failure until the transaction is over.
+ * A transaction in which one write failed must not be committed by a caller that overlooked it:
+ * SQLite takes back the statement, or on a full disk sometimes the whole transaction. So the journal
+ * remembers a failure until the transaction is over.
  */
-#include "journal/private.h"
 #include "journal/place.h"
+#include "journal/private.h"
 
 #include <string.h>
 #include <unistd.h>
 
-/* Past this many pages in the log they are moved to the file, at the end of a commit: about 4 MiB. */
+/* Past this many pages, about 4 MiB, a commit also moves the log's pages into the file. */
 #define CHECKPOINT_PAGES "1000"
-/* A log that one long reader made large is cut back to this. */
+/* A log that one long reader let grow is cut back to this. */
 #define LOG_SIZE_LIMIT "16777216"
+
+static int use_log(struct database *d, bool in_memory, struct error **err)
+{
+    char mode[DATABASE_ANSWER];
+    int r;
+
+    if (in_memory)
+        return 0;
+    r = database_ask_text(d, "PRAGMA journal_mode = WAL", mode, err);
+    if (r < 0)
+        return r;
+    if (strcmp(mode, "wal") != 0)
+        return error_set(err, ERROR_JOURNAL,
+                         "the file system of the journal %s has no write-ahead log (it is in mode "
+                         "%s); put it on a local disk",
+                         d->path, mode);
+    return database_execute(d,
+                            "PRAGMA synchronous = FULL;"
+                            "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES ";"
+                            "PRAGMA journal_size_limit = " LOG_SIZE_LIMIT,
+                            err);
+}
+
+/* Damage is better met now than in the middle of a stop. */
+static int check_pages(struct database *d, struct error **err)
+{
+    char verdict[DATABASE_ANSWER];
+    int r = database_ask_text(d, "PRAGMA quick_check(1)", verdict, err);
+
+    if (r < 0)
+        return r;
+    return strcmp(verdict, "ok") == 0 ? 0 : database_damaged(d, err, verdict);
+}
 
 static int set_up(struct database *d, bool in_memory, bool *fresh, struct error **err)
 {
-    int64_t faults;
-    int r;
+    int r = 0;
 
     if (sqlite3_db_readonly(d->sqlite, "main") == 1)
-        return error_set(err, ERROR_JOURNAL,
-                         "the journal %s cannot be written; look at its owner and mode and at how "
-                         "its file system is mounted",
-                         d->path);
-    r = database_execute(d, in_memory ? "PRAGMA synchronous = OFF" : "PRAGMA synchronous = FULL",
-                         err);
-    if (r >= 0)
-        r = database_execute(d,
-                             "PRAGMA journal_mode = WAL;"
-                             "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES ";"
-                             "PRAGMA journal_size_limit = " LOG_SIZE_LIMIT ";"
-                             "PRAGMA foreign_keys = ON",
-                             err);
+        r = database_read_only(d, err);
     if (r >= 0)
         r = schema_prepare(d, fresh, err);
-    /* Damage is better met now than in the middle of a stop. */
     if (r >= 0 && !*fresh)
         r = check_pages(d, err);
+    if (r >= 0)
+        r = use_log(d, in_memory, err);
+    if (r >= 0)
+        r = database_execute(d, "PRAGMA foreign_keys = ON", err);
     return r;
+}
+
+static int open_claimed(struct journal *j, const char *path, bool in_memory, bool *fresh,
+                        struct error **err)
+{
+    int r = 0;
+
+    if (!in_memory) {
+        r = place_claim(path, &j->lock, err);
+        if (r >= 0)
+            r = place_make_file(path, err);
+    }
+    if (r >= 0)
+        r = database_open(&j->database, path, DATABASE_WRITE, err);
+    if (r >= 0)
+        r = set_up(&j->database, in_memory, fresh, err);
+    return r;
+}
+
+int journal_open(const char *path, bool *fresh, struct journal **ret, struct error **err)
+{
+    _cleanup_(journal_close) struct journal *j = calloc(1, sizeof(*j));
+    bool made_now = false;
+    int r;
+
+    if (!j)
+        return error_no_memory(err);
+    j->lock = -1;
+    r = open_claimed(j, path, strcmp(path, ":memory:") == 0, &made_now, err);
+    if (r < 0)
+        return r;
+    if (fresh)
+        *fresh = made_now;
+    *ret = take(j);
+    return 0;
+}
+
+void journal_close(struct journal *j)
+{
+    if (!j)
+        return;
+    database_close(&j->database);
+    /* Last, so that the next writer finds the log put away. */
+    if (j->lock >= 0)
+        close(j->lock);
+    free(j);
+}
+
+static bool in_transaction(const struct journal *j)
+{
+    return !sqlite3_get_autocommit(j->database.sqlite);
+}
+
+int journal_begin(struct journal *j, struct error **err)
+{
+    j->failed = false;
+    return database_run(&j->database, "BEGIN IMMEDIATE", NO_VALUES, err);
+}
+
+int journal_write(struct journal *j, const char *sql, struct values values, struct error **err)
+{
+    int r;
+
+    if (!in_transaction(j))
+        r = error_set(err, ERROR_JOURNAL, "a write to the journal outside of a transaction");
+    else
+        r = database_run(&j->database, sql, values, err);
+    if (r < 0)
+        j->failed = true;
+    return r;
+}
+
+/* Did a COMMIT that failed with this certainly write no valid transaction? */
+static bool wrote_nothing(const struct database *d)
+{
+    switch (sqlite3_extended_errcode(d->sqlite)) {
+    case SQLITE_FULL:
+    case SQLITE_BUSY:
+    case SQLITE_READONLY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int journal_commit(struct journal *j, struct error **err)
+{
+    struct database *d = &j->database;
+    _cleanup_(error_free) struct error *cause = NULL;
+    bool nothing;
+
+    if (j->failed || !in_transaction(j)) {
+        journal_rollback(j);
+        return error_set(err, ERROR_JOURNAL, "a write to the journal had failed; nothing of this "
+                                             "turn was written");
+    }
+    if (database_run(d, "COMMIT", NO_VALUES, &cause) >= 0)
+        return 0;
+    nothing = wrote_nothing(d);
+    journal_rollback(j);
+    if (nothing)
+        return error_move(err, &cause);
+    return error_set(err, ERROR_INTERNAL, "it is not known whether a commit reached the disk: %s",
+                     error_message(cause));
+}
+
+void journal_rollback(struct journal *j)
+{
+    /* After some errors SQLite has done it by itself. */
+    if (in_transaction(j))
+        database_run(&j->database, "ROLLBACK", NO_VALUES, NULL);
+    j->failed = false;
 }

@@ -20,7 +20,8 @@ DEFINE_CLEANUP(struct journal *, journal_close);
 
 /* One transaction for a turn of the loop. Anything between begin and commit fails as a whole: after an error call rollback. */
 int journal_begin(struct journal *j, struct error **err);
-/* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the transaction is over. */
+/* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the transaction is over, and
+ * this process sees nothing of it; the next commit that succeeds makes sure that it never was. */
 int journal_commit(struct journal *j, struct error **err);
 void journal_rollback(struct journal *j);
 
@@ -46,7 +47,8 @@ void reported_clear(struct reported *r);
 int journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
 int journal_forget_reported(struct journal *j, const uuid_t domain, struct error **err);
 
-/* Reading, for the writer's thread. Callbacks return 0 to go on; their pointers end with them. */
+/* Reading, for the writer's thread. Callbacks return 0 to go on; their pointers end with them. A negative errno ends the
+ * reading and is returned with *err set, a positive value ends it with 0. */
 int journal_load_unfinished(struct journal *j, int (*each)(void *userdata, struct operation *op /* taken */),
                             void *userdata, struct error **err);
 int journal_load_reported(struct journal *j, int (*each)(void *userdata, const struct reported *r), void *userdata,
@@ -59,7 +61,8 @@ int journal_find_token(struct journal *j, const char *principal, const char *tok
 int journal_resolve(struct journal *j, const char *request_id, char ret[static UUID_TEXT_SIZE], struct error **err);
 
 /* Drops finished operations, tokens and events older than before, but no event that a named sink has not got. In a transaction of the caller's. At most
- * `most` rows a call, so that the loop is not held up. */
+ * `most` rows a call, so that the loop is not held up. Returns how many: come again when that is `most`. The newest event
+ * stays, for the next sequence is counted from it. */
 int journal_retain(struct journal *j, usec_t before, const char *const *sinks, size_t n_sinks, unsigned most, struct error **err);
 
 /* --- Readers: read-only connections for other threads --- */
@@ -73,7 +76,7 @@ int journal_read_operation(struct journal_reader *r, const char *request_id, jso
 /* An array of public documents, newest first; instance and state may be NULL. */
 int journal_read_operations(struct journal_reader *r, const char *instance_id, const char *state, unsigned limit,
                             json_object **ret, struct error **err);
-/* Up to limit events behind a sequence, in order. */
+/* Up to limit events behind a sequence, in order. The callback must be quick: while it runs, the log cannot begin anew. */
 int journal_read_events(struct journal_reader *r, uint64_t after, unsigned limit,
                         int (*each)(void *userdata, const struct upstream_event *e), void *userdata, struct error **err);
 /* 1 and the sequence of the event with this id; 0: none. */

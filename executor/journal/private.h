@@ -19,9 +19,15 @@ int schema_check(struct database *d, struct error **err);
 /* One write within the open transaction. */
 int journal_write(struct journal *j, const char *sql, struct values values, struct error **err);
 
-/* The row's columns "request_id, document" as the stored document; an error names the row. */
-int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err);
-/* The row's columns "sequence, id, instance_id, type, body"; ret points into the row. */
+/* Rows as values; an error names the row. */
+int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err); /* request_id, document */
+/* sequence, id, instance_id, type, body; ret points into the row. */
 int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err);
+/* The columns of the table, in its order. */
+int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err);
+int row_damaged(struct error **err, const char *row, const char *name);
+
+/* What a reading function returns whose callback returned r, which is not 0. */
+int each_ended(int r, struct error **err);
 
 #endif

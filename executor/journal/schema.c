@@ -92,15 +92,22 @@ static int refuse_stranger(const struct database *d, struct error **err)
                      d->path);
 }
 
-static int look(struct database *d, int64_t *application, int64_t *version, int64_t *objects,
-                struct error **err)
+static int look(struct database *d, int64_t *application, int64_t *version, struct error **err)
 {
-    int r = database_pragma_number(d, "PRAGMA application_id", application, err);
+    int r = database_ask_number(d, "PRAGMA application_id", application, err);
 
     if (r >= 0)
-        r = database_pragma_number(d, "PRAGMA user_version", version, err);
+        r = database_ask_number(d, "PRAGMA user_version", version, err);
+    return r;
+}
+
+static int look_for_tables(struct database *d, bool *empty, struct error **err)
+{
+    int64_t n;
+    int r = database_ask_number(d, "SELECT count(*) FROM sqlite_schema", &n, err);
+
     if (r >= 0)
-        r = database_pragma_number(d, "SELECT count(*) FROM sqlite_schema", objects, err);
+        *empty = n == 0;
     return r;
 }
 
@@ -122,12 +129,14 @@ static int take_step(struct database *d, size_t step, struct error **err)
 
 int schema_prepare(struct database *d, bool *fresh, struct error **err)
 {
-    int64_t application, version, objects;
-    int r = look(d, &application, &version, &objects, err);
+    int64_t application, version;
+    int r = look(d, &application, &version, err);
 
+    *fresh = false;
+    if (r >= 0 && application == 0 && version == 0)
+        r = look_for_tables(d, fresh, err);
     if (r < 0)
         return r;
-    *fresh = application == 0 && version == 0 && objects == 0;
     if (!*fresh && application != APPLICATION_ID)
         return refuse_stranger(d, err);
     if (version < 0 || version > (int64_t)ELEMENTSOF(steps))
@@ -139,8 +148,8 @@ int schema_prepare(struct database *d, bool *fresh, struct error **err)
 
 int schema_check(struct database *d, struct error **err)
 {
-    int64_t application, version, objects;
-    int r = look(d, &application, &version, &objects, err);
+    int64_t application, version;
+    int r = look(d, &application, &version, err);
 
     if (r < 0)
         return r;

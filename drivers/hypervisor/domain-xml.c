@@ -1,0 +1,270 @@
+/* domain-xml.c - from a domain's XML to the instance: what it is and what its disks are
+ *
+ * Theory of operation. A pure function from text to a value. The text is libvirt's, but a tenant's
+ * tooling may have written parts of it, so the parser is held short: no network, no entities
+ * replaced, no DTD loaded, libxml2's bounds on depth and size kept; and a document with a DTD at
+ * all, which libvirt never writes, is refused as a whole.
+ *
+ * libvirt's own elements are in no namespace, and one of the same name in another is not taken for
+ * them. The metadata is read in domain-metadata.c, two definitions are united in domain-merge.c.
+ *
+ * Passed-through NVMe. has_passthrough_nvme is set for every <disk type='nvme'>, and for *every*
+ * <hostdev type='pci'>: the XML gives an address and not a class, and the host's PCI tree may by
+ * now say something else. So a domain with a passed-through GPU counts as well. That errs to the
+ * safe side: the flag matters only for instances whose local disks are cleared, which are then
+ * refused.
+ */
+#include "drivers/hypervisor/domain-xml.h"
+
+#include "drivers/hypervisor/domain-metadata.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+
+static void document_free(xmlDoc *doc)
+{
+    xmlFreeDoc(doc);
+}
+DEFINE_CLEANUP(xmlDoc *, document_free);
+
+static void parser_free(xmlParserCtxt *parser)
+{
+    xmlFreeParserCtxt(parser);
+}
+DEFINE_CLEANUP(xmlParserCtxt *, parser_free);
+
+static void initialize_parser(void)
+{
+    xmlInitParser();
+}
+
+bool xml_is_element(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && !node->ns &&
+           text_equal((const char *)node->name, name);
+}
+
+const xmlNode *xml_child(const xmlNode *node, const char *name)
+{
+    for (const xmlNode *c = node ? node->children : NULL; c; c = c->next)
+        if (xml_is_element(c, name))
+            return c;
+    return NULL;
+}
+
+char *xml_attribute(const xmlNode *node, const char *name)
+{
+    return node ? (char *)xmlGetNoNsProp(node, (const xmlChar *)name) : NULL;
+}
+
+static char *child_text(const xmlNode *node, const char *name)
+{
+    const xmlNode *child = xml_child(node, name);
+
+    return child ? (char *)xmlNodeGetContent(child) : NULL;
+}
+
+/* The factor from a libvirt unit to bytes; 0 for one that is not known. Without a unit libvirt
+ * means KiB. */
+static uint64_t unit_factor(const char *unit)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } units[] = {
+        {"b", 1},
+        {"bytes", 1},
+        {"KB", 1000},
+        {"k", 1024},
+        {"KiB", 1024},
+        {"MB", 1000 * 1000},
+        {"M", 1024 * 1024},
+        {"MiB", 1024 * 1024},
+        {"GB", 1000 * 1000 * 1000},
+        {"G", 1024 * 1024 * 1024},
+        {"GiB", 1024 * 1024 * 1024},
+        {"TB", 1000ULL * 1000 * 1000 * 1000},
+        {"T", 1024ULL * 1024 * 1024 * 1024},
+        {"TiB", 1024ULL * 1024 * 1024 * 1024},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(units); i++)
+        if (text_equal_case(units[i].name, unit ? unit : "KiB"))
+            return units[i].factor;
+    return 0;
+}
+
+static void read_memory(const xmlNode *domain, uint64_t *ret)
+{
+    _cleanup_(freep) char *unit = xml_attribute(xml_child(domain, "memory"), "unit");
+    _cleanup_(freep) char *value = child_text(domain, "memory");
+    uint64_t bytes;
+
+    if (value && !__builtin_mul_overflow(strtoull(value, NULL, 10), unit_factor(unit), &bytes))
+        *ret = bytes / 1024;
+}
+
+/* <vcpu current='2'>4</vcpu>: those that run, where it says so. */
+static void read_vcpus(const xmlNode *domain, unsigned *ret)
+{
+    _cleanup_(freep) char *current = xml_attribute(xml_child(domain, "vcpu"), "current");
+    _cleanup_(freep) char *most = child_text(domain, "vcpu");
+    const char *value = current ? current : most;
+    unsigned long n = value ? strtoul(value, NULL, 10) : 0;
+
+    *ret = n > UINT_MAX ? 0 : (unsigned)n;
+}
+
+/* An action that is not in our words ("rename-restart") is UNKNOWN; one that is left out is
+ * libvirt's default. */
+static enum lifecycle_action read_action(const xmlNode *domain, const char *name,
+                                         enum lifecycle_action missing)
+{
+    _cleanup_(freep) char *value = child_text(domain, name);
+    enum lifecycle_action action = LIFECYCLE_UNKNOWN;
+
+    if (!xml_child(domain, name))
+        return missing;
+    if (value)
+        (void)lifecycle_action_from_string(value, &action);
+    return action;
+}
+
+static void read_lifecycle(const xmlNode *domain, struct lifecycle *ret)
+{
+    ret->on_poweroff = read_action(domain, "on_poweroff", LIFECYCLE_DESTROY);
+    ret->on_reboot = read_action(domain, "on_reboot", LIFECYCLE_RESTART);
+}
+
+static int read_disk(const xmlNode *element, struct instance *instance)
+{
+    _cleanup_(freep) char *type = xml_attribute(element, "type");
+    _cleanup_(freep) char *target = xml_attribute(xml_child(element, "target"), "dev");
+    _cleanup_(freep) char *source = NULL;
+    enum disk_source kind = DISK_OTHER;
+
+    if (text_equal(type, "block")) {
+        kind = DISK_BLOCK;
+        source = xml_attribute(xml_child(element, "source"), "dev");
+    } else if (text_equal(type, "file")) {
+        kind = DISK_FILE;
+        source = xml_attribute(xml_child(element, "source"), "file");
+    } else if (text_equal(type, "nvme")) {
+        instance->has_passthrough_nvme = true;
+    }
+    return instance_add_disk(instance, target, source, kind);
+}
+
+static int read_devices(const xmlNode *devices, struct instance *instance)
+{
+    for (const xmlNode *c = devices ? devices->children : NULL; c; c = c->next) {
+        if (xml_is_element(c, "disk") && read_disk(c, instance) < 0)
+            return -ENOMEM;
+        if (xml_is_element(c, "hostdev")) {
+            _cleanup_(freep) char *type = xml_attribute(c, "type");
+
+            instance->has_passthrough_nvme |= text_equal(type, "pci");
+        }
+    }
+    return 0;
+}
+
+static int read_metadata(const xmlNode *domain, struct instance *instance)
+{
+    bool seen = false;
+
+    for (const xmlNode *c = domain->children; c; c = c->next) {
+        if (!xml_is_element(c, "metadata"))
+            continue;
+        if (seen)
+            return metadata_refuse(instance, "there are two <metadata> elements");
+        seen = true;
+        if (metadata_read(c, instance) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_domain(const xmlNode *domain, struct instance **ret,
+                       struct lifecycle *ret_lifecycle, struct error **err)
+{
+    _cleanup_(instance_free) struct instance *instance = instance_new();
+    _cleanup_(freep) char *uuid = child_text(domain, "uuid");
+
+    if (!instance)
+        return error_no_memory(err);
+    instance->name = child_text(domain, "name");
+    if (!is_set(instance->name) || !uuid || uuid_parse(uuid, instance->uuid) < 0)
+        return error_set(err, ERROR_UNKNOWN, "the domain's definition has no name or no UUID");
+    read_memory(domain, &instance->memory_kib);
+    read_vcpus(domain, &instance->vcpus);
+    read_lifecycle(domain, ret_lifecycle);
+    if (read_devices(xml_child(domain, "devices"), instance) < 0 ||
+        read_metadata(domain, instance) < 0)
+        return error_no_memory(err);
+    *ret = take(instance);
+    return 0;
+}
+
+/* The message of libxml2 without the newline that it ends in. */
+static int malformed(const xmlError *e, struct error **err)
+{
+    const char *message = e && e->message ? e->message : "it is malformed";
+
+    if (e && e->code == XML_ERR_NO_MEMORY)
+        return error_no_memory(err);
+    return error_set(err, ERROR_UNKNOWN, "the domain's definition cannot be read: line %d: %.*s",
+                     e ? e->line : 0, (int)strcspn(message, "\n"), message);
+}
+
+static int read_text(const char *text, struct instance **ret, struct lifecycle *ret_lifecycle,
+                     struct error **err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    _cleanup_(parser_free) xmlParserCtxt *parser = NULL;
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    size_t length = strlen(text);
+    const xmlNode *root;
+
+    pthread_once(&once, initialize_parser);
+    if (length > INT_MAX)
+        return error_set(err, ERROR_UNKNOWN, "the domain's definition is too long");
+    parser = xmlNewParserCtxt();
+    if (!parser)
+        return error_no_memory(err);
+    doc = xmlCtxtReadMemory(parser, text, (int)length, "domain.xml", NULL,
+                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    if (!doc)
+        return malformed(xmlCtxtGetLastError(parser), err);
+    root = xmlDocGetRootElement(doc);
+    if (doc->intSubset || doc->extSubset || !root || !xml_is_element(root, "domain"))
+        return error_set(err, ERROR_UNKNOWN, "this is no domain's definition");
+    return read_domain(root, ret, ret_lifecycle, err);
+}
+
+int domain_xml_read(const char *live, const char *inactive, struct instance **ret,
+                    struct lifecycle *ret_lifecycle, struct error **err)
+{
+    _cleanup_(instance_free) struct instance *first = NULL;
+    _cleanup_(instance_free) struct instance *second = NULL;
+    struct lifecycle lifecycle, ignored;
+    int r;
+
+    r = read_text(live ? live : inactive, &first, &lifecycle, err);
+    if (r < 0)
+        return r;
+    if (live && inactive) {
+        r = read_text(inactive, &second, &ignored, err);
+        if (r < 0)
+            return r;
+        if (instance_merge(first, second) < 0)
+            return error_no_memory(err);
+    }
+    *ret = take(first);
+    *ret_lifecycle = lifecycle;
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* domain-xml.h - from a domain's XML to the instance: what it is, what its disks are, what its
+ * metadata says */
+#ifndef STOPD_DOMAIN_XML_H
+#define STOPD_DOMAIN_XML_H
+
+#include "stopd/hypervisor.h"
+
+/* Reads a domain's definitions: the live one (NULL for a domain that is off) and the one of its
+ * next start (NULL where there is none). At least one is given. Where both are, the instance is
+ * their union, see domain-merge.c; *ret_lifecycle is the live one's. Metadata that cannot be
+ * understood is no error here but the instance's metadata_error. Returns 0; or ERROR_UNKNOWN for
+ * text that is no domain's definition, or ERROR_NO_MEMORY, and nothing is touched. */
+int domain_xml_read(const char *live, const char *inactive, struct instance **ret,
+                    struct lifecycle *ret_lifecycle, struct error **err);
+
+#endif

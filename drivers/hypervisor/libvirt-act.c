@@ -1,0 +1,258 @@
+/* libvirt-act.c - what is done to a domain: the button, the power cut, and what belongs to them
+ *
+ * Theory of operation. Every act means one incarnation. libvirt goes by the UUID and would as
+ * readily hit the next one, so the process that runs is compared with the one that is meant right
+ * before the act, the closest that can be had: milliseconds remain. What cannot be compared is not
+ * acted on.
+ *
+ * The interlock. A guest that reboots on the button would come back up, so for the time of a stop
+ * "reboot" and "power-off" are both made to mean the end of the domain. libvirt refuses to change
+ * on_reboot while on_poweroff is "restart", so power-off is set first, and put back last. A
+ * hypervisor that cannot do this can still press the button.
+ *
+ * A power cut asks libvirt as little as possible before it: a domain whose monitor is stuck is just
+ * what it is for.
+ */
+#include "drivers/hypervisor/libvirt-driver.h"
+
+#include "drivers/hypervisor/domain-xml.h"
+#include "drivers/hypervisor/libvirt-errors.h"
+#include "drivers/hypervisor/process.h"
+#include "drivers/hypervisor/qemu-process.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <libvirt/virterror.h>
+
+/* One act on one domain, over one connection. */
+struct act {
+    struct connection *c;
+    virDomainPtr dom;
+    const char *name; /* the domain's, its own */
+};
+
+static void act_cleanup(struct act *a)
+{
+    domain_free(a->dom);
+    lease_end(a->c);
+}
+
+/* No process was found where the meant one ran: has that ended, or could it just not be seen? */
+static int judge_missing(const struct act *a, const struct incarnation *meant, const char *why,
+                         struct error **err)
+{
+    _cleanup_(freep) char *detail = NULL;
+    int pidfd;
+    enum process_fate fate = process_fate(meant, &pidfd, &detail);
+
+    close_cleanup(&pidfd);
+    if (fate == PROCESS_ENDED)
+        return error_set(err, ERROR_NOT_RUNNING, "domain '%s' as it ran with pid %d has ended",
+                         a->name, meant->pid);
+    return error_set(err, ERROR_UNKNOWN, "domain '%s': %s", a->name, why ? why : "out of memory");
+}
+
+static int check_incarnation(const struct act *a, const uuid_t domain,
+                             const struct incarnation *meant, struct error **err)
+{
+    const struct surroundings *around = &a->c->around;
+    _cleanup_(freep) char *why = NULL;
+    struct incarnation now;
+    int pidfd = -1;
+    int r;
+
+    if (!around->has_processes)
+        return 0;
+    if (!around->pid_directory)
+        return error_set(err, ERROR_UNKNOWN, "domain '%s': %s", a->name, around->why_no_pid);
+    if (meant->pid <= 0)
+        return error_set(err, ERROR_UNKNOWN, "it is not known which run of domain '%s' is meant",
+                         a->name);
+    r = qemu_find_process(around->pid_directory, a->name, domain, meant, &now, &pidfd, &why);
+    close_cleanup(&pidfd);
+    if (r < 0)
+        return judge_missing(a, meant, why, err);
+    if (!incarnation_equal(&now, meant))
+        return error_set(err, ERROR_NOT_RUNNING,
+                         "another run of domain '%s' is there now, with pid %d; pid %d is meant",
+                         a->name, now.pid, meant->pid);
+    return 0;
+}
+
+static int act_begin(struct hypervisor *h, const uuid_t domain, struct act *a, struct error **err)
+{
+    char text[UUID_TEXT_SIZE];
+    int r = lease_begin(libvirt_of(h), ROLE_ACTING, &a->c, err);
+
+    if (r < 0)
+        return r;
+    a->dom = virDomainLookupByUUID(a->c->conn, domain);
+    if (!a->dom) {
+        uuid_unparse_lower(domain, text);
+        return libvirt_error(err, "look for domain %s", text);
+    }
+    a->name = virDomainGetName(a->dom);
+    return 0;
+}
+
+/* A button needs a guest that runs: libvirt refuses it otherwise, but does not say which of the
+ * reasons it is. */
+static int check_running(const struct act *a, struct error **err)
+{
+    int state;
+
+    if (virDomainGetState(a->dom, &state, NULL, 0) < 0)
+        return libvirt_error(err, "ask the state of domain '%s'", a->name);
+    switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+        return 0;
+    case VIR_DOMAIN_PAUSED:
+        return error_set(err, ERROR_NOT_RUNNING,
+                         "domain '%s' is paused and cannot answer a power button", a->name);
+    case VIR_DOMAIN_PMSUSPENDED:
+        return error_set(err, ERROR_NOT_RUNNING,
+                         "domain '%s' is suspended and has to be woken first", a->name);
+    case VIR_DOMAIN_CRASHED:
+        return error_set(err, ERROR_NOT_RUNNING,
+                         "the guest of domain '%s' has crashed and cannot answer a power button",
+                         a->name);
+    case VIR_DOMAIN_NOSTATE:
+        return error_set(err, ERROR_UNKNOWN, "domain '%s' has no state yet", a->name);
+    default:
+        return error_set(err, ERROR_NOT_RUNNING, "domain '%s' is off or going off", a->name);
+    }
+}
+
+static int set_action(const struct act *a, unsigned type, enum lifecycle_action action,
+                      struct error **err)
+{
+    static const unsigned actions[LIFECYCLE_MAX] = {
+        [LIFECYCLE_DESTROY] = VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY,
+        [LIFECYCLE_RESTART] = VIR_DOMAIN_LIFECYCLE_ACTION_RESTART,
+        [LIFECYCLE_PRESERVE] = VIR_DOMAIN_LIFECYCLE_ACTION_PRESERVE,
+    };
+    bool is_poweroff = type == VIR_DOMAIN_LIFECYCLE_POWEROFF;
+
+    if (virDomainSetLifecycleAction(a->dom, type, actions[action], VIR_DOMAIN_AFFECT_LIVE) == 0)
+        return 0;
+    return libvirt_error(err, "set %s of domain '%s' to %s",
+                         is_poweroff ? "on_poweroff" : "on_reboot", a->name,
+                         lifecycle_action_to_string(action));
+}
+
+static int read_lifecycle(const struct act *a, struct lifecycle *ret, struct error **err)
+{
+    _cleanup_(instance_free) struct instance *instance = NULL;
+    _cleanup_(freep) char *xml = virDomainGetXMLDesc(a->dom, 0);
+
+    if (!xml)
+        return libvirt_error(err, "read the definition of domain '%s'", a->name);
+    return domain_xml_read(xml, NULL, &instance, ret, err);
+}
+
+/* An action that is not in our words could not be put back, so it is left alone. */
+static int set_interlock(const struct act *a, bool *ret, struct error **err)
+{
+    struct lifecycle now;
+    int r = read_lifecycle(a, &now, err);
+
+    *ret = false;
+    if (r < 0 || now.on_poweroff == LIFECYCLE_UNKNOWN || now.on_reboot == LIFECYCLE_UNKNOWN)
+        return r;
+    if (now.on_poweroff != LIFECYCLE_DESTROY)
+        r = set_action(a, VIR_DOMAIN_LIFECYCLE_POWEROFF, LIFECYCLE_DESTROY, err);
+    if (r == 0 && now.on_reboot != LIFECYCLE_DESTROY)
+        r = set_action(a, VIR_DOMAIN_LIFECYCLE_REBOOT, LIFECYCLE_DESTROY, err);
+    *ret = r == 0;
+    return r;
+}
+
+/* As set_interlock(), but a hypervisor that cannot is no error. */
+static int interlock_where_possible(const struct act *a, bool *ret, struct error **err)
+{
+    _cleanup_(error_free) struct error *why = NULL;
+
+    if (!a->c->around.takes_flags) { /* test:/// knows no lifecycle actions and never reboots */
+        *ret = false;
+        return 0;
+    }
+    if (set_interlock(a, ret, &why) == 0 || error_code_of(why) == ERROR_UNSUPPORTED)
+        return 0;
+    return error_move(err, &why);
+}
+
+static int press(const struct act *a, enum button button, struct error **err)
+{
+    _cleanup_(error_free) struct error *why = NULL;
+    unsigned flags = button == BUTTON_AGENT ? VIR_DOMAIN_SHUTDOWN_GUEST_AGENT
+                                            : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
+    const char *name = button == BUTTON_AGENT ? "ask the guest agent of domain '%s' to shut down"
+                                              : "press the power button of domain '%s'";
+
+    if (virDomainShutdownFlags(a->dom, a->c->around.takes_flags ? flags : 0) == 0)
+        return 0;
+    libvirt_error(&why, name, a->name);
+    /* "QEMU guest agent is not configured" is of the kind that says unsupported. */
+    if (button == BUTTON_AGENT && error_code_of(why) == ERROR_UNSUPPORTED)
+        return error_set(err, ERROR_AGENT_ABSENT, "%s", error_message(why));
+    return error_move(err, &why);
+}
+
+int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                         enum button button, bool interlock, bool *interlocked, struct error **err)
+{
+    _cleanup_(act) struct act a = {0};
+    int r = act_begin(h, domain, &a, err);
+
+    *interlocked = false;
+    if (r == 0)
+        r = check_running(&a, err);
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
+    if (r == 0 && interlock)
+        r = interlock_where_possible(&a, interlocked, err);
+    return r < 0 ? r : press(&a, button, err);
+}
+
+int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                    const struct lifecycle *former, struct error **err)
+{
+    _cleanup_(act) struct act a = {0};
+    int r = act_begin(h, domain, &a, err);
+
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
+    if (r == 0 && former->on_reboot != LIFECYCLE_UNKNOWN)
+        r = set_action(&a, VIR_DOMAIN_LIFECYCLE_REBOOT, former->on_reboot, err);
+    if (r == 0 && former->on_poweroff != LIFECYCLE_UNKNOWN)
+        r = set_action(&a, VIR_DOMAIN_LIFECYCLE_POWEROFF, former->on_poweroff, err);
+    return r;
+}
+
+int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                 struct error **err)
+{
+    _cleanup_(act) struct act a = {0};
+    int r = act_begin(h, domain, &a, err);
+
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
+    if (r == 0 && virDomainPMWakeup(a.dom, 0) < 0)
+        r = libvirt_error(err, "wake domain '%s'", a.name);
+    return r;
+}
+
+int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                      struct error **err)
+{
+    _cleanup_(act) struct act a = {0};
+    int r = act_begin(h, domain, &a, err);
+
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
+    if (r == 0 && virDomainDestroyFlags(a.dom, VIR_DOMAIN_DESTROY_DEFAULT) < 0)
+        r = libvirt_error(err, "destroy domain '%s'", a.name);
+    return r;
+}

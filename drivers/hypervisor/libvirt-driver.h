@@ -1,0 +1,140 @@
+/* libvirt-driver.h - what the files of the libvirt driver share
+ *
+ * Locks: `lock` guards connections, `ends.lock`, `watches.lock` and `listener_lock` what their
+ * names say. None is held while libvirt is called, save watches.lock around the event loop's own
+ * functions, which do not wait; and none is taken while another is held. */
+#ifndef STOPD_LIBVIRT_DRIVER_H
+#define STOPD_LIBVIRT_DRIVER_H
+
+#include "stopd/hypervisor.h"
+
+#include <pthread.h>
+#include <libvirt/libvirt.h>
+
+/* Acts can be stuck for as long as a minute, and what asks must not stand in line behind them. */
+enum role { ROLE_ASKING, ROLE_ACTING, ROLE_MAX };
+
+enum connection_state {
+    CONNECTION_OPENING, /* its opener's */
+    CONNECTION_POOLED,  /* given to calls */
+    CONNECTION_RETIRED, /* closed when the last call on it has returned */
+};
+
+/* What is known of the hypervisor behind a connection. */
+struct surroundings {
+    bool in_process; /* embed or test: no daemon, no RPC, no keepalive */
+    bool has_processes;
+    bool takes_flags;    /* of a shutdown; test:/// takes none */
+    char *pid_directory; /* NULL: processes cannot be seen, because: */
+    char *why_no_pid;
+};
+
+#define EVENT_KINDS 6
+
+struct connection {
+    struct connection *next; /* in libvirt->connections; guarded by its lock, as the next three */
+    enum connection_state state;
+    bool broken;    /* libvirt said so: it does not heal */
+    unsigned calls; /* in flight on it */
+
+    /* Its opener's until it is pooled, not changed after */
+    struct libvirt *driver;
+    virConnectPtr conn;
+    enum role role;
+    struct surroundings around;
+    int events[EVENT_KINDS]; /* callback ids */
+    size_t n_events;
+};
+
+/* How the last run of a domain ended, as its events told. */
+struct end {
+    uuid_t domain;
+    enum end_cause cause;
+    uint64_t stamp; /* 0: a free place */
+};
+#define ENDS_MAX 1024
+
+struct watch;
+
+struct libvirt {
+    struct hypervisor base;
+    char *uri;
+
+    pthread_mutex_t lock;
+    struct connection *connections; /* all, in every state */
+    uint64_t generation;            /* of the last connect() that began */
+    bool is_lost;                   /* the listener has been told since the last connect() */
+    bool is_closing;
+
+    struct {
+        pthread_mutex_t lock;
+        struct end items[ENDS_MAX];
+        uint64_t stamp;
+    } ends;
+
+    struct {
+        pthread_mutex_t lock;
+        struct watch *first;
+        size_t n;
+    } watches;
+
+    pthread_mutex_t listener_lock;
+    bool is_silent; /* the listener may be gone */
+};
+
+static inline struct libvirt *libvirt_of(struct hypervisor *h)
+{
+    return (struct libvirt *)h;
+}
+
+/* libvirt-connection.c */
+int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **err);
+/* A connection for one call. lease_end() ends the call; a NULL is accepted. */
+int lease_begin(struct libvirt *l, enum role role, struct connection **ret, struct error **err);
+void lease_end(struct connection *c);
+DEFINE_CLEANUP(struct connection *, lease_end);
+/* Retires every connection. False where calls are still out on some, which then outlive this. */
+bool connections_close(struct libvirt *l);
+bool connection_is_broken(struct connection *c);
+
+/* libvirt-events.c */
+int events_register(struct connection *c, struct error **err);
+void events_deregister(struct connection *c);
+void tell_changed(struct libvirt *l, const uuid_t domain);
+void tell_lost(struct libvirt *l, const char *why);
+/* What is known of the last end. A sighting that began at `stamp` and saw the domain up forgets
+ * what was older. */
+enum end_cause end_recall(struct libvirt *l, const uuid_t domain);
+uint64_t end_stamp(struct libvirt *l);
+void end_forget(struct libvirt *l, const uuid_t domain, uint64_t stamp);
+
+/* libvirt-watch.c */
+/* Watches for the end of this process, whose pidfd is handed over (-1: there is none, and nothing
+ * is watched). */
+void watch_process(struct libvirt *l, const uuid_t domain, const struct incarnation *who,
+                   int pidfd);
+void watches_clear(struct libvirt *l);
+
+/* libvirt-look.c */
+int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err);
+int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
+                 struct sighting *ret, struct error **err);
+
+/* libvirt-act.c */
+int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                         enum button button, bool interlock, bool *interlocked, struct error **err);
+int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                    const struct lifecycle *former, struct error **err);
+int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                 struct error **err);
+int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                      struct error **err);
+
+static inline void domain_free(virDomainPtr dom)
+{
+    if (dom)
+        virDomainFree(dom);
+}
+DEFINE_CLEANUP(virDomainPtr, domain_free);
+
+#endif

@@ -1,0 +1,11 @@
+/* libvirt.h - domains behind a libvirt URI, as a hypervisor */
+#ifndef STOPD_HYPERVISOR_LIBVIRT_H
+#define STOPD_HYPERVISOR_LIBVIRT_H
+
+#include "stopd/hypervisor.h"
+
+/* Starts libvirt's event loop where it does not run yet; opens nothing. Any number of these may be
+ * in one process. */
+int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct error **err);
+
+#endif

@@ -1,0 +1,50 @@
+/* connection.h - the clients that are connected, and which of them has to go when room is short */
+#ifndef STOPD_API_CONNECTION_H
+#define STOPD_API_CONNECTION_H
+
+#include "api/caller.h"
+
+#include <sys/queue.h>
+
+enum connection_kind {
+    CONNECTION_QUIET, /* between requests, sending one, or fetching an answer */
+    CONNECTION_BUSY,  /* its request waits for the engine, or streams */
+    CONNECTION_CUT,   /* shut down by us; the library will notice */
+    CONNECTION_KIND_MAX,
+};
+
+struct connection {
+    int fd;
+    struct caller caller;
+    enum connection_kind kind;
+    usec_t since; /* monotonic; when it became quiet, or connected */
+    TAILQ_ENTRY(connection) link;
+};
+TAILQ_HEAD(connection_queue, connection);
+
+struct connections {
+    struct connection_queue quiet; /* the one that is quiet for longest first */
+    struct connection_queue busy;
+    unsigned n[CONNECTION_KIND_MAX];
+    const struct api_limits *limits;
+    uint64_t opened, cut_as_slow, cut_for_room; /* since the start */
+};
+
+void connections_init(struct connections *all, const struct api_limits *limits);
+/* A new connection, or NULL when there is no memory for it: it is then shut down. */
+struct connection *connection_open(struct connections *all, int fd,
+                                   int (*identify)(int fd, struct caller *ret));
+/* The library is about to close it. */
+void connection_close(struct connections *all, struct connection *c);
+
+/* What it is doing now. Harmless for a connection that was cut. */
+void connection_set_busy(struct connections *all, struct connection *c);
+void connection_set_quiet(struct connections *all, struct connection *c);
+/* Has it been sending its request, or fetching its answer, for too long? */
+bool connection_is_slow(const struct connections *all, const struct connection *c);
+/* Is there room for one more request that waits or streams, whoever's? */
+bool connections_may_be_busy(const struct connections *all);
+/* How many connections of this caller are busy. */
+unsigned connections_busy_of(const struct connections *all, const struct caller *caller);
+
+#endif

@@ -1,0 +1,178 @@
+/* listener.c - a listening socket and the thread that serves it
+ *
+ * Theory of operation. libmicrohttpd runs one thread with an epoll of its own: it accepts, reads,
+ * parses, calls us, and sends. Nothing that we do there may block, save for reading the journal.
+ * What it leaves open is filled in here and in the files around:
+ *
+ *   - it closes silent connections only, and at its limit lets nobody in: connection.c keeps below
+ *     that limit, so that it is never reached for long;
+ *   - it does not look at suspended connections, and stopping it with one aborts the process:
+ *     the exchanges that wait are in a list, and are all answered first;
+ *   - its own errors are HTML: its memory for a connection is large enough for a header that is too
+ *     large to come through to us, and its parsing of the query is prevented (exchange.c).
+ *
+ * Stopping has two steps. Quiesced, the listener takes no connection and posts no request any more,
+ * and waits end. Stopped, whatever still waits is answered too, the clients get a moment to fetch
+ * what they were answered, and the thread ends.
+ */
+#include "api/server.h"
+
+#include "api/exchange.h"
+#include "api/question.h"
+#include "stopd/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Connections that have been cut count for the library until it has closed them; and it accepts ten
+ * at a time. */
+#define CONNECTIONS_SPARE 32
+/* How long stopping waits for clients to fetch their answers. */
+#define FAREWELL USEC_PER_SEC
+
+static void connection_changed(void *cls, struct MHD_Connection *http, void **context,
+                               enum MHD_ConnectionNotificationCode what)
+{
+    struct listener *l = cls;
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+
+        *context = connection_open(&l->connections, fd, l->identify);
+    } else if (*context) {
+        connection_close(&l->connections, *context);
+        *context = NULL;
+    }
+}
+
+/* Anybody can make the library complain, by sending nonsense. */
+static void log_complaint(void *cls, const char *format, va_list ap)
+{
+    char text[512];
+    int n = vsnprintf(text, sizeof(text), format, ap);
+
+    while (n > 0 && (size_t)n < sizeof(text) && text[n - 1] == '\n')
+        text[--n] = '\0';
+    log_debug("libmicrohttpd: %s", text);
+}
+
+/* The thread is the library's, and signals are not for it. */
+static struct MHD_Daemon *start_thread(struct listener *l, int fd)
+{
+    const struct api_limits *limits = &l->api->limits;
+    struct MHD_Daemon *daemon;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        exchange_handle, l,
+        /* First, so that it counts for what starting has to say. */
+        MHD_OPTION_EXTERNAL_LOGGER, log_complaint, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_SIZE, MHD_OPTION_CONNECTION_LIMIT,
+        limits->connections + CONNECTIONS_SPARE, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(limits->idle / USEC_PER_SEC), MHD_OPTION_URI_LOG_CALLBACK, exchange_open, l,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_over, l, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changed, l, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return daemon;
+}
+
+static void listener_free(struct listener *l)
+{
+    if (!l)
+        return;
+    journal_reader_close(l->reader);
+    pthread_cond_destroy(&l->exchange_over);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+int listener_start(struct api *a, int fd, int (*identify)(int fd, struct caller *ret),
+                   struct listener **ret, struct error **err)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+    pthread_condattr_t monotonic;
+
+    if (!l)
+        return error_no_memory(err);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->exchange_over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&l->lock, NULL);
+    LIST_INIT(&l->waiting);
+    l->api = a;
+    l->identify = identify;
+    connections_init(&l->connections, &a->limits);
+    l->daemon = start_thread(l, fd);
+    if (!l->daemon) {
+        int saved = errno;
+
+        listener_free(l);
+        return error_set_errno(err, ERROR_CONFIGURATION, saved, "cannot start the HTTP server");
+    }
+    *ret = l;
+    return 0;
+}
+
+/* Answers what waits; the exchanges themselves go on in the listener's thread. */
+static void interrupt(struct listener *l, bool only_waits)
+{
+    struct exchange *x;
+
+    LIST_FOREACH(x, &l->waiting, link)
+    if (x->only_waits || !only_waits)
+        question_interrupt(x->question);
+}
+
+void listener_quiesce(struct listener *l)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!l->quiesced) {
+        l->quiesced = true;
+        MHD_quiesce_daemon(l->daemon);
+    }
+    interrupt(l, true);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static struct timespec timespec_of(usec_t monotonic)
+{
+    return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
+                             .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
+}
+
+void listener_stop(struct listener *l)
+{
+    struct timespec deadline = timespec_of(moment_now().monotonic + FAREWELL);
+    int r = 0;
+
+    listener_quiesce(l);
+    pthread_mutex_lock(&l->lock);
+    interrupt(l, false);
+    while (l->exchanges > 0 && r == 0)
+        r = pthread_cond_timedwait(&l->exchange_over, &l->lock, &deadline);
+    pthread_mutex_unlock(&l->lock);
+    MHD_stop_daemon(l->daemon);
+    listener_free(l);
+}
+
+int listener_reader(struct listener *l, struct journal_reader **ret, struct error **err)
+{
+    int r = l->reader ? 0 : journal_reader_open(l->api->journal_path, &l->reader, err);
+
+    if (r == 0)
+        *ret = l->reader;
+    return r;
+}
+
+void listener_drop_reader(struct listener *l)
+{
+    journal_reader_close(l->reader);
+    l->reader = NULL;
+}

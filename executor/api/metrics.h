@@ -1,0 +1,29 @@
+/* metrics.h - what the API counts about itself */
+#ifndef STOPD_API_METRICS_H
+#define STOPD_API_METRICS_H
+
+#include "stopd/base.h"
+
+#include <stdio.h>
+
+#define METRICS_ROUTES_MOST 32
+#define METRICS_STATUSES 13
+
+struct route;
+struct connections;
+
+/* Written and read on the listener's thread. */
+struct metrics {
+    struct {
+        uint64_t by_status[METRICS_STATUSES];
+        uint64_t n;
+        usec_t time;
+    } routes[METRICS_ROUTES_MOST + 1]; /* the last: no route */
+};
+
+/* An exchange of this route (NULL: none) is over; status 0: it was not answered. */
+void metrics_count(struct metrics *m, const struct route *route, unsigned status, usec_t took);
+/* In the Prometheus text format. */
+void metrics_write(const struct metrics *m, const struct connections *all, FILE *to);
+
+#endif

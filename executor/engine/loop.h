@@ -1,0 +1,41 @@
+/* loop.h - the daemon's host of an engine: one event loop, an inbox for other threads, workers for
+ * calls */
+#ifndef STOPD_ENGINE_LOOP_H
+#define STOPD_ENGINE_LOOP_H
+
+#include "engine/engine.h"
+
+#include <stdio.h>
+
+struct loop;
+
+struct loop_settings {
+    struct engine_settings engine;
+    unsigned workers; /* hypervisor.workers */
+    /* SIGHUP, on the engine's thread. */
+    void (*reload)(void *userdata);
+    /* Events up to this sequence are committed, on the engine's thread. */
+    void (*committed)(void *userdata, uint64_t sequence);
+    /* Writes what the engine does not know into the answer of /metrics, on the engine's thread. */
+    void (*add_metrics)(void *userdata, FILE *f);
+    void *userdata;
+};
+
+/* Takes the hypervisor, also where it fails, and becomes its listener; the journal outlives the
+ * loop. Blocks SIGTERM, SIGINT and SIGHUP in the calling thread, which must be the one that runs
+ * the loop; to be called before other threads start. */
+int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct journal *j,
+             struct loop **ret, struct error **err);
+/* Until SIGTERM or SIGINT: 0; or a negative errno. */
+int loop_run(struct loop *l, struct error **err);
+struct engine *loop_engine(struct loop *l); /* for the engine's thread */
+/* Waits a few seconds for calls that are out. What is abandoned then is left as it is: the process
+ * is about to end. */
+void loop_free(struct loop *l);
+DEFINE_CLEANUP(struct loop *, loop_free);
+
+/* From any thread; they never block for longer than a lock is held. */
+void loop_post_request(struct loop *l, struct request *r);
+void loop_post_cursor(struct loop *l, const char *sink, uint64_t sequence);
+
+#endif

@@ -1,0 +1,306 @@
+/* workers.c - threads on which calls to the hypervisor may block
+ *
+ * Theory of operation. A call can hang for minutes: on a guest whose monitor is stuck, on a daemon
+ * that was stopped. Each runs on a worker, and when its time is up the worker is written off: the
+ * engine is told so by a stand-in for the call, another thread takes the worker's place, and if the
+ * call ever returns its result is thrown away with it. There is a bound to how many may be written
+ * off at once; past it the pool shrinks instead, until some return.
+ *
+ * A power cut is the one call that may take minutes by design (libvirt waits for a process in
+ * uninterruptible sleep), so that cuts never take the last workers: a quarter of them, at least
+ * one, is kept for everything else.
+ */
+#include "engine/workers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+/* How many times the pool's size may be written off at once. */
+#define WRITTEN_OFF_FACTOR 4
+
+struct worker {
+    struct workers *pool;
+    struct call *call; /* NULL: idle */
+    usec_t deadline;
+    bool written_off;
+    struct worker *next;
+};
+
+struct workers {
+    struct hypervisor *hypervisor;
+    void (*done)(void *userdata, struct call *c);
+    void *userdata;
+    unsigned wanted;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, gone;
+    struct call *queue, **queue_end;
+    struct worker *all; /* those whose thread lives */
+    unsigned n_alive, n_written_off, n_busy, n_cutting;
+    bool stopping;
+    unsigned references; /* of the threads and the owner: the last one frees */
+};
+
+static unsigned most_cuts(const struct workers *w)
+{
+    unsigned kept = w->wanted / 4 ? w->wanted / 4 : 1;
+
+    return w->wanted > kept ? w->wanted - kept : 1;
+}
+
+/* The first call that may run now. With the lock held. */
+static struct call *take_call(struct workers *w)
+{
+    struct call **link = &w->queue, *c;
+
+    while (*link && (*link)->kind == CALL_CUT && w->n_cutting >= most_cuts(w))
+        link = &(*link)->next;
+    c = *link;
+    if (!c)
+        return NULL;
+    *link = c->next;
+    if (w->queue_end == &c->next)
+        w->queue_end = link;
+    c->next = NULL;
+    return c;
+}
+
+static void unlock_and_release(struct workers *w)
+{
+    bool last = --w->references == 0;
+
+    pthread_cond_broadcast(&w->gone);
+    pthread_mutex_unlock(&w->lock);
+    if (!last)
+        return;
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->gone);
+    free(w);
+}
+
+static void retire(struct worker *self)
+{
+    struct workers *w = self->pool;
+    struct worker **link = &w->all;
+
+    while (*link != self)
+        link = &(*link)->next;
+    *link = self->next;
+    w->n_alive--;
+    free(self);
+    unlock_and_release(w);
+}
+
+/* Runs one call without the lock. True: the worker was not written off meanwhile. */
+static bool run(struct worker *self, struct call *c)
+{
+    struct workers *w = self->pool;
+
+    self->call = c;
+    self->deadline = moment_now().monotonic + c->timeout;
+    w->n_busy++;
+    w->n_cutting += c->kind == CALL_CUT;
+    pthread_mutex_unlock(&w->lock);
+
+    call_execute(c, w->hypervisor);
+
+    pthread_mutex_lock(&w->lock);
+    self->call = NULL;
+    w->n_busy--;
+    w->n_cutting -= c->kind == CALL_CUT && !self->written_off;
+    if (self->written_off) {
+        w->n_written_off--;
+        call_free(c);
+        return false;
+    }
+    /* The pool may be gone for its owner by the time that a late call returns, never before. */
+    w->done(w->userdata, c);
+    return true;
+}
+
+static void *work(void *arg)
+{
+    struct worker *self = arg;
+    struct workers *w = self->pool;
+    struct call *c;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->stopping && !(c = take_call(w)))
+            pthread_cond_wait(&w->work, &w->lock);
+        if (w->stopping)
+            break;
+        if (!run(self, c)) {
+            /* Somebody has its place, unless the pool has shrunk. */
+            if (w->n_alive - w->n_written_off > w->wanted)
+                break;
+            self->written_off = false;
+        }
+        /* A cut that was passed over may run now. */
+        if (w->queue)
+            pthread_cond_signal(&w->work);
+    }
+    retire(self);
+    return NULL;
+}
+
+/* With the lock held. */
+static int add_worker(struct workers *w)
+{
+    struct worker *self = calloc(1, sizeof(*self));
+    pthread_attr_t attr;
+    pthread_t thread;
+    int r;
+
+    if (!self)
+        return -ENOMEM;
+    self->pool = w;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    r = pthread_create(&thread, &attr, work, self);
+    pthread_attr_destroy(&attr);
+    if (r != 0) {
+        free(self);
+        return -r;
+    }
+    self->next = w->all;
+    w->all = self;
+    w->n_alive++;
+    w->references++;
+    return 0;
+}
+
+int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, struct call *c),
+                void *userdata, struct workers **ret, struct error **err)
+{
+    struct workers *w = calloc(1, sizeof(*w));
+    pthread_condattr_t attr;
+    int r = 0;
+
+    if (!w)
+        return error_no_memory(err);
+    w->hypervisor = h;
+    w->done = done;
+    w->userdata = userdata;
+    w->wanted = n;
+    w->queue_end = &w->queue;
+    w->references = 1;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->gone, &attr);
+    pthread_condattr_destroy(&attr);
+
+    pthread_mutex_lock(&w->lock);
+    while (r == 0 && w->n_alive < n)
+        r = add_worker(w);
+    pthread_mutex_unlock(&w->lock);
+    if (r < 0) {
+        workers_free(w, USEC_PER_SEC);
+        return error_set_errno(err, ERROR_IO, -r, "starting the threads that call the hypervisor");
+    }
+    *ret = w;
+    return 0;
+}
+
+void workers_start(struct workers *w, struct call *c)
+{
+    pthread_mutex_lock(&w->lock);
+    c->next = NULL;
+    *w->queue_end = c;
+    w->queue_end = &c->next;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* What the engine gets in place of a call that is still out. */
+static struct call *stand_in(const struct call *c)
+{
+    struct call *s = call_new(c->kind);
+
+    if (!s)
+        return NULL;
+    s->id = c->id;
+    s->generation = c->generation;
+    s->timeout = c->timeout;
+    uuid_copy(s->domain, c->domain);
+    s->meant = c->meant;
+    s->stuck = true;
+    s->result = error_set(&s->error, ERROR_UNKNOWN, "libvirt did not answer within %llu s",
+                          (unsigned long long)(c->timeout / USEC_PER_SEC));
+    return s;
+}
+
+static void write_off(struct workers *w, struct worker *worker)
+{
+    struct call *s = stand_in(worker->call);
+
+    if (!s)
+        return; /* again in a second */
+    worker->written_off = true;
+    w->n_written_off++;
+    w->n_cutting -= worker->call->kind == CALL_CUT;
+    if (w->n_written_off <= w->wanted * WRITTEN_OFF_FACTOR)
+        (void)add_worker(w); /* fewer workers, where it cannot be had */
+    w->done(w->userdata, s);
+}
+
+void workers_expire(struct workers *w, usec_t monotonic)
+{
+    pthread_mutex_lock(&w->lock);
+    for (struct worker *each = w->all; each; each = each->next)
+        if (each->call && !each->written_off && each->deadline <= monotonic)
+            write_off(w, each);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool workers_are_busy(struct workers *w)
+{
+    bool busy;
+
+    pthread_mutex_lock(&w->lock);
+    busy = w->queue || w->n_busy > w->n_written_off;
+    pthread_mutex_unlock(&w->lock);
+    return busy;
+}
+
+bool workers_free(struct workers *w, usec_t patience)
+{
+    struct timespec until;
+    struct call *c;
+    bool all_gone;
+
+    if (!w)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(patience / USEC_PER_SEC);
+    until.tv_nsec += (long)(patience % USEC_PER_SEC) * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->work);
+    while ((c = w->queue)) {
+        w->queue = c->next;
+        call_free(c);
+    }
+    while (w->n_alive > 0 && pthread_cond_timedwait(&w->gone, &w->lock, &until) == 0)
+        ;
+    /* From now on nobody is told of what comes late. */
+    for (struct worker *each = w->all; each; each = each->next)
+        if (each->call && !each->written_off) {
+            each->written_off = true;
+            w->n_written_off++;
+        }
+    all_gone = w->n_alive == 0;
+    unlock_and_release(w);
+    return all_gone;
+}

@@ -1,0 +1,159 @@
+/* journal-reader.c - the journal for everybody else: the API's threads, the sinks
+ *
+ * Theory of operation. A reader sees what was committed when its query began, and holds nobody up.
+ * It does hold up the log, which cannot begin anew while a query is open: a callback has to be quick,
+ * and what is slow (a sink, a client) works on copies.
+ */
+#include "base/json.h"
+#include "journal/private.h"
+
+struct journal_reader {
+    struct database database;
+};
+
+int journal_reader_open(const char *path, struct journal_reader **ret, struct error **err)
+{
+    _cleanup_(journal_reader_close) struct journal_reader *reader = calloc(1, sizeof(*reader));
+    int r;
+
+    if (!reader)
+        return error_no_memory(err);
+    r = database_open(&reader->database, path, DATABASE_READ, err);
+    if (r >= 0)
+        r = schema_check(&reader->database, err);
+    if (r < 0)
+        return r;
+    *ret = take(reader);
+    return 0;
+}
+
+void journal_reader_close(struct journal_reader *reader)
+{
+    if (!reader)
+        return;
+    database_close(&reader->database);
+    free(reader);
+}
+
+static int public_document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err)
+{
+    int r = document_of_row(q, ret, err);
+
+    if (r >= 0)
+        operation_document_publish(*ret);
+    return r;
+}
+
+int journal_read_operation(struct journal_reader *reader, const char *request_id, json_object **ret,
+                           struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&reader->database,
+                           "SELECT request_id, document FROM operation WHERE request_id ="
+                           " coalesce((SELECT operation FROM alias WHERE request_id = ?1), ?1)",
+                           VALUES(text(request_id)), &q, err);
+
+    if (r >= 0)
+        r = database_next(&reader->database, q, err);
+    if (r <= 0)
+        return r;
+    r = public_document_of_row(q, ret, err);
+    return r < 0 ? r : 1;
+}
+
+#define SELECT_OPERATION "SELECT request_id, document FROM operation "
+#define NEWEST_FIRST " ORDER BY number DESC LIMIT ?1"
+
+/* A statement for each combination, so that each is served by the index that fits it: an instance has
+ * few operations and a state may have very many, so "+state" keeps its index out. */
+static int query_operations(struct database *d, const char *instance_id, const char *state,
+                            unsigned limit, sqlite3_stmt **ret, struct error **err)
+{
+    if (instance_id && state)
+        return database_query(
+            d, SELECT_OPERATION "WHERE instance_id = ?2 AND +state = ?3" NEWEST_FIRST,
+            VALUES(number(limit), text(instance_id), text(state)), ret, err);
+    if (instance_id)
+        return database_query(d, SELECT_OPERATION "WHERE instance_id = ?2" NEWEST_FIRST,
+                              VALUES(number(limit), text(instance_id)), ret, err);
+    if (state)
+        return database_query(d, SELECT_OPERATION "WHERE state = ?2" NEWEST_FIRST,
+                              VALUES(number(limit), text(state)), ret, err);
+    return database_query(d, SELECT_OPERATION NEWEST_FIRST, VALUES(number(limit)), ret, err);
+}
+
+int journal_read_operations(struct journal_reader *reader, const char *instance_id,
+                            const char *state, unsigned limit, json_object **ret,
+                            struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    _cleanup_(json) json_object *list = json_object_new_array();
+    int r = list ? query_operations(&reader->database, instance_id, state, limit, &q, err)
+                 : error_no_memory(err);
+
+    if (r < 0)
+        return r;
+    while ((r = database_next(&reader->database, q, err)) > 0) {
+        json_object *document = NULL;
+
+        r = public_document_of_row(q, &document, err);
+        if (r < 0)
+            return r;
+        if (json_append(list, document) < 0)
+            return error_no_memory(err);
+    }
+    if (r >= 0)
+        *ret = take(list);
+    return r;
+}
+
+int journal_read_events(struct journal_reader *reader, uint64_t after, unsigned limit,
+                        int (*each)(void *userdata, const struct upstream_event *e), void *userdata,
+                        struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&reader->database,
+                           "SELECT sequence, id, instance_id, type, body FROM event"
+                           " WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+                           VALUES(number(after), number(limit)), &q, err);
+
+    if (r < 0)
+        return r;
+    while ((r = database_next(&reader->database, q, err)) > 0) {
+        struct upstream_event event;
+
+        r = event_of_row(q, &event, err);
+        if (r < 0)
+            return r;
+        r = each(userdata, &event);
+        if (r != 0)
+            return each_ended(r, err);
+    }
+    return r;
+}
+
+/* One number out of one row: 1, or 0 where there is no row. */
+static int read_number(struct journal_reader *reader, const char *sql, const char *key,
+                       uint64_t *ret, struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&reader->database, sql, VALUES(text(key)), &q, err);
+
+    if (r >= 0)
+        r = database_next(&reader->database, q, err);
+    if (r > 0 && !column_number(q, 0, ret))
+        r = row_damaged(err, "the sequence of", key);
+    return r;
+}
+
+int journal_read_event_sequence(struct journal_reader *reader, const char *id, uint64_t *ret,
+                                struct error **err)
+{
+    return read_number(reader, "SELECT sequence FROM event WHERE id = ?1", id, ret, err);
+}
+
+int journal_read_cursor(struct journal_reader *reader, const char *sink, uint64_t *ret,
+                        struct error **err)
+{
+    return read_number(reader, "SELECT sequence FROM cursor WHERE sink = ?1", sink, ret, err);
+}

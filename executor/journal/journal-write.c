@@ -1,0 +1,95 @@
+/* journal-write.c - what a turn of the loop writes down
+ *
+ * Each function is one statement in the transaction that the caller has begun.
+ */
+#include "base/json.h"
+#include "journal/private.h"
+
+int journal_put_operation(struct journal *j, const struct operation *op, struct error **err)
+{
+    _cleanup_(json) json_object *document = operation_to_journal(op);
+    const char *json =
+        document ? json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN) : NULL;
+
+    if (!json) {
+        j->failed = true;
+        return error_no_memory(err);
+    }
+    return journal_write(
+        j,
+        "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
+        " VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (request_id) DO UPDATE SET state = excluded.state,"
+        " finished_at = excluded.finished_at, document = excluded.document",
+        VALUES(text(op->request_id), text(op->instance_id),
+               text(instance_state_to_string(operation_state(op))),
+               operation_is_finished(op) ? number(op->finished_at) : null_value(), text(json)),
+        err);
+}
+
+int journal_put_alias(struct journal *j, const char *request_id, const char *operation,
+                      struct error **err)
+{
+    return journal_write(j, "INSERT INTO alias (request_id, operation) VALUES (?1, ?2)",
+                         VALUES(text(request_id), text(operation)), err);
+}
+
+int journal_put_token(struct journal *j, const char *principal, const char *token,
+                      const char *fingerprint, const char *request_id, usec_t realtime,
+                      struct error **err)
+{
+    return journal_write(j,
+                         "INSERT INTO token (principal, token, fingerprint, request_id, at)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5)",
+                         VALUES(text(principal), text(token), text(fingerprint), text(request_id),
+                                number(realtime)),
+                         err);
+}
+
+int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
+                      struct error **err)
+{
+    const struct value body = {
+        .type = VALUE_TEXT, .text = event->body, .size = event->body_size};
+
+    return journal_write(j,
+                         "INSERT INTO event (sequence, id, instance_id, type, at, body)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                         VALUES(number(event->sequence), text(event->id), text(event->instance_id),
+                                text(event->type), number(realtime), body),
+                         err);
+}
+
+int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err)
+{
+    return journal_write(j,
+                         "INSERT INTO cursor (sink, sequence) VALUES (?1, ?2)"
+                         " ON CONFLICT (sink) DO UPDATE SET sequence = excluded.sequence",
+                         VALUES(text(sink), number(sequence)), err);
+}
+
+int journal_put_reported(struct journal *j, const struct reported *r, struct error **err)
+{
+    char domain[UUID_TEXT_SIZE];
+
+    uuid_unparse_lower(r->domain, domain);
+    return journal_write(
+        j,
+        "INSERT INTO reported (domain, instance_id, state, boot_id, pid, start_time)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        " ON CONFLICT (domain) DO UPDATE SET instance_id = excluded.instance_id,"
+        " state = excluded.state, boot_id = excluded.boot_id, pid = excluded.pid,"
+        " start_time = excluded.start_time",
+        VALUES(text(domain), text(r->instance_id), text(instance_state_to_string(r->state)),
+               text(r->incarnation.boot_id), number((uint64_t)r->incarnation.pid),
+               number(r->incarnation.start_time)),
+        err);
+}
+
+int journal_forget_reported(struct journal *j, const uuid_t domain, struct error **err)
+{
+    char name[UUID_TEXT_SIZE];
+
+    uuid_unparse_lower(domain, name);
+    return journal_write(j, "DELETE FROM reported WHERE domain = ?1", VALUES(text(name)), err);
+}

@@ -1,0 +1,127 @@
+/* rows.c - stored rows as values: nothing in the file is taken for granted
+ *
+ * Theory of operation. The columns are checked by SQLite when they are written (STRICT tables), and
+ * the file's structure when it is opened. What is left are bytes that a bad disk or a person changed
+ * inside a row. Such a row is an error that says which one it is; guessing at an operation could cut
+ * somebody's power.
+ */
+#include "journal/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_uuid(const char *s)
+{
+    uuid_t ignored;
+
+    return s && uuid_parse(s, ignored) == 0;
+}
+
+int row_damaged(struct error **err, const char *row, const char *name)
+{
+    return error_set(err, ERROR_JOURNAL,
+                     "%s %s in the journal is damaged; stop stopd, keep a copy of the file, and "
+                     "delete that row with sqlite3",
+                     row, name);
+}
+
+int each_ended(int r, struct error **err)
+{
+    if (r >= 0)
+        return 0;
+    return r == -ENOMEM ? error_no_memory(err)
+                        : error_set_errno(err, ERROR_INTERNAL, r, "reading the journal");
+}
+
+static json_object *parse(const char *text, size_t size)
+{
+    struct json_tokener *tokener = json_tokener_new();
+    json_object *document;
+    bool whole;
+
+    if (!tokener)
+        return NULL;
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    /* With its NUL, so that a number at the very end would be known to be over. */
+    document = json_tokener_parse_ex(tokener, text, (int)size + 1);
+    whole = json_tokener_get_error(tokener) == json_tokener_success;
+    json_tokener_free(tokener);
+    if (whole)
+        return document;
+    json_object_put(document);
+    return NULL;
+}
+
+static bool names(json_object *document, const char *request_id)
+{
+    json_object *member;
+
+    return json_object_is_type(document, json_type_object) &&
+           json_object_object_get_ex(document, "requestId", &member) &&
+           json_object_is_type(member, json_type_string) &&
+           strcmp(json_object_get_string(member), request_id) == 0;
+}
+
+int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err)
+{
+    size_t size = 0;
+    const char *request_id = column_text(q, 0, NULL);
+    const char *text = column_text(q, 1, &size);
+    json_object *document = text && size < INT32_MAX ? parse(text, size) : NULL;
+
+    if (!request_id || !names(document, request_id)) {
+        json_object_put(document);
+        return row_damaged(err, "operation", request_id ? request_id : "(without a RequestId)");
+    }
+    *ret = document;
+    return 0;
+}
+
+int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err)
+{
+    struct upstream_event e = {
+        .id = column_text(q, 1, NULL),
+        .instance_id = column_text(q, 2, NULL),
+        .type = column_text(q, 3, NULL),
+    };
+    char name[32] = "(without a sequence)";
+
+    e.body = column_text(q, 4, &e.body_size);
+    if (column_number(q, 0, &e.sequence))
+        snprintf(name, sizeof(name), "%llu", (unsigned long long)e.sequence);
+    if (e.sequence == 0 || !is_uuid(e.id) || !is_set(e.instance_id) || !is_set(e.type) ||
+        !is_set(e.body))
+        return row_damaged(err, "event", name);
+    *ret = e;
+    return 0;
+}
+
+int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err)
+{
+    const char *domain = column_text(q, 0, NULL);
+    const char *instance_id = column_text(q, 1, NULL);
+    const char *state = column_text(q, 2, NULL);
+    const char *boot_id = column_text(q, 3, NULL);
+    uint64_t pid, start_time;
+    struct reported r = {0};
+
+    if (!domain || uuid_parse(domain, r.domain) < 0 || !is_set(instance_id) || !state ||
+        instance_state_from_string(state, &r.state) < 0 || !boot_id ||
+        strlen(boot_id) >= sizeof(r.incarnation.boot_id) || !column_number(q, 4, &pid) ||
+        pid > INT32_MAX || !column_number(q, 5, &start_time))
+        return row_damaged(err, "the last report of domain", domain ? domain : "(without a UUID)");
+    memcpy(r.incarnation.boot_id, boot_id, strlen(boot_id) + 1);
+    r.incarnation.pid = (pid_t)pid;
+    r.incarnation.start_time = start_time;
+    if (text_replace(&r.instance_id, instance_id) < 0)
+        return error_no_memory(err);
+    *ret = r;
+    return 0;
+}
+
+void reported_clear(struct reported *r)
+{
+    free(r->instance_id);
+    *r = (struct reported){0};
+}

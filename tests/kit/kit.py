@@ -1,0 +1,337 @@
+"""Guests for the tests: define, start, watch and remove them under a private libvirtd.
+
+Theory of operation. Run under private-libvirt, whose folder STOPD_KIT_DIR names. A guest is a
+domain that boots the kernel of build-guest and does what its behaviour says (see guest-init); it
+tells of itself on a console that is a file, and the functions here wait for lines in it. Every wait
+has a deadline, and one that is missed says what was seen instead. Each call opens a connection of
+its own, so that none suffers from a libvirtd that was killed in between.
+
+Sizes are MiB, times are seconds. Waits return how long they took.
+"""
+
+import concurrent.futures
+import contextlib
+import functools
+import os
+import signal
+import stat
+import subprocess
+import time
+import uuid as uuid_module
+from xml.sax.saxutils import quoteattr
+
+import libvirt
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+URI = "qemu:///system"
+NAMESPACE = "urn:stopd:instance:1"
+POLL = 0.02
+
+# As few devices as a guest can do without; the rest is what makes a boot without KVM shorter.
+DOMAIN = """\
+<domain type='{accelerator}'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>{metadata}
+  <memory unit='MiB'>{memory}</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>{loader}
+    <kernel>{folder}/vmlinux</kernel>
+    <initrd>{folder}/initramfs</initrd>
+    <cmdline>{cmdline}</cmdline>
+  </os>
+  <features><acpi/><apic/><vmport state='off'/></features>
+  <clock offset='utc'><timer name='hpet' present='no'/></clock>
+  <on_poweroff>{on_poweroff}</on_poweroff>
+  <on_reboot>{on_reboot}</on_reboot>
+  <on_crash>{on_crash}</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>{disks}
+    <controller type='usb' model='none'/>
+    <serial type='file'><source path={console}/><target port='0'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+# console is the answer to all; quiet spares the console; panic=1 makes a panic a reboot. The rest
+# leaves out work: self tests of ciphers, rewriting of locks for one processor, a network.
+CMDLINE = "console=ttyS0 quiet panic=1 cryptomgr.notests noreplace-smp ipv6.disable=1"
+
+# Of the <ecs:instance> element; None leaves one out.
+INSTANCE_ATTRIBUTES = ("id", "type", "network", "charge", "spot", "status", "economical",
+                       "public-ip")
+STOP_ATTRIBUTES = ("grace", "method", "on-timeout", "priority")
+
+
+class Missed(AssertionError):
+    """A deadline passed. The text says what was seen until then."""
+
+
+def missing():
+    """Why there can be no guests here, or None: for a test's skip."""
+    if os.geteuid() != 0:
+        return "needs root"
+    if "STOPD_KIT_DIR" not in os.environ:
+        return "not run under private-libvirt"
+    if not os.access("/usr/bin/qemu-system-x86_64", os.X_OK):
+        return "qemu-system-x86 is not installed"
+    return None
+
+
+def directory():
+    return os.environ["STOPD_KIT_DIR"]
+
+
+@functools.lru_cache(maxsize=None)
+def guest_folder():
+    built = subprocess.run([os.path.join(HERE, "build-guest")], check=True, text=True,
+                           stdout=subprocess.PIPE)
+    return built.stdout.splitlines()[-1]
+
+
+@functools.lru_cache(maxsize=None)
+def accelerator():
+    """A domain's type: kvm where a guest was seen to boot under it, else qemu."""
+    with open(os.path.join(os.path.dirname(guest_folder()), "accelerator"),
+              encoding="ascii") as file:
+        return "kvm" if file.read().split()[1] == "kvm" else "qemu"
+
+
+def connect():
+    libvirt.registerErrorHandler(lambda context, error: None, None)
+    return libvirt.open(URI)
+
+
+def domain(name):
+    return connect().lookupByName(name)
+
+
+# --- definition ------------------------------------------------------------------------------
+
+
+def _attributes(pairs):
+    return "".join(f" {key}={quoteattr(str(value))}" for key, value in pairs if value is not None)
+
+
+def instance_xml(attributes=None, locks=(), local_disks=(), stop=None):
+    """The <ecs:instance> element. Dictionaries hold attributes as they are spelt in XML; a local
+    disk is one too, with its "target"."""
+    inner = "".join(f"<ecs:lock{_attributes([('reason', reason)])}/>" for reason in locks)
+    inner += "".join(f"<ecs:local-disk{_attributes(disk.items())}/>" for disk in local_disks)
+    if stop:
+        inner += f"<ecs:stop{_attributes(stop.items())}/>"
+    return (f"<ecs:instance xmlns:ecs='{NAMESPACE}'{_attributes((attributes or {}).items())}>"
+            f"{inner}</ecs:instance>")
+
+
+def _disk_xml(index, disk):
+    if not isinstance(disk, dict):
+        disk = {"path": disk}
+    path = os.path.abspath(disk["path"])
+    target = disk.get("target", "vd" + "abcdefghijklmnopqrstuvwxyz"[index])
+    kind, source = ("block", "dev") if stat.S_ISBLK(os.stat(path).st_mode) else ("file", "file")
+    serial = f"<serial>{disk['serial']}</serial>" if "serial" in disk else ""
+    return (f"\n    <disk type='{kind}' device='disk'><driver name='qemu' type='raw'/>"
+            f"<source {source}={quoteattr(path)}/><target dev='{target}' bus='virtio'/>"
+            f"{serial}</disk>")
+
+
+def xml(name, behaviour="obey", *, metadata=None, disks=(), fill=(), memory=128, uuid=None,
+        on_poweroff="destroy", on_reboot="restart", on_crash="destroy", cmdline=""):
+    """A guest's domain XML. metadata: what <metadata> holds (see instance_xml). disks: raw image
+    files or block devices, each a path or {"path", "serial", "target"}; they become vda, vdb and so
+    on. fill: the targets that the guest fills before it is ready. cmdline: more for the kernel."""
+    qboot = "/usr/share/qemu/qboot.rom"  # a firmware that does next to nothing
+    words = [CMDLINE, f"stopd.guest={behaviour}"]
+    if fill:
+        words.append("stopd.fill=" + ",".join(fill))
+    if cmdline:
+        words.append(cmdline)
+    return DOMAIN.format(
+        name=name, accelerator=accelerator(), uuid=uuid or uuid_module.uuid4(),
+        metadata=f"\n  <metadata>{metadata}</metadata>" if metadata else "", memory=memory,
+        loader=f"\n    <loader type='rom'>{qboot}</loader>" if os.path.exists(qboot) else "",
+        folder=guest_folder(), cmdline=" ".join(words), on_poweroff=on_poweroff,
+        on_reboot=on_reboot, on_crash=on_crash,
+        disks="".join(_disk_xml(index, disk) for index, disk in enumerate(disks)),
+        console=quoteattr(console_path(name)))
+
+
+def define(name, behaviour="obey", **options):
+    """Defines the guest of xml(...) and returns its domain."""
+    return connect().defineXML(xml(name, behaviour, **options))
+
+
+# --- life ------------------------------------------------------------------------------------
+
+
+def _each(function, names):
+    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(function, names))
+
+
+def _start(name):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(console_path(name))  # What an earlier run said is not an answer.
+    domain(name).create()
+
+
+def start(*names):
+    """Starts guests, several at once. They are not ready then."""
+    _each(_start, names)
+
+
+def press(name):
+    """Presses the power button, once."""
+    domain(name).shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+
+
+def _tolerant(action, *fine):
+    try:
+        action()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in fine:
+            raise
+
+
+def _destroy(name):
+    _tolerant(domain(name).destroy, libvirt.VIR_ERR_OPERATION_INVALID)
+
+
+def destroy(*names):
+    """Cuts the power. One that is off already is fine."""
+    _each(_destroy, names)
+
+
+def _remove(name):
+    _tolerant(lambda: _destroy(name), libvirt.VIR_ERR_NO_DOMAIN)
+    _tolerant(lambda: domain(name).undefine(), libvirt.VIR_ERR_NO_DOMAIN)
+
+
+def remove(*names):
+    """Cuts the power and forgets the definition. One that does not exist is fine."""
+    _each(_remove, names)
+
+
+def pid(name):
+    """QEMU's pid, or None."""
+    try:
+        with open(f"/run/libvirt/qemu/{name}.pid", encoding="ascii") as file:
+            return int(file.read())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def process_runs(number):
+    """Whether there is such a process. A zombie has ended."""
+    try:
+        with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+# --- what it says ----------------------------------------------------------------------------
+
+
+def console_path(name):
+    return os.path.join(directory(), "console", f"{name}.log")
+
+
+def console(name):
+    try:
+        with open(console_path(name), encoding="utf-8", errors="replace") as file:
+            return file.read().replace("\r\n", "\n")
+    except FileNotFoundError:
+        return ""
+
+
+def _describe(name):
+    tail = "\n    ".join(console(name).splitlines()[-8:]) or "(nothing)"
+    return f"\n  {name}: QEMU's pid is {pid(name)}; its console's last lines:\n    {tail}"
+
+
+def _wait(names, condition, what, timeout):
+    begun = time.monotonic()
+    waiting = list(names)
+    while waiting := [name for name in waiting if not condition(name)]:
+        if time.monotonic() - begun > timeout:
+            raise Missed(f"not {what} after {timeout} s:" + "".join(map(_describe, waiting)))
+        time.sleep(POLL)
+    return time.monotonic() - begun
+
+
+def wait_console(*names, text, times=1, timeout=60):
+    """Waits until each guest has said text, so many times."""
+    return _wait(names, lambda name: console(name).count(text) >= times, f"said '{text}'", timeout)
+
+
+def wait_ready(*names, boots=1, timeout=120):
+    """Waits until each guest would hear the power button; boots=2: after its first reboot."""
+    return wait_console(*names, text="stopd-guest: ready", times=boots, timeout=timeout)
+
+
+def is_off(name):
+    """Whether libvirt says that the guest is off or unknown. False when libvirt cannot be asked."""
+    try:
+        return not domain(name).isActive()
+    except libvirt.libvirtError as error:
+        return error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
+
+
+def wait_off(*names, timeout=60):
+    """Waits until libvirt says that each guest is off and its process has ended."""
+    pids = {name: pid(name) for name in names}
+    return _wait(names, lambda name: not process_runs(pids[name]) and is_off(name), "off", timeout)
+
+
+# --- libvirtd --------------------------------------------------------------------------------
+
+
+def libvirtd_pid():
+    """The private libvirtd's pid, or None while there is none."""
+    try:
+        with open(os.path.join(directory(), "libvirtd.pid"), encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def _wait_libvirtd(condition, what, timeout=60):
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > timeout:
+            raise Missed(f"libvirtd: not {what} after {timeout} s")
+        time.sleep(POLL)
+    return time.monotonic() - begun
+
+
+def _answers():
+    try:
+        connect().close()
+        return True
+    except libvirt.libvirtError:
+        return False
+
+
+def kill_libvirtd(number=signal.SIGKILL, hold=False):
+    """Ends libvirtd; guests live on. It is started again at once, or with hold=True not before
+    release_libvirtd()."""
+    old = libvirtd_pid()
+    if hold:
+        open(os.path.join(directory(), "hold"), "w", encoding="ascii").close()
+    os.kill(old, number)
+    _wait_libvirtd(lambda: libvirtd_pid() != old, "gone")
+
+
+def release_libvirtd():
+    """Lets a libvirtd that was held away come back, and waits until it answers."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory(), "hold"))
+    return wait_libvirtd()
+
+
+def wait_libvirtd():
+    """Waits until libvirtd answers."""
+    return _wait_libvirtd(_answers, "answering")

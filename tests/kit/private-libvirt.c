@@ -1,0 +1,495 @@
+/* private-libvirt.c - run a command with a libvirtd of its own, and leave nothing behind
+ *
+ * Theory of operation. A test that starts, kills and hangs virtual machines must not do so in the
+ * host's libvirt. So the command gets a mount namespace in which libvirt's five directories are
+ * fresh and empty; what it reaches there as qemu:///system is a libvirtd that only it knows.
+ *
+ * Two processes of ours take part. The outer one stands where the caller started it: it passes
+ * signals on and hands back the exit code. The inner one is pid 1 of a new pid namespace. That it
+ * is pid 1 gives two things that a program cannot have as cheaply otherwise: every orphan becomes
+ * its child and is reaped at once (libvirt waits for QEMU's zombie to go, and an idle pid 1 makes
+ * that take seconds), and when it ends, for whatever reason, the kernel kills all that is left.
+ * The outer one's death kills it, so that kill -9 of either leaves nothing.
+ *
+ * libvirtd is started again whenever it dies, unless a file named "hold" lies in the kit's
+ * directory: tests kill it, hold it away, and let it back by removing the file. It loads the QEMU
+ * driver only, sees no cgroups and no system bus, and so has no means to change the host. It runs
+ * in a session of its own: an interrupt from the keyboard is for the command.
+ *
+ * In the kit's directory: libvirtd.pid (as seen inside; absent while there is none), libvirtd.log,
+ * host.pid (the inner process as seen from outside: nsenter -t PID -m -p looks in), console/.
+ * Pids inside are the namespace's own; /proc agrees with them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+enum {
+    EXIT_NO_ROOT = 77,          /* what test runners take for "skipped" */
+    EXIT_NOT_SET_UP = 125,      /* the command was never started */
+    EXIT_NOT_FOUND = 127,       /* there is no such command */
+    ANSWER_SECONDS = 60,        /* libvirtd has to answer within */
+    RESTART_MILLISECONDS = 100, /* from one start of libvirtd to the next, at least */
+    HOLD_POLL_MILLISECONDS = 20,
+};
+
+static const char *const fresh[] = {
+    "/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt",
+};
+
+static const char libvirtd_conf[] = "auth_unix_ro = \"none\"\n"
+                                    "auth_unix_rw = \"none\"\n"
+                                    "unix_sock_ro_perms = \"0700\"\n"
+                                    "unix_sock_rw_perms = \"0700\"\n";
+
+/* Ownership of disks is left alone: a guest killed with its namespace cannot give it back. */
+static const char qemu_conf[] = "user = \"root\"\n"
+                                "group = \"root\"\n"
+                                "dynamic_ownership = 0\n"
+                                "remember_owner = 0\n"
+                                "security_driver = \"none\"\n"
+                                "security_default_confined = 0\n"
+                                "stdio_handler = \"file\"\n"
+                                "cgroup_controllers = [ ]\n";
+
+static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+struct kit {
+    char dir[PATH_MAX];
+    bool dir_is_ours; /* made by us, so removed by us when the command succeeded */
+    sigset_t old_mask;
+    int signals; /* a signalfd of SIGCHLD and of what is passed on */
+    pid_t libvirtd, prober, command;
+    struct timespec libvirtd_started;
+};
+
+_Noreturn static void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void die(const char *format, ...)
+{
+    int error = errno;
+    va_list args;
+
+    fputs("private-libvirt: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "%s%s\n", error ? ": " : "", error ? strerror(error) : "");
+    exit(EXIT_NOT_SET_UP);
+}
+
+static void path_in(const struct kit *kit, const char *name, char path[static PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", kit->dir, name) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        die("%s/%s", kit->dir, name);
+    }
+}
+
+/* The file has its whole content from the moment it is seen under its name. */
+static void write_file(const char *path, const char *content)
+{
+    char temporary[PATH_MAX];
+    FILE *file;
+
+    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
+        die("%s: name too long", path);
+    file = fopen(temporary, "we");
+    if (!file || fputs(content, file) == EOF || fclose(file) == EOF || rename(temporary, path) < 0)
+        die("cannot write %s", path);
+}
+
+static void write_pid(const struct kit *kit, const char *name, pid_t pid)
+{
+    char path[PATH_MAX], text[32];
+
+    path_in(kit, name, path);
+    snprintf(text, sizeof text, "%d\n", (int)pid);
+    write_file(path, text);
+}
+
+static void make_dir(const char *path)
+{
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        die("cannot make %s", path);
+}
+
+/* A shell's convention: what a signal ended has 128 and the signal's number. */
+static int exit_code(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static long milliseconds_since(const struct timespec *then)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
+/* A key pressed on the terminal reaches the command without us: it is in the same process group. */
+static bool came_from_keyboard(const struct signalfd_siginfo *info)
+{
+    return info->ssi_code == SI_KERNEL;
+}
+
+static pid_t fork_child(const struct kit *kit)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        die("cannot fork");
+    if (pid == 0)
+        sigprocmask(SIG_SETMASK, &kit->old_mask, NULL);
+    return pid;
+}
+
+/* --- inside: pid 1 of the namespace --------------------------------------------------------- */
+
+static void make_private(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        die("cannot have a mount namespace");
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        die("cannot mount /proc");
+    for (size_t i = 0; i < sizeof fresh / sizeof *fresh; i++) {
+        /* An empty directory stays on a host that had none: to remove it would unmount what other
+         * runs have mounted there. */
+        make_dir(fresh[i]);
+        if (mount("stopd-kit", fresh[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
+            die("cannot mount %s", fresh[i]);
+    }
+    make_dir("/etc/libvirt/hooks");
+    write_file("/etc/libvirt/libvirtd.conf", libvirtd_conf);
+    write_file("/etc/libvirt/qemu.conf", qemu_conf);
+}
+
+/* libvirtd loads the drivers that it finds, and shall find QEMU's only. */
+static void offer_qemu_driver_only(void)
+{
+    static const char dir[] = "/run/libvirt/kit-drivers";
+    glob_t found;
+
+    if (glob("/usr/lib*/*/libvirt/connection-driver/libvirt_driver_qemu.so", 0, NULL, &found) !=
+            0 &&
+        glob("/usr/lib*/libvirt/connection-driver/libvirt_driver_qemu.so", 0, NULL, &found) != 0)
+        return; /* Laid out otherwise: it takes what it has. */
+    make_dir(dir);
+    if (symlink(found.gl_pathv[0], "/run/libvirt/kit-drivers/libvirt_driver_qemu.so") < 0 &&
+        errno != EEXIST)
+        die("cannot link %s", found.gl_pathv[0]);
+    globfree(&found);
+    setenv("LIBVIRT_DRIVER_DIR", dir, 1);
+}
+
+_Noreturn static void become_libvirtd(const struct kit *kit)
+{
+    static char *const argv[] = {"libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid", NULL};
+    char log[PATH_MAX];
+    int fd;
+
+    path_in(kit, "libvirtd.log", log);
+    fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+        die("cannot write %s", log);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
+        die("cannot open /dev/null");
+    setsid();
+    /* Without cgroups and without a system bus it neither makes groups on the host nor registers
+     * machines there. The namespace is its own, so the command keeps its view. */
+    if (unshare(CLONE_NEWNS) < 0)
+        die("cannot have a mount namespace");
+    while (umount2("/sys/fs/cgroup", MNT_DETACH) == 0)
+        ;
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+    offer_qemu_driver_only();
+    execvp("libvirtd", argv);
+    execv("/usr/sbin/libvirtd", argv);
+    die("cannot run libvirtd");
+}
+
+static void start_libvirtd(struct kit *kit)
+{
+    clock_gettime(CLOCK_MONOTONIC, &kit->libvirtd_started);
+    kit->libvirtd = fork_child(kit);
+    if (kit->libvirtd == 0)
+        become_libvirtd(kit);
+    write_pid(kit, "libvirtd.pid", kit->libvirtd);
+}
+
+static void be_silent(void *opaque, virErrorPtr error)
+{
+    (void)opaque;
+    (void)error;
+}
+
+/* A process of its own asks: opening a connection can hang, and no deadline helps against that. */
+static void start_prober(struct kit *kit)
+{
+    struct timespec started;
+
+    kit->prober = fork_child(kit);
+    if (kit->prober != 0)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &started);
+    virSetErrorFunc(NULL, be_silent);
+    alarm(ANSWER_SECONDS);
+    while (milliseconds_since(&started) < ANSWER_SECONDS * 1000L) {
+        if (access("/run/libvirt/libvirt-sock", F_OK) == 0 && virConnectOpen("qemu:///system"))
+            _exit(0);
+        usleep(10000);
+    }
+    _exit(1);
+}
+
+static void start_command(struct kit *kit, char **argv)
+{
+    kit->command = fork_child(kit);
+    if (kit->command != 0)
+        return;
+    setenv("STOPD_KIT_DIR", kit->dir, 1);
+    setenv("LIBVIRT_DEFAULT_URI", "qemu:///system", 1);
+    execvp(argv[0], argv);
+    fprintf(stderr, "private-libvirt: cannot run %s: %s\n", argv[0], strerror(errno));
+    _exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_FOUND - 1);
+}
+
+static void libvirtd_ended(struct kit *kit)
+{
+    char path[PATH_MAX];
+
+    kit->libvirtd = 0;
+    path_in(kit, "libvirtd.pid", path);
+    unlink(path);
+    if (!kit->command) {
+        errno = 0;
+        die("libvirtd ended before it answered; see %s/libvirtd.log", kit->dir);
+    }
+}
+
+/* Everybody's children come here. The return is the command's exit code, or -1. */
+static int reap(struct kit *kit, char **argv)
+{
+    int status, code = -1;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == kit->libvirtd) {
+            libvirtd_ended(kit);
+        } else if (pid == kit->prober) {
+            errno = 0;
+            if (exit_code(status) != 0)
+                die("libvirtd did not answer in %d s; see %s/libvirtd.log", ANSWER_SECONDS,
+                    kit->dir);
+            kit->prober = 0;
+            start_command(kit, argv);
+        } else if (pid == kit->command) {
+            code = exit_code(status);
+        }
+    }
+    return code;
+}
+
+static bool libvirtd_may_start(const struct kit *kit)
+{
+    char hold[PATH_MAX];
+
+    path_in(kit, "hold", hold);
+    return milliseconds_since(&kit->libvirtd_started) >= RESTART_MILLISECONDS &&
+           access(hold, F_OK) < 0;
+}
+
+/* Runs until the command has ended. What it leaves ends with us. */
+static int supervise(struct kit *kit, char **argv)
+{
+    start_libvirtd(kit);
+    start_prober(kit);
+    for (;;) {
+        struct pollfd fd = {.fd = kit->signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+        int code;
+
+        poll(&fd, 1, kit->libvirtd ? -1 : HOLD_POLL_MILLISECONDS);
+        while (read(kit->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+            int signal = (int)info.ssi_signo;
+
+            if (signal == SIGCHLD)
+                continue;
+            if (!kit->command)
+                return 128 + signal;
+            if (!came_from_keyboard(&info))
+                kill(kit->command, signal);
+        }
+        code = reap(kit, argv);
+        if (code >= 0)
+            return code;
+        if (!kit->libvirtd && libvirtd_may_start(kit))
+            start_libvirtd(kit);
+    }
+}
+
+/* The tether's other end is held by the outer process alone: it hangs up when that is gone. */
+_Noreturn static void be_inner(struct kit *kit, const int tether[static 2], char **argv)
+{
+    struct pollfd hung_up = {.fd = tether[0]};
+
+    close(tether[1]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (poll(&hung_up, 1, 0) != 0)
+        _exit(EXIT_NOT_SET_UP); /* It died before we had asked to be told. */
+    close(tether[0]);
+    make_private();
+    exit(supervise(kit, argv));
+}
+
+/* --- outside -------------------------------------------------------------------------------- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void choose_dir(struct kit *kit, const char *asked)
+{
+    const char *temporary = getenv("TMPDIR");
+    char path[PATH_MAX];
+
+    if (asked) {
+        make_dir(asked);
+        if (!realpath(asked, kit->dir))
+            die("%s", asked);
+    } else {
+        kit->dir_is_ours = true;
+        snprintf(kit->dir, sizeof kit->dir, "%s/stopd-kit.XXXXXX", temporary ? temporary : "/tmp");
+        if (!mkdtemp(kit->dir))
+            die("cannot make %s", kit->dir);
+    }
+    path_in(kit, "console", path);
+    make_dir(path);
+    path_in(kit, "hold", path);
+    unlink(path); /* of an earlier run */
+}
+
+static void catch_signals(struct kit *kit)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        sigaddset(&set, passed_on[i]);
+    sigprocmask(SIG_BLOCK, &set, &kit->old_mask);
+    kit->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (kit->signals < 0)
+        die("signalfd");
+}
+
+static pid_t start_inner(struct kit *kit, char **argv)
+{
+    int tether[2];
+    pid_t inner;
+
+    if (pipe2(tether, O_CLOEXEC) < 0 || unshare(CLONE_NEWPID) < 0)
+        die("cannot have a pid namespace");
+    inner = fork();
+    if (inner < 0)
+        die("cannot fork");
+    if (inner == 0)
+        be_inner(kit, tether, argv);
+    close(tether[0]); /* tether[1] stays open until we end */
+    return inner;
+}
+
+/* The kernel reports the inner process's end after that of everything in its namespace. */
+static int wait_for(struct kit *kit, pid_t inner)
+{
+    int status;
+
+    for (;;) {
+        struct pollfd fd = {.fd = kit->signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+
+        poll(&fd, 1, -1);
+        while (read(kit->signals, &info, sizeof info) == (ssize_t)sizeof info)
+            if (info.ssi_signo != SIGCHLD && !came_from_keyboard(&info))
+                kill(inner, (int)info.ssi_signo);
+        if (waitpid(inner, &status, WNOHANG) == inner)
+            return exit_code(status);
+    }
+}
+
+_Noreturn static void usage(int code)
+{
+    fputs("usage: private-libvirt [--dir DIR] -- COMMAND...\n"
+          "Runs COMMAND with a libvirtd of its own behind qemu:///system, and ends both with\n"
+          "all their guests. DIR (default: a temporary one, removed when COMMAND succeeds)\n"
+          "holds libvirtd.pid, libvirtd.log, console/; while DIR/hold exists a libvirtd that\n"
+          "died is not started again. Exits as COMMAND does; 77 without root, 125 when no\n"
+          "libvirtd could be had.\n",
+          code ? stderr : stdout);
+    exit(code);
+}
+
+int main(int argc, char **argv)
+{
+    struct kit kit = {0};
+    const char *dir = NULL;
+    pid_t inner;
+    int i, code;
+
+    for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0)
+            usage(0);
+        if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
+            dir = argv[++i];
+        else if (strncmp(argv[i], "--dir=", 6) == 0)
+            dir = argv[i] + 6;
+        else
+            usage(64);
+    }
+    if (i >= argc)
+        usage(64);
+    if (geteuid() != 0) {
+        fputs("private-libvirt: needs root, for namespaces of its own\n", stderr);
+        return EXIT_NO_ROOT;
+    }
+    choose_dir(&kit, dir);
+    catch_signals(&kit);
+    inner = start_inner(&kit, argv + i);
+    write_pid(&kit, "host.pid", inner);
+    code = wait_for(&kit, inner);
+    if (kit.dir_is_ours && code == 0)
+        nftw(kit.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    else if (kit.dir_is_ours)
+        fprintf(stderr, "private-libvirt: exit %d; %s is kept\n", code, kit.dir);
+    return code;
+}

@@ -1,0 +1,681 @@
+/* test_config.c - contract section 2: what the configuration is without a word, and how it takes one */
+#include "daemon/config-file.h"
+#include "daemon/config-keys.h"
+
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- A directory of its own for each test --------------------------------------------------- */
+
+static char directory[64];
+
+static int make_directory(void **state)
+{
+    snprintf(directory, sizeof(directory), "/tmp/test_config.XXXXXX");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+    return remove(path);
+}
+
+static int remove_directory(void **state)
+{
+    return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return path;
+}
+
+static void write_bytes(const char *name, const char *text, size_t length)
+{
+    FILE *file;
+
+    if (strchr(name, '/'))
+        mkdir(path_of("conf.d"), 0700);
+    file = fopen(path_of(name), "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, length, file), length);
+    fclose(file);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    write_bytes(name, text, strlen(text));
+}
+
+/* What the default places of this directory and these settings (NULL-terminated) amount to. */
+static struct config *load(char *const *settings)
+{
+    _cleanup_(error_free) struct error *err = NULL;
+    struct config *c = NULL;
+    size_t n = 0;
+
+    while (settings && settings[n])
+        n++;
+    if (config_load_from(directory, NULL, settings, n, &c, &err) < 0)
+        fail_msg("%s", error_message(err));
+    return c;
+}
+
+#define SET(...) ((char *[]){__VA_ARGS__, NULL})
+
+/* The message of the error that loading ends in, without this directory's name. */
+static const char *refusal(const char *file, char *const *settings)
+{
+    static char message[1024];
+    _cleanup_(error_free) struct error *err = NULL;
+    _cleanup_(config_free) struct config *c = NULL;
+    const char *text;
+    size_t n = 0;
+
+    while (settings && settings[n])
+        n++;
+    if (config_load_from(directory, file, settings, n, &c, &err) >= 0)
+        fail_msg("loaded what must be refused");
+    assert_null(c);
+    assert_int_equal(error_code_of(err), ERROR_CONFIGURATION);
+    assert_int_equal(error_exit_status(error_code_of(err)), 78);
+    text = strstr(error_message(err), directory);
+    if (text == error_message(err))
+        snprintf(message, sizeof(message), "%s", text + strlen(directory) + 1);
+    else
+        snprintf(message, sizeof(message), "%s", error_message(err));
+    return message;
+}
+
+static const char *refusal_of(const char *text)
+{
+    write_file("stopd.conf", text);
+    return refusal(NULL, NULL);
+}
+
+/* As --check-config prints it. The caller frees. */
+static char *written(const struct config *c)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+
+    assert_non_null(to);
+    config_write(c, to);
+    fclose(to);
+    return text;
+}
+
+/* Does the written configuration have this line in this section? */
+static bool says(const char *text, const char *section, const char *line)
+{
+    char head[128], whole[512];
+    const char *start, *end, *found;
+
+    snprintf(head, sizeof(head), "[%s]\n", section);
+    snprintf(whole, sizeof(whole), "\n%s\n", line);
+    start = strstr(text, head);
+    if (!start)
+        return false;
+    start += strlen(head) - 1;
+    end = strstr(start, "\n[");
+    found = strstr(start, whole);
+    return found && (!end || found < end);
+}
+
+/* --- Defaults ------------------------------------------------------------------------------- */
+
+/* The contract's table, as far as this version goes. */
+static const struct {
+    const char *section, *name, *value;
+} contract[] = {
+    {"hypervisor",    "uri",             "qemu:///system"        },
+    {"hypervisor",    "workers",         "8"                     },
+    {"hypervisor",    "call_timeout",    "30s"                   },
+    {"hypervisor",    "destroy_timeout", "90s"                   },
+    {"stop",          "grace",           "120s"                  },
+    {"stop",          "resend",          "10s"                   },
+    {"stop",          "method",          "acpi"                  },
+    {"stop",          "on_timeout",      "fail"                  },
+    {"stop",          "stopped_mode",    "KeepCharging"          },
+    {"stop",          "parallel",        "0"                     },
+    {"local_storage", "families",        "ecs.i1"                },
+    {"api",           "socket",          "/run/stopd/stopd.sock" },
+    {"api",           "operators",       "root,stopd"            },
+    {"api",           "readers",         "*"                     },
+    {"api",           "socket_mode",     "0660"                  },
+    {"api",           "socket_group",    "stopd"                 },
+    {"api",           "rate",            "0"                     },
+    {"journal",       "path",            "/var/lib/stopd/stopd.db"},
+    {"journal",       "retain",          "72h"                   },
+    {"log",           "level",           "info"                  },
+    {"log",           "format",          "auto"                  },
+};
+
+static void without_a_file_the_contracts_defaults_hold(void **state)
+{
+    _cleanup_(config_free) struct config *c = load(NULL);
+    _cleanup_(freep) char *text = written(c);
+    size_t n, plain = 0;
+    const struct config_key *keys = config_keys(&n);
+
+    for (size_t i = 0; i < ELEMENTSOF(contract); i++) {
+        char line[256];
+
+        snprintf(line, sizeof(line), "%s = %s", contract[i].name, contract[i].value);
+        if (!says(text, contract[i].section, line))
+            fail_msg("[%s] does not say '%s' in:\n%s", contract[i].section, line, text);
+    }
+    for (size_t i = 0; i < n; i++)
+        plain += keys[i].type && keys[i].fallback;
+    assert_int_equal(plain, ELEMENTSOF(contract));
+    assert_int_equal(c->n_sinks, 0);
+}
+
+static void defaults_arrive_in_their_members(void **state)
+{
+    _cleanup_(config_free) struct config *c = load(NULL);
+
+    assert_string_equal(c->hypervisor_uri, "qemu:///system");
+    assert_int_equal(c->workers, 8);
+    assert_int_equal(c->call_timeout, 30 * USEC_PER_SEC);
+    assert_int_equal(c->destroy_timeout, 90 * USEC_PER_SEC);
+    assert_int_equal(c->stop.grace, 120 * USEC_PER_SEC);
+    assert_int_equal(c->stop.method, METHOD_ACPI);
+    assert_int_equal(c->stop.on_timeout, ON_TIMEOUT_FAIL);
+    assert_int_equal(c->resend, 10 * USEC_PER_SEC);
+    assert_int_equal(c->stopped_mode, STOPPED_MODE_KEEP_CHARGING);
+    assert_int_equal(c->parallel, 0);
+    assert_int_equal(c->local_families.n, 1);
+    assert_string_equal(c->local_families.items[0], "ecs.i1");
+    assert_null(c->local_families.items[1]);
+    assert_string_equal(c->api_socket, "/run/stopd/stopd.sock");
+    assert_int_equal(c->api_operators.n, 2);
+    assert_string_equal(c->api_operators.items[0], "root");
+    assert_string_equal(c->api_operators.items[1], "stopd");
+    assert_int_equal(c->api_readers.n, 1);
+    assert_string_equal(c->api_readers.items[0], "*");
+    assert_int_equal(c->api_socket_mode, 0660);
+    assert_string_equal(c->api_socket_group, "stopd");
+    assert_int_equal(c->api_rate, 0);
+    assert_string_equal(c->journal_path, "/var/lib/stopd/stopd.db");
+    assert_int_equal(c->journal_retain, 72 * 3600 * USEC_PER_SEC);
+    assert_int_equal(c->log_level, LOG_LEVEL_INFO);
+    assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
+}
+
+static void the_host_is_the_machine_unless_it_is_named(void **state)
+{
+    _cleanup_(config_free) struct config *named = load(SET("host.id=node-7.rack_3"));
+    char id[64] = "";
+    FILE *file = fopen("/etc/machine-id", "r");
+
+    assert_string_equal(named->host_id, "node-7.rack_3");
+    if (file && fgets(id, sizeof(id), file) && id[0] != '\n') {
+        _cleanup_(config_free) struct config *c = load(NULL);
+
+        id[strcspn(id, "\n")] = '\0';
+        assert_string_equal(c->host_id, id);
+    } else {
+        assert_non_null(strstr(refusal(NULL, NULL), "host.id is not set"));
+    }
+    if (file)
+        fclose(file);
+}
+
+/* --- Where values come from ----------------------------------------------------------------- */
+
+static void later_places_come_over_earlier_ones(void **state)
+{
+    write_file("stopd.conf", "[stop]\ngrace = 1m\nresend = 7s\nmethod = agent\nparallel = 3\n");
+    write_file("conf.d/20-late.conf", "[stop]\nresend = 9s\n");
+    write_file("conf.d/10-early.conf", "[stop]\nresend = 8s\nmethod = agent,acpi\nparallel = 4\n");
+    write_file("conf.d/30-not-one.conf.bak", "[stop]\nresend = 99s\n");
+    write_file("conf.d/.hidden.conf", "[stop]\nresend = 99s\n");
+    {
+        _cleanup_(config_free) struct config *c = load(SET("stop.parallel=5", "stop.parallel=6"));
+
+        assert_int_equal(c->stop.grace, 60 * USEC_PER_SEC);
+        assert_int_equal(c->resend, 9 * USEC_PER_SEC);
+        assert_int_equal(c->stop.method, METHOD_AGENT_ACPI);
+        assert_int_equal(c->parallel, 6);
+        assert_int_equal(c->workers, 8);
+    }
+}
+
+static void a_named_file_is_the_only_one(void **state)
+{
+    _cleanup_(config_free) struct config *c = NULL;
+    _cleanup_(error_free) struct error *err = NULL;
+
+    write_file("stopd.conf", "[stop]\ngrace = 1m\n");
+    write_file("other.conf", "[stop]\nresend = 5s\n");
+    assert_int_equal(config_load_from(directory, path_of("other.conf"), NULL, 0, &c, &err), 0);
+    assert_int_equal(c->stop.grace, 120 * USEC_PER_SEC);
+    assert_int_equal(c->resend, 5 * USEC_PER_SEC);
+}
+
+static void a_named_file_has_to_be_there(void **state)
+{
+    assert_string_equal(refusal("/nowhere/stopd.conf", NULL),
+                        "cannot read /nowhere/stopd.conf: No such file or directory");
+    assert_non_null(strstr(refusal("/etc", NULL), "cannot read /etc: Is a directory"));
+}
+
+static void a_list_replaces_the_former(void **state)
+{
+    write_file("stopd.conf", "[api]\noperators = wheel , 1001\nreaders =\n");
+    _cleanup_(config_free) struct config *c = load(NULL);
+
+    assert_int_equal(c->api_operators.n, 2);
+    assert_string_equal(c->api_operators.items[0], "wheel");
+    assert_string_equal(c->api_operators.items[1], "1001");
+    assert_null(c->api_operators.items[2]);
+    assert_int_equal(c->api_readers.n, 0);
+}
+
+static void comments_blanks_and_indentation_mean_nothing(void **state)
+{
+    write_file("stopd.conf", "# a comment\n; another\n\n  [stop]  # here too\n"
+                             "   grace=45s\n\tresend  =  3s   ; behind a value\n"
+                             "method: agent\n[log]");
+    _cleanup_(config_free) struct config *c = load(NULL);
+
+    assert_int_equal(c->stop.grace, 45 * USEC_PER_SEC);
+    assert_int_equal(c->resend, 3 * USEC_PER_SEC);
+    assert_int_equal(c->stop.method, METHOD_AGENT);
+}
+
+static void what_is_printed_is_what_is_read(void **state)
+{
+    _cleanup_(config_free) struct config *first =
+        load(SET("stop.grace=1500ms", "stop.method=agent,acpi", "api.operators=",
+                 "api.socket_mode=600", "upstream.a.type=file", "upstream.a.url=/var/log/a.jsonl",
+                 "upstream.site.b.url=-", "upstream.site.b.type=file", "host.id=h"));
+    _cleanup_(freep) char *text = written(first);
+
+    assert_true(says(text, "stop", "grace = 1500ms"));
+    assert_true(says(text, "stop", "method = agent,acpi"));
+    assert_true(says(text, "api", "operators = "));
+    assert_true(says(text, "api", "socket_mode = 0600"));
+    assert_true(says(text, "upstream.site.b", "url = -"));
+    write_file("stopd.conf", text);
+    {
+        _cleanup_(config_free) struct config *second = load(NULL);
+        _cleanup_(freep) char *again = written(second);
+
+        assert_string_equal(text, again);
+    }
+}
+
+/* --- Values --------------------------------------------------------------------------------- */
+
+static void durations_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        usec_t value; /* 0: refused */
+    } durations[] = {
+        {"5",      5 * USEC_PER_SEC     },
+        {"30s",    30 * USEC_PER_SEC    },
+        {"10m",    600 * USEC_PER_SEC   },
+        {"2h",     7200 * USEC_PER_SEC  },
+        {"1500ms", 1500 * USEC_PER_MSEC },
+        {"24h",    86400 * USEC_PER_SEC },
+        {"25h",    0                    },
+        {"0",      0                    },
+        {"999ms",  0                    },
+        {"-5",     0                    },
+        {"5 s",    0                    },
+        {"1.5s",   0                    },
+        {"5d",     0                    },
+        {"s",      0                    },
+        {"",       0                    },
+        {"18446744073709551615h", 0     },
+        {"99999999999999999999",  0     },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(durations); i++) {
+        _cleanup_(config_free) struct config *c = NULL;
+        _cleanup_(error_free) struct error *err = NULL;
+        char setting[64];
+        int r;
+
+        snprintf(setting, sizeof(setting), "stop.grace=%s", durations[i].text);
+        r = config_load_from(directory, NULL, SET(setting), 1, &c, &err);
+        if (durations[i].value == 0) {
+            char message[192];
+
+            assert_true(r < 0);
+            snprintf(message, sizeof(message),
+                     "--set: stop.grace: must be a duration (500ms, 30s, 10m, 72h) from 1s to 24h, "
+                     "not '%s'",
+                     durations[i].text);
+            assert_string_equal(error_message(err), message);
+        } else {
+            assert_int_equal(r, 0);
+            assert_int_equal(c->stop.grace, durations[i].value);
+        }
+    }
+}
+
+static void wrong_values_are_refused_with_what_would_be_right(void **state)
+{
+    static const struct {
+        char *setting;
+        const char *message;
+    } wrong[] = {
+        {"hypervisor.workers=0",   "must be a whole number from 1 to 1024, not '0'"     },
+        {"hypervisor.workers=8x",  "must be a whole number from 1 to 1024, not '8x'"    },
+        {"hypervisor.uri=",        "must not be empty"                                  },
+        {"stop.method=button",     "must be acpi, agent or agent,acpi, not 'button'"    },
+        {"stop.method=",           "must be acpi, agent or agent,acpi, not ''"          },
+        {"stop.on_timeout=Force",  "must be fail or force, not 'Force'"                 },
+        {"stop.stopped_mode=keep", "must be KeepCharging or StopCharging, not 'keep'"   },
+        {"log.level=loud",         "must be error, warning, notice, info or debug, not 'loud'"},
+        {"log.format=xml",         "must be auto, journald, text or json, not 'xml'"    },
+        {"api.socket_mode=0980",   "must be an octal mode such as 0660, not '0980'"     },
+        {"api.socket_mode=7777",   "must be an octal mode such as 0660, not '7777'"     },
+        {"api.operators=a,,b",     "must be words with a comma between each two, not 'a,,b'"},
+        {"host.id=a/b",            "must be of letters, digits, '-', '.' and '_', not 'a/b'"},
+        {"upstream.x.type=kafka",  "must be file, not 'kafka'"                          },
+        {"stop.method=acpi\nx",    "has a control character"                            },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+        const char *message = refusal(NULL, SET(wrong[i].setting));
+
+        if (!strstr(message, wrong[i].message))
+            fail_msg("%s: '%s'", wrong[i].setting, message);
+    }
+}
+
+/* Every default is what its own kind writes, so the manual, the printed configuration and the contract agree. */
+static void each_default_is_written_as_it_is_read(void **state)
+{
+    size_t n;
+    const struct config_key *keys = config_keys(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        char text[256] = "";
+        union {
+            usec_t number;
+            char *text;
+            struct words list;
+        } value = {0};
+        _cleanup_(error_free) struct error *err = NULL;
+        FILE *to;
+
+        if (!keys[i].type || !keys[i].fallback)
+            continue;
+        assert_int_equal(keys[i].type->parse(&keys[i], keys[i].fallback, &value, &err), 0);
+        to = fmemopen(text, sizeof(text), "w");
+        keys[i].type->format(&value, to);
+        fclose(to);
+        assert_string_equal(text, keys[i].fallback);
+        if (keys[i].type->clear)
+            keys[i].type->clear(&value);
+    }
+}
+
+/* --- Errors name their place ---------------------------------------------------------------- */
+
+static void errors_name_file_and_line(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } wrong[] = {
+        {"[stop]\ngrace = 5s\n\ngrase = 6s\n",  "stopd.conf:4: unknown key stop.grase"             },
+        {"[stop]\n\n[stopp]\ngrace = 5s\n",     "stopd.conf:3: unknown section [stopp]"            },
+        {"# only comments\n[stopp]\n",          "stopd.conf:2: unknown section [stopp]"            },
+        {"[Stop]\n",                            "stopd.conf:1: unknown section [Stop]"             },
+        {"[upstream]\ntype = file\n",           "stopd.conf:1: unknown section [upstream]"         },
+        {"[stop]\ngrace = 5s\n# x\ngrace = 5s\n",
+                                                "stopd.conf:4: stop.grace is given twice, first on line 2"},
+        {"[stop]\ngrace = 5s\n[log]\n[stop]\n  grace = 5s\n",
+                                                "stopd.conf:5: stop.grace is given twice, first on line 2"},
+        {"\n\n[stop]\ngrace = soon\n",          "stopd.conf:4: stop.grace: must be a duration "
+                                                "(500ms, 30s, 10m, 72h) from 1s to 24h, not 'soon'"},
+        {"[stop]\ngrace\n",                     "stopd.conf:2: neither a [section] nor a KEY = VALUE"},
+        {"[stop\ngrace = 5s\n",                 "stopd.conf:1: a section without its ']'"          },
+        {"[stop] grace = 5s\n",                 "stopd.conf:1: something stands behind the section's ']'"},
+        {"grace = 5s\n",                        "stopd.conf:1: a key before the first [section]"   },
+        {"[stop]\n = 5s\n",                     "stopd.conf:2: unknown key stop."                  },
+        {"[api]\nlisten = 0.0.0.0:1\n",         "stopd.conf:2: api.listen is not supported by this version"},
+        {"[upstream.a]\ntype = nats\n",         "stopd.conf:2: upstream.a.type: 'nats' is not supported "
+                                                "by this version"                                  },
+        {"[upstream.a b]\ntype = file\n",       "stopd.conf:2: a sink's name is of letters, digits, "
+                                                "'-', '.' and '_', not 'a b'"                      },
+        {"[upstream.a]\n\ntype = file\n",       "stopd.conf:3: [upstream.a] has no url"            },
+        {"[upstream.a]\nurl = /x\n",            "stopd.conf:2: [upstream.a] has no type"           },
+        {"[upstream.a]\nurl = /x\ncreate = 1\n",
+                                                "stopd.conf:3: upstream.a.create is not supported by this version"},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
+        assert_string_equal(refusal_of(wrong[i].text), wrong[i].message);
+}
+
+static void an_error_in_a_drop_in_names_the_drop_in(void **state)
+{
+    write_file("stopd.conf", "[stop]\ngrace = 5s\n");
+    write_file("conf.d/50-x.conf", "\n[stop]\ngrace = 0\n");
+    assert_non_null(strstr(refusal(NULL, NULL), "conf.d/50-x.conf:3: stop.grace: must be"));
+}
+
+/* inih would take the rest of a long line for a line of its own, and the text behind a NUL for nothing. */
+static void lines_that_inih_would_misread_are_errors(void **state)
+{
+    _cleanup_(freep) char *line = malloc(6000);
+    static const char nul[] = "[stop]\ngrace = 5s\0 grace\n";
+
+    memset(line, 'x', 6000);
+    memcpy(line, "[log]\nlevel = ", strlen("[log]\nlevel = "));
+    write_bytes("stopd.conf", line, 6000);
+    assert_string_equal(refusal(NULL, NULL), "stopd.conf:2: the line is too long");
+    write_bytes("stopd.conf", nul, sizeof(nul) - 1);
+    assert_string_equal(refusal(NULL, NULL), "stopd.conf:2: the line has a NUL byte");
+    memset(line, 'y', 200);
+    memcpy(line, "[upstream.", strlen("[upstream."));
+    memcpy(line + 200, "]\nurl = x\n", sizeof("]\nurl = x\n"));
+    write_file("stopd.conf", line);
+    assert_string_equal(refusal(NULL, NULL), "stopd.conf:2: a sink's name has at most 32 characters");
+}
+
+static void settings_have_to_be_whole(void **state)
+{
+    assert_string_equal(refusal(NULL, SET("stop.grace")),
+                        "--set stop.grace: must be SECTION.KEY=VALUE");
+    assert_string_equal(refusal(NULL, SET("grace=5s")), "--set grace=5s: must be SECTION.KEY=VALUE");
+    assert_string_equal(refusal(NULL, SET("stop.grase=5s")), "--set: unknown key stop.grase");
+    assert_string_equal(refusal(NULL, SET("x.y=5s")), "--set: unknown section [x]");
+    assert_string_equal(refusal(NULL, SET("upstream.a.b.url=a=b.c")),
+                        "--set: [upstream.a.b] has no type");
+}
+
+static void keys_of_parts_to_come_are_refused_by_name(void **state)
+{
+    static char *const later[] = {
+        "local_storage.devices",  "local_storage.files",         "local_storage.methods",
+        "local_storage.level",    "local_storage.verify",        "local_storage.parallel",
+        "local_storage.helper",   "local_storage.max_mib_per_s", "api.listen",
+        "api.tls_cert",           "api.tls_key",                 "api.tls_client_ca",
+        "api.tls_clients",        "api.tls_readers",             "api.insecure_loopback",
+        "commands.nats_url",      "commands.max_age",            "stop.evidence",
+        "upstream.x.create",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(later); i++) {
+        char setting[64], message[128];
+
+        snprintf(setting, sizeof(setting), "%s=1", later[i]);
+        snprintf(message, sizeof(message), "--set: %s is not supported by this version", later[i]);
+        assert_string_equal(refusal(NULL, SET(setting)), message);
+    }
+}
+
+static void sinks_keep_their_order_and_later_files_complete_them(void **state)
+{
+    write_file("stopd.conf", "[upstream.zebra]\ntype = file\n[upstream.ant]\ntype = file\n"
+                             "url = /a\n");
+    write_file("conf.d/1.conf", "[upstream.zebra]\nurl = /z\n[upstream.ant]\nurl = -\n");
+    _cleanup_(config_free) struct config *c = load(NULL);
+
+    assert_int_equal(c->n_sinks, 2);
+    assert_string_equal(c->sinks[0].name, "zebra");
+    assert_string_equal(c->sinks[0].url, "/z");
+    assert_string_equal(c->sinks[1].name, "ant");
+    assert_string_equal(c->sinks[1].url, "-");
+    assert_string_equal(c->sinks[1].type, "file");
+}
+
+/* --- The manual and the example say what the table says -------------------------------------- */
+
+/* A file of the source tree; the caller frees. NULL where the tree is not at hand. */
+static char *read_source(const char *name)
+{
+    _cleanup_(freep) char *path = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    const char *end = strstr(__FILE__, "tests/unit/");
+    FILE *file;
+
+    if (!end || access(__FILE__, R_OK) < 0 ||
+        asprintf(&path, "%.*s%s", (int)(end - __FILE__), __FILE__, name) < 0)
+        return NULL;
+    file = fopen(path, "r");
+    assert_non_null(file);
+    if (getdelim(&text, &size, '\0', file) < 0)
+        fail_msg("%s is empty", path);
+    fclose(file);
+    return text;
+}
+
+#define REQUIRE_SOURCE(variable, name)                                                             \
+    _cleanup_(freep) char *variable = read_source(name);                                           \
+    if (!variable) {                                                                               \
+        print_message("skipped: " name " is not where this test was compiled\n");                  \
+        skip();                                                                                    \
+    }
+
+static void the_manual_has_every_key_and_its_default(void **state)
+{
+    size_t n;
+    const struct config_key *keys = config_keys(&n);
+    REQUIRE_SOURCE(manual, "contrib/man/stopd.conf.5");
+
+    for (size_t i = 0; i < n; i++) {
+        bool of_sink = text_equal(keys[i].section, SINK_SECTION);
+        char item[128], fallback[128];
+        const char *start, *end, *found;
+
+        if (!keys[i].type)
+            continue;
+        snprintf(item, sizeof(item), "\n.It Ic %s.%s", of_sink ? "upstream.NAME" : keys[i].section,
+                 keys[i].name);
+        start = strstr(manual, item);
+        if (!start)
+            fail_msg("the manual does not have%s", item + 6);
+        if (!keys[i].fallback)
+            continue;
+        snprintf(fallback, sizeof(fallback), "\nDefault:\n.Cm %s .\n", keys[i].fallback);
+        found = strstr(start, fallback);
+        end = strstr(start + 1, "\n.It ");
+        if (!found || (end && found > end))
+            fail_msg("the manual does not have %s's default %s", item + 8, keys[i].fallback);
+    }
+}
+
+static void the_example_has_every_key_and_its_default(void **state)
+{
+    size_t n;
+    const struct config_key *keys = config_keys(&n);
+    REQUIRE_SOURCE(example, "contrib/stopd.conf.example");
+
+    for (size_t i = 0; i < n; i++) {
+        const char *section = text_equal(keys[i].section, SINK_SECTION) ? "upstream.NAME"
+                                                                        : keys[i].section;
+        char line[256];
+
+        if (!keys[i].type || !keys[i].fallback)
+            continue;
+        snprintf(line, sizeof(line), "#%s = %s", keys[i].name, keys[i].fallback);
+        if (!says(example, section, line))
+            fail_msg("the example does not have '%s' in [%s]", line, section);
+    }
+}
+
+/* As it stands it changes nothing; with each setting in force it is a configuration too. */
+static void the_example_is_a_configuration(void **state)
+{
+    _cleanup_(freep) char *before = NULL;
+    REQUIRE_SOURCE(example, "contrib/stopd.conf.example");
+    char *in = example, *out = example;
+
+    {
+        _cleanup_(config_free) struct config *c = load(SET("host.id=x"));
+
+        before = written(c);
+    }
+    write_file("stopd.conf", example);
+    {
+        _cleanup_(config_free) struct config *c = load(SET("host.id=x"));
+        _cleanup_(freep) char *text = written(c);
+
+        assert_string_equal(text, before);
+    }
+    /* "#key = value" is a setting, "# words" a comment. */
+    for (; *in; in++)
+        if (*in != '#' || (in > example && in[-1] != '\n') || in[1] == ' ' || in[1] == '\n')
+            *out++ = *in;
+    *out = '\0';
+    write_file("stopd.conf", example);
+    {
+        _cleanup_(config_free) struct config *c = load(NULL);
+
+        assert_int_equal(c->n_sinks, 1);
+        assert_int_equal(c->stop.grace, 120 * USEC_PER_SEC);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_a_file_the_contracts_defaults_hold),
+        TEST(defaults_arrive_in_their_members),
+        TEST(the_host_is_the_machine_unless_it_is_named),
+        TEST(later_places_come_over_earlier_ones),
+        TEST(a_named_file_is_the_only_one),
+        TEST(a_named_file_has_to_be_there),
+        TEST(a_list_replaces_the_former),
+        TEST(comments_blanks_and_indentation_mean_nothing),
+        TEST(what_is_printed_is_what_is_read),
+        TEST(durations_have_units),
+        TEST(wrong_values_are_refused_with_what_would_be_right),
+        TEST(each_default_is_written_as_it_is_read),
+        TEST(errors_name_file_and_line),
+        TEST(an_error_in_a_drop_in_names_the_drop_in),
+        TEST(lines_that_inih_would_misread_are_errors),
+        TEST(settings_have_to_be_whole),
+        TEST(keys_of_parts_to_come_are_refused_by_name),
+        TEST(sinks_keep_their_order_and_later_files_complete_them),
+        TEST(the_manual_has_every_key_and_its_default),
+        TEST(the_example_has_every_key_and_its_default),
+        TEST(the_example_is_a_configuration),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

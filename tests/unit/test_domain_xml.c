@@ -1,0 +1,628 @@
+/* test_domain_xml.c - contract section 7: what a domain's XML says, and what is refused rather than
+ * guessed */
+#include "drivers/hypervisor/domain-xml.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define UUID "c7a5fdbd-edaf-9455-926a-d65c16db1809"
+#define XMLNS "xmlns:ecs='urn:stopd:instance:1'"
+
+/* A domain with this metadata, these devices. */
+static char *domain(const char *metadata, const char *devices)
+{
+    char *xml;
+
+    assert_true(asprintf(&xml,
+                         "<domain type='kvm' id='7'><name>guest</name><uuid>" UUID "</uuid>"
+                         "<metadata>%s</metadata>"
+                         "<memory unit='KiB'>2097152</memory><vcpu current='2'>4</vcpu>"
+                         "<devices>%s</devices></domain>",
+                         metadata, devices) > 0);
+    return xml;
+}
+
+static struct instance *read_both(const char *live, const char *inactive,
+                                  struct lifecycle *lifecycle)
+{
+    struct instance *instance = NULL;
+    struct lifecycle ignored;
+    struct error *err = NULL;
+    int r = domain_xml_read(live, inactive, &instance, lifecycle ? lifecycle : &ignored, &err);
+
+    if (r < 0)
+        fail_msg("%s", error_message(err));
+    assert_non_null(instance);
+    return instance;
+}
+
+/* The instance that this metadata makes. */
+static struct instance *with_metadata(const char *metadata)
+{
+    _cleanup_(freep) char *xml = domain(metadata, "");
+
+    return read_both(xml, NULL, NULL);
+}
+
+static struct instance *with_devices(const char *devices)
+{
+    _cleanup_(freep) char *xml = domain("", devices);
+
+    return read_both(xml, NULL, NULL);
+}
+
+/* The union of a live and an inactive definition with this metadata each. */
+static struct instance *with_both(const char *live, const char *inactive)
+{
+    _cleanup_(freep) char *a = domain(live, "");
+    _cleanup_(freep) char *b = domain(inactive, "");
+
+    return read_both(a, b, NULL);
+}
+
+static void assert_refused(const char *metadata, const char *why)
+{
+    _cleanup_(instance_free) struct instance *i = with_metadata(metadata);
+
+    if (!i->metadata_error)
+        fail_msg("not refused: %s", metadata);
+    if (!strstr(i->metadata_error, why))
+        fail_msg("'%s' does not say '%s'", i->metadata_error, why);
+}
+
+static void assert_accepted(const char *metadata)
+{
+    _cleanup_(instance_free) struct instance *i = with_metadata(metadata);
+
+    if (i->metadata_error)
+        fail_msg("%s: %s", metadata, i->metadata_error);
+    assert_non_null(i->id);
+}
+
+/* --- What is understood ---------------------------------------------------------------------- */
+
+static void the_contracts_own_example(void **state)
+{
+    _cleanup_(instance_free) struct instance *i = with_metadata(
+        "<ecs:instance " XMLNS " id=\"i-bp67acfmxazb4ph\" type=\"ecs.i1.xlarge\"\n"
+        "  network=\"vpc\" charge=\"PostPaid\" spot=\"no\" status=\"ok\"\n"
+        "  economical=\"no\" public-ip=\"203.0.113.7\">\n"
+        "  <ecs:lock reason=\"security\"/>\n"
+        "  <ecs:local-disk target=\"vdb\" serial=\"S4EWNX0R\" eui64=\"0025385b71b01234\"/>\n"
+        "  <ecs:stop grace=\"300\" method=\"agent,acpi\" on-timeout=\"fail\" priority=\"10\"/>\n"
+        "</ecs:instance>");
+
+    assert_null(i->metadata_error);
+    assert_string_equal(i->name, "guest");
+    assert_string_equal(i->id, "i-bp67acfmxazb4ph");
+    assert_string_equal(i->type, "ecs.i1.xlarge");
+    assert_int_equal(i->network, NETWORK_VPC);
+    assert_int_equal(i->charge, CHARGE_POSTPAID);
+    assert_int_equal(i->account, ACCOUNT_OK);
+    assert_false(i->spot);
+    assert_int_equal(i->economical, TRISTATE_NO);
+    assert_string_equal(i->public_ip, "203.0.113.7");
+    assert_int_equal(i->n_locks, 1);
+    assert_string_equal(i->locks[0], "security");
+    assert_int_equal(i->n_local_disks, 1);
+    assert_string_equal(i->local_disks[0].target, "vdb");
+    assert_string_equal(i->local_disks[0].serial, "S4EWNX0R");
+    assert_string_equal(i->local_disks[0].eui64, "0025385b71b01234");
+    assert_null(i->local_disks[0].nguid);
+    assert_null(i->local_disks[0].wwn);
+    assert_int_equal(i->stop.grace, 300 * USEC_PER_SEC);
+    assert_int_equal(i->stop.method, METHOD_AGENT_ACPI);
+    assert_int_equal(i->stop.on_timeout, ON_TIMEOUT_FAIL);
+    assert_int_equal(i->stop.priority, 10);
+    assert_int_equal(i->vcpus, 2);
+    assert_int_equal(i->memory_kib, 2097152);
+}
+
+static void a_domain_without_metadata_is_ordinary(void **state)
+{
+    _cleanup_(instance_free) struct instance *i =
+        read_both("<domain><name>n</name><uuid>" UUID "</uuid></domain>", NULL, NULL);
+    uuid_t uuid;
+
+    uuid_parse(UUID, uuid);
+    assert_int_equal(uuid_compare(i->uuid, uuid), 0);
+    assert_string_equal(instance_public_id(i), "n");
+    assert_null(i->id);
+    assert_null(i->type);
+    assert_null(i->metadata_error);
+    assert_int_equal(i->economical, TRISTATE_UNSET);
+    assert_int_equal(i->stop.method, METHOD_UNSET);
+    assert_int_equal(i->n_disks, 0);
+}
+
+static void all_values(void **state)
+{
+    _cleanup_(instance_free) struct instance *i = with_metadata(
+        "<e:instance xmlns:e='urn:stopd:instance:1' id='x' network='classic' charge='PrePaid' "
+        "spot='yes' status='arrears' economical='yes' public-ip='2001:db8::7'>"
+        "<e:local-disk target='vdc' nguid='0xACE42E00-1DE4-0000-8CE3-8EE30000AB01' "
+        "wwn='0x5000c500a1b2c3d4'/>"
+        "<e:stop grace='86400' method='acpi' on-timeout='force' priority='-3'/></e:instance>");
+
+    assert_null(i->metadata_error);
+    assert_int_equal(i->network, NETWORK_CLASSIC);
+    assert_int_equal(i->charge, CHARGE_PREPAID);
+    assert_true(i->spot);
+    assert_int_equal(i->account, ACCOUNT_ARREARS);
+    assert_int_equal(i->economical, TRISTATE_YES);
+    assert_string_equal(i->public_ip, "2001:db8::7");
+    assert_string_equal(i->local_disks[0].nguid, "ace42e001de400008ce38ee30000ab01");
+    assert_string_equal(i->local_disks[0].wwn, "0x5000c500a1b2c3d4");
+    assert_int_equal(i->stop.grace, 86400 * USEC_PER_SEC);
+    assert_int_equal(i->stop.method, METHOD_ACPI);
+    assert_int_equal(i->stop.on_timeout, ON_TIMEOUT_FORCE);
+    assert_int_equal(i->stop.priority, -3);
+}
+
+static void the_prefix_is_anybodys(void **state)
+{
+    assert_accepted(
+        "<instance xmlns='urn:stopd:instance:1' id='x'><lock reason='security'/></instance>");
+    assert_accepted("<q:instance xmlns:q='urn:stopd:instance:1' id='x'/>");
+}
+
+static void foreign_elements_are_left_alone(void **state)
+{
+    assert_accepted("<app:x xmlns:app='urn:app'><app:instance id='y'/></app:x>"
+                    "<ecs:instance " XMLNS " xmlns:o='urn:o' id='x' o:note='z'>"
+                    "<!-- a note --><?pi?><o:lock reason='z'>text</o:lock></ecs:instance>");
+}
+
+static void lifecycle_actions(void **state)
+{
+    struct lifecycle lc;
+
+    instance_free(
+        read_both("<domain><name>n</name><uuid>" UUID "</uuid>"
+                  "<on_poweroff>restart</on_poweroff><on_reboot>preserve</on_reboot></domain>",
+                  NULL, &lc));
+    assert_int_equal(lc.on_poweroff, LIFECYCLE_RESTART);
+    assert_int_equal(lc.on_reboot, LIFECYCLE_PRESERVE);
+    instance_free(read_both("<domain><name>n</name><uuid>" UUID "</uuid></domain>", NULL, &lc));
+    assert_int_equal(lc.on_poweroff, LIFECYCLE_DESTROY);
+    assert_int_equal(lc.on_reboot, LIFECYCLE_RESTART);
+    instance_free(read_both("<domain><name>n</name><uuid>" UUID "</uuid>"
+                            "<on_reboot>rename-restart</on_reboot></domain>",
+                            NULL, &lc));
+    assert_int_equal(lc.on_reboot, LIFECYCLE_UNKNOWN);
+}
+
+static void memory_units(void **state)
+{
+    static const struct {
+        const char *memory;
+        uint64_t kib;
+    } cases[] = {
+        {"<memory>1024</memory>", 1024},          {"<memory unit='GiB'>4</memory>", 4194304},
+        {"<memory unit='b'>4096</memory>", 4},    {"<memory unit='KB'>1024</memory>", 1000},
+        {"<memory unit='furlong'>1</memory>", 0}, {"<memory unit='TiB'>99999999999999</memory>", 0},
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(cases); k++) {
+        _cleanup_(freep) char *xml = NULL;
+        _cleanup_(instance_free) struct instance *i = NULL;
+
+        assert_true(asprintf(&xml,
+                             "<domain><name>n</name><uuid>" UUID "</uuid>%s<vcpu>8</vcpu></domain>",
+                             cases[k].memory) > 0);
+        i = read_both(xml, NULL, NULL);
+        assert_int_equal(i->memory_kib, cases[k].kib);
+        assert_int_equal(i->vcpus, 8);
+    }
+}
+
+/* --- Disks ----------------------------------------------------------------------------------- */
+
+static void assert_disk(const struct instance *i, size_t k, const char *target, const char *source,
+                        enum disk_source kind)
+{
+    assert_true(k < i->n_disks);
+    assert_string_equal(i->disks[k].target, target);
+    assert_int_equal(i->disks[k].kind, kind);
+    if (source)
+        assert_string_equal(i->disks[k].source, source);
+    else
+        assert_null(i->disks[k].source);
+}
+
+static void disks_of_every_kind(void **state)
+{
+    _cleanup_(instance_free) struct instance *i = with_devices(
+        "<disk type='file' device='disk'><source file='/img/a &amp; b.qcow2'/>"
+        "<target dev='vda'/></disk>"
+        "<disk type='block' device='disk'><source dev='/dev/nvme0n1'/><target dev='vdb'/></disk>"
+        "<disk type='file' device='cdrom'><target dev='sda'/></disk>"
+        "<disk type='network'><source protocol='rbd' name='p/i'/><target dev='vdc'/></disk>"
+        "<x:disk xmlns:x='urn:x' type='block'><source dev='/dev/sdz'/></x:disk>");
+
+    assert_int_equal(i->n_disks, 4);
+    assert_disk(i, 0, "vda", "/img/a & b.qcow2", DISK_FILE);
+    assert_disk(i, 1, "vdb", "/dev/nvme0n1", DISK_BLOCK);
+    assert_disk(i, 2, "sda", NULL, DISK_FILE);
+    assert_disk(i, 3, "vdc", NULL, DISK_OTHER);
+    assert_false(i->has_passthrough_nvme);
+}
+
+static void passed_through_nvme(void **state)
+{
+    static const char *const yes[] = {
+        "<disk type='nvme'><source type='pci' namespace='1'/><target dev='vda'/></disk>",
+        "<hostdev mode='subsystem' type='pci' managed='yes'><source/></hostdev>",
+    };
+    static const char *const no[] = {
+        "<hostdev mode='subsystem' type='usb'><source/></hostdev>",
+        "<interface type='hostdev'><source/></interface>",
+        "<disk type='block'><source dev='/dev/nvme0n1'/><target dev='vda'/></disk>",
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(yes); k++) {
+        _cleanup_(instance_free) struct instance *i = with_devices(yes[k]);
+        assert_true(i->has_passthrough_nvme);
+    }
+    for (size_t k = 0; k < ELEMENTSOF(no); k++) {
+        _cleanup_(instance_free) struct instance *i = with_devices(no[k]);
+        assert_false(i->has_passthrough_nvme);
+    }
+}
+
+/* --- What is refused ------------------------------------------------------------------------- */
+
+static void wrong_values_are_refused(void **state)
+{
+    static const char *const attributes[] = {
+        "network='VPC'",
+        "network=''",
+        "charge='postpaid'",
+        "spot='true'",
+        "spot='Yes'",
+        "status='locked'",
+        "economical='1'",
+        "public-ip='203.0.113'",
+        "public-ip=''",
+        "public-ip='host.example'",
+        "type=''",
+        "type='ecs i1'",
+        "type='ecs.i1&#10;'",
+        "type='ecs.\xc3\xa4'",
+    };
+    static const char *const children[] = {
+        "<ecs:stop grace='0'/>",
+        "<ecs:stop grace='86401'/>",
+        "<ecs:stop grace='1m'/>",
+        "<ecs:stop grace=''/>",
+        "<ecs:stop grace='-'/>",
+        "<ecs:stop grace='+5'/>",
+        "<ecs:stop grace='99999999999999999999'/>",
+        "<ecs:stop grace=' 5'/>",
+        "<ecs:stop method='acpi,agent'/>",
+        "<ecs:stop method=''/>",
+        "<ecs:stop on-timeout='Force'/>",
+        "<ecs:stop on-timeout=''/>",
+        "<ecs:stop priority='high'/>",
+        "<ecs:lock reason=''/>",
+        "<ecs:local-disk target=''/>",
+        "<ecs:local-disk target='vdb' serial=''/>",
+        "<ecs:local-disk target='vdb' serial=' S1'/>",
+        "<ecs:local-disk target='vdb' eui64='0025'/>",
+        "<ecs:local-disk target='vdb' eui64='0025385b71b0123g'/>",
+        "<ecs:local-disk target='vdb' eui64='0000000000000000'/>",
+        "<ecs:local-disk target='vdb' nguid='0025385b71b01234'/>",
+        "<ecs:local-disk target='vdb' wwn=''/>",
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(attributes); k++) {
+        _cleanup_(freep) char *xml = NULL;
+
+        assert_true(asprintf(&xml, "<ecs:instance " XMLNS " id='x' %s/>", attributes[k]) > 0);
+        assert_refused(xml, "valid value");
+    }
+    for (size_t k = 0; k < ELEMENTSOF(children); k++) {
+        _cleanup_(freep) char *xml = NULL;
+
+        assert_true(
+            asprintf(&xml, "<ecs:instance " XMLNS " id='x'>%s</ecs:instance>", children[k]) > 0);
+        assert_refused(xml, "valid value");
+    }
+    assert_refused("<ecs:instance " XMLNS " id=''/>", "valid value");
+}
+
+static void wrong_structure_is_refused(void **state)
+{
+    static const struct {
+        const char *metadata, *why;
+    } cases[] = {
+        {"<ecs:instance " XMLNS "/>", "no id"},
+        {"<ecs:instance " XMLNS " id='x'/><ecs:instance " XMLNS " id='x'/>", "two <instance>"},
+        {"<ecs:instance " XMLNS " id='x' stauts='arrears'/>", "unknown attribute 'stauts'"},
+        {"<ecs:instance " XMLNS " ecs:id='x'/>", "unknown attribute 'id'"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:lok reason='security'/></ecs:instance>",
+         "unknown element <lok>"},
+        {"<ecs:instance " XMLNS " id='x'><lock reason='security'/></ecs:instance>",
+         "not in the namespace"},
+        {"<ecs:instance " XMLNS " id='x'>security</ecs:instance>", "text"},
+        {"<ecs:instance " XMLNS " id='x'><![CDATA[ ]]></ecs:instance>", "text"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:lock/></ecs:instance>", "no reason"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:lock reason='a'>b</ecs:lock></ecs:instance>",
+         "anything in it"},
+        {"<ecs:instance " XMLNS
+         " id='x'><ecs:stop><ecs:lock reason='a'/></ecs:stop></ecs:instance>",
+         "anything in it"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:stop/><ecs:stop/></ecs:instance>", "two <stop>"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:local-disk/></ecs:instance>", "no target"},
+        {"<ecs:instance " XMLNS " id='x'><ecs:local-disk target='vdb'/>"
+         "<ecs:local-disk target='vdb'/></ecs:instance>",
+         "named twice"},
+        {"<ecs:lock " XMLNS " reason='security'/><ecs:instance " XMLNS " id='x'/>", "stands where"},
+        {"<a:x xmlns:a='urn:a'><ecs:instance " XMLNS " id='x'/></a:x>", "stands where"},
+        {"<ecs:instance " XMLNS " id='x'><a:x xmlns:a='urn:a'><ecs:lock reason='y'/></a:x>"
+         "</ecs:instance>",
+         "stands where"},
+        {"<ecs:instance xmlns:ecs='urn:stopd:instance:2' id='x'/>", "version"},
+        {"</metadata><metadata><ecs:instance " XMLNS " id='x'/>", "two <metadata>"},
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(cases); k++)
+        assert_refused(cases[k].metadata, cases[k].why);
+}
+
+/* A refused instance is still found by its id, and its locks count. */
+static void what_can_be_read_of_a_refused_one_is(void **state)
+{
+    _cleanup_(instance_free) struct instance *i = with_metadata(
+        "<ecs:instance " XMLNS " bogus='1' id='x'><ecs:lock reason='security'/></ecs:instance>");
+
+    assert_non_null(i->metadata_error);
+    assert_string_equal(i->id, "x");
+    assert_true(instance_is_locked_for(i, "security"));
+}
+
+static void a_wrong_namespace_is_no_metadata(void **state)
+{
+    static const char *const cases[] = {
+        "<instance id='x'/>",
+        "<ecs:instance xmlns:ecs='urn:stopd:instance' id='x'/>",
+        "<ecs:instance xmlns:ecs='URN:STOPD:INSTANCE:1' id='x'/>",
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(cases); k++) {
+        _cleanup_(instance_free) struct instance *i = with_metadata(cases[k]);
+
+        assert_null(i->id);
+        assert_null(i->metadata_error);
+    }
+}
+
+/* --- Live and inactive ----------------------------------------------------------------------- */
+
+#define INSTANCE(attributes, children) \
+    "<ecs:instance " XMLNS " id='x' " attributes ">" children "</ecs:instance>"
+
+static void a_lock_in_either_definition_locks(void **state)
+{
+    _cleanup_(instance_free) struct instance *a =
+        with_both(INSTANCE("", "<ecs:lock reason='security'/>"), INSTANCE("", ""));
+    _cleanup_(instance_free) struct instance *b =
+        with_both(INSTANCE("", ""), INSTANCE("", "<ecs:lock reason='security'/>"));
+    _cleanup_(instance_free) struct instance *c =
+        with_both("", INSTANCE("", "<ecs:lock reason='security'/>"));
+    _cleanup_(instance_free) struct instance *d =
+        with_both(INSTANCE("", "<ecs:lock reason='security'/>"),
+                  INSTANCE("", "<ecs:lock reason='security'/>"));
+
+    assert_true(instance_is_locked_for(a, "security"));
+    assert_true(instance_is_locked_for(b, "security"));
+    assert_true(instance_is_locked_for(c, "security"));
+    assert_string_equal(c->id, "x");
+    assert_int_equal(d->n_locks, 1);
+}
+
+static void an_account_out_of_order_in_either_counts(void **state)
+{
+    _cleanup_(instance_free) struct instance *a =
+        with_both(INSTANCE("status='arrears'", ""), INSTANCE("", ""));
+    _cleanup_(instance_free) struct instance *b =
+        with_both(INSTANCE("", ""), INSTANCE("status='expired'", ""));
+
+    assert_int_equal(a->account, ACCOUNT_ARREARS);
+    assert_int_equal(b->account, ACCOUNT_EXPIRED);
+}
+
+static void the_live_definition_describes_the_run(void **state)
+{
+    _cleanup_(instance_free) struct instance *i =
+        with_both(INSTANCE("spot='no' network='vpc'", "<ecs:stop grace='7'/>"),
+                  INSTANCE("spot='yes' network='classic'", "<ecs:stop grace='9'/>"));
+
+    assert_false(i->spot);
+    assert_int_equal(i->network, NETWORK_VPC);
+    assert_int_equal(i->stop.grace, 7 * USEC_PER_SEC);
+    assert_null(i->metadata_error);
+}
+
+static void contradictions_are_refused(void **state)
+{
+    static const struct {
+        const char *live, *inactive, *why;
+    } cases[] = {
+        {"<ecs:instance " XMLNS " id='x'/>", "<ecs:instance " XMLNS " id='y'/>", "has the id"},
+        {INSTANCE("type='ecs.i1.xlarge'", ""), INSTANCE("type='ecs.g6.large'", ""), "has the type"},
+        {INSTANCE("", ""), INSTANCE("type='ecs.i1.xlarge'", ""), "has the type"},
+        {INSTANCE("", "<ecs:local-disk target='vdb' serial='A'/>"),
+         INSTANCE("", "<ecs:local-disk target='vdb' serial='B'/>"), "local disk 'vdb'"},
+        {INSTANCE("", ""), INSTANCE("bogus='1'", ""), "in the inactive definition: "},
+        {"", INSTANCE("bogus='1'", ""), "in the inactive definition: "},
+        {INSTANCE("bogus='1'", ""), "", "unknown attribute"},
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(cases); k++) {
+        _cleanup_(instance_free) struct instance *i = with_both(cases[k].live, cases[k].inactive);
+
+        if (!i->metadata_error || !strstr(i->metadata_error, cases[k].why))
+            fail_msg("case %zu: %s", k, i->metadata_error ? i->metadata_error : "accepted");
+        assert_non_null(i->id);
+    }
+}
+
+static void an_id_in_the_inactive_definition_finds_a_broken_live_one(void **state)
+{
+    _cleanup_(instance_free) struct instance *i =
+        with_both("<ecs:instance " XMLNS "/>", "<ecs:instance " XMLNS " id='x'/>");
+
+    assert_non_null(i->metadata_error);
+    assert_string_equal(i->id, "x");
+}
+
+static void disks_are_those_of_both(void **state)
+{
+    _cleanup_(freep) char *live =
+        domain(INSTANCE("", "<ecs:local-disk target='vdb' serial='A'/>"),
+               "<disk type='block'><source dev='/dev/a'/><target dev='vdb'/></disk>"
+               "<disk type='file'><source file='/x'/><target dev='vda'/></disk>");
+    _cleanup_(freep) char *inactive = domain(
+        INSTANCE("", "<ecs:local-disk target='vdb' serial='A'/><ecs:local-disk target='vdc'/>"),
+        "<disk type='block'><source dev='/dev/b'/><target dev='vdb'/></disk>"
+        "<disk type='file'><source file='/x'/><target dev='vda'/></disk>"
+        "<hostdev type='pci'/>");
+    _cleanup_(instance_free) struct instance *i = read_both(live, inactive, NULL);
+
+    assert_null(i->metadata_error);
+    assert_int_equal(i->n_disks, 3);
+    assert_disk(i, 0, "vdb", "/dev/a", DISK_BLOCK);
+    assert_disk(i, 1, "vda", "/x", DISK_FILE);
+    assert_disk(i, 2, "vdb", "/dev/b", DISK_BLOCK);
+    assert_int_equal(i->n_local_disks, 2);
+    assert_string_equal(i->local_disks[1].target, "vdc");
+    assert_true(i->has_passthrough_nvme);
+}
+
+/* --- Hostile documents ----------------------------------------------------------------------- */
+
+static void hostile_documents_are_refused_whole(void **state)
+{
+    static const char *const documents[] = {
+        "",
+        "nonsense",
+        "<domain>",
+        "<domain/>",
+        "<domain><name>n</name></domain>",
+        "<domain><name/><uuid>" UUID "</uuid></domain>",
+        "<domain><name>n</name><uuid>not one</uuid></domain>",
+        "<domainsnapshot><name>n</name><uuid>" UUID "</uuid></domainsnapshot>",
+        "<d:domain xmlns:d='urn:d'><name>n</name><uuid>" UUID "</uuid></d:domain>",
+        "<domain><name>n</name><uuid>" UUID "</uuid></domain><domain/>",
+        "<domain><name>n\x01</name><uuid>" UUID "</uuid></domain>",
+        "<domain><name>\xff\xfe</name><uuid>" UUID "</uuid></domain>",
+        /* A DTD at all */
+        "<!DOCTYPE domain><domain><name>n</name><uuid>" UUID "</uuid></domain>",
+        /* A file of the host's */
+        "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>"
+        "<domain><name>&e;</name><uuid>" UUID "</uuid></domain>",
+        /* The network */
+        "<!DOCTYPE d SYSTEM 'http://127.0.0.1:9/d.dtd'><domain><name>n</name><uuid>" UUID
+        "</uuid></domain>",
+        /* A thousand million laughs, in an element and in an attribute */
+        "<!DOCTYPE d [<!ENTITY a 'lol'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>"
+        "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'><!ENTITY d '&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;'>"
+        "<!ENTITY e '&d;&d;&d;&d;&d;&d;&d;&d;&d;&d;'><!ENTITY f '&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;'>"
+        "<!ENTITY g '&f;&f;&f;&f;&f;&f;&f;&f;&f;&f;'><!ENTITY h '&g;&g;&g;&g;&g;&g;&g;&g;&g;&g;'>"
+        "<!ENTITY i '&h;&h;&h;&h;&h;&h;&h;&h;&h;&h;'>]>"
+        "<domain x='&i;'><name>&i;</name><uuid>" UUID "</uuid></domain>",
+        /* An entity that holds itself */
+        "<!DOCTYPE d [<!ENTITY a '&b;'><!ENTITY b '&a;'>]><domain><name>&a;</name></domain>",
+    };
+
+    for (size_t k = 0; k < ELEMENTSOF(documents); k++) {
+        struct instance *i = NULL;
+        struct lifecycle lc;
+        _cleanup_(error_free) struct error *err = NULL;
+
+        if (domain_xml_read(documents[k], NULL, &i, &lc, &err) == 0)
+            fail_msg("document %zu was accepted", k);
+        assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
+        assert_null(strchr(error_message(err), '\n'));
+        assert_null(i);
+    }
+}
+
+static void a_hostile_inactive_definition_is_no_better(void **state)
+{
+    struct instance *i = NULL;
+    struct lifecycle lc;
+
+    assert_true(domain_xml_read("<domain><name>n</name><uuid>" UUID "</uuid></domain>",
+                                "<!DOCTYPE d><domain/>", &i, &lc, NULL) < 0);
+    assert_null(i);
+}
+
+static void a_document_of_great_depth_is_refused(void **state)
+{
+    size_t depth = 100000;
+    char *xml = calloc(depth * 7 + 256, 1);
+    struct instance *i = NULL;
+    struct lifecycle lc;
+    char *p = xml;
+
+    assert_non_null(xml);
+    p += sprintf(p, "<domain><name>n</name><uuid>" UUID "</uuid><metadata>");
+    for (size_t k = 0; k < depth; k++)
+        p += sprintf(p, "<a>");
+    for (size_t k = 0; k < depth; k++)
+        p += sprintf(p, "</a>");
+    sprintf(p, "</metadata></domain>");
+    assert_true(domain_xml_read(xml, NULL, &i, &lc, NULL) < 0);
+    assert_null(i);
+    free(xml);
+}
+
+static void a_long_value_is_not_repeated_to_people(void **state)
+{
+    char value[4000], xml[4200];
+    _cleanup_(instance_free) struct instance *i = NULL;
+
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    snprintf(xml, sizeof(xml), "<ecs:instance " XMLNS " id='%s'/>", value);
+    i = with_metadata(xml);
+    assert_non_null(i->metadata_error);
+    assert_true(strlen(i->metadata_error) < 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_contracts_own_example),
+        cmocka_unit_test(a_domain_without_metadata_is_ordinary),
+        cmocka_unit_test(all_values),
+        cmocka_unit_test(the_prefix_is_anybodys),
+        cmocka_unit_test(foreign_elements_are_left_alone),
+        cmocka_unit_test(lifecycle_actions),
+        cmocka_unit_test(memory_units),
+        cmocka_unit_test(disks_of_every_kind),
+        cmocka_unit_test(passed_through_nvme),
+        cmocka_unit_test(wrong_values_are_refused),
+        cmocka_unit_test(wrong_structure_is_refused),
+        cmocka_unit_test(what_can_be_read_of_a_refused_one_is),
+        cmocka_unit_test(a_wrong_namespace_is_no_metadata),
+        cmocka_unit_test(a_lock_in_either_definition_locks),
+        cmocka_unit_test(an_account_out_of_order_in_either_counts),
+        cmocka_unit_test(the_live_definition_describes_the_run),
+        cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(an_id_in_the_inactive_definition_finds_a_broken_live_one),
+        cmocka_unit_test(disks_are_those_of_both),
+        cmocka_unit_test(hostile_documents_are_refused_whole),
+        cmocka_unit_test(a_hostile_inactive_definition_is_no_better),
+        cmocka_unit_test(a_document_of_great_depth_is_refused),
+        cmocka_unit_test(a_long_value_is_not_repeated_to_people),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,510 @@
+/* test_journal_faults.c - the journal on disks that fail, in files that are damaged, under kill -9 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "scratch.h"
+#include "fault-vfs.h"
+#include "journal-kit.h"
+
+#define NOW (1700000000 * USEC_PER_SEC)
+
+static const char *journal_path(void **state)
+{
+    return scratch_path(*state, "stopd.db");
+}
+
+static uint64_t last_sequence(struct journal *j)
+{
+    struct error *err = NULL;
+    uint64_t last = 0;
+
+    assert_success(journal_last_sequence(j, &last, &err), err);
+    return last;
+}
+
+static bool has_event(const char *path, uint64_t n)
+{
+    struct journal_reader *r = open_reader(path);
+    struct error *err = NULL;
+    char id[UUID_TEXT_SIZE];
+    uint64_t sequence;
+    int found;
+
+    event_id(n, id);
+    found = journal_read_event_sequence(r, id, &sequence, &err);
+    assert_success(found, err);
+    journal_reader_close(r);
+    return found > 0;
+}
+
+/* --- A disk that fails ------------------------------------------------------------------------- */
+
+/* What the file would be after a crash, opened beside it. synced: after a power cut. */
+static struct journal *after_crash(struct scratch *s, bool synced, char path[static 128])
+{
+    char from[128], to[128];
+
+    snprintf(path, 128, "%s/crashed.db", s->folder);
+    snprintf(from, sizeof(from), "%s/stopd.db%s", s->folder, synced ? ".synced" : "");
+    scratch_copy(from, path);
+    snprintf(from, sizeof(from), "%s/stopd.db-wal%s", s->folder, synced ? ".synced" : "");
+    snprintf(to, sizeof(to), "%s-wal", path);
+    unlink(to);
+    scratch_copy(from, to);
+    return open_journal(path);
+}
+
+/* Events 1 … base, of which the next commit is the continuation. */
+static struct journal *a_journal(struct scratch *s, unsigned base)
+{
+    char name[128];
+    struct journal *j;
+
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const names[] = {"stopd.db",        "stopd.db-wal",
+                                            "stopd.db-shm",    "stopd.db.synced",
+                                            "stopd.db-wal.synced", "crashed.db-wal"};
+
+        snprintf(name, sizeof(name), "%s/%s", s->folder, names[i]);
+        unlink(name);
+    }
+    snprintf(name, sizeof(name), "%s/stopd.db", s->folder);
+    j = open_journal(name);
+    for (unsigned n = 1; n <= base; n++) {
+        struct error *err = NULL;
+
+        begin(j);
+        assert_success(try_put_event(j, n, 3000, NOW, &err), err);
+        commit(j);
+    }
+    return j;
+}
+
+static int try_turn(struct journal *j, uint64_t sequence, struct error **err)
+{
+    int r = journal_begin(j, err);
+
+    for (unsigned n = 0; r >= 0 && n < 3; n++)
+        r = try_put_event(j, sequence + n, 6000, NOW, err);
+    if (r >= 0)
+        return journal_commit(j, err);
+    journal_rollback(j);
+    return r;
+}
+
+struct verdicts {
+    unsigned nothing, unknown, unknown_but_there;
+};
+
+/* One life: the Nth call of a turn fails. Returns whether any failed. */
+static bool live_with_fault(struct scratch *s, unsigned base, long n, enum fault_kind kind,
+                            bool for_good, struct verdicts *v)
+{
+    struct journal *j = a_journal(s, base), *crashed;
+    struct error *err = NULL;
+    char path[128];
+    int r;
+
+    fault_arm(n, kind, for_good);
+    r = try_turn(j, base + 1, &err);
+    fault_disarm();
+    crashed = after_crash(s, false, path);
+    if (r >= 0) { /* what failed was the moving of the log to the file, which has time */
+        assert_int_equal(last_sequence(j), base + 3);
+        assert_int_equal(last_sequence(crashed), base + 3);
+    } else if (error_code_of(err) == ERROR_INTERNAL) {
+        v->unknown++;
+        v->unknown_but_there += last_sequence(crashed) == base + 3;
+        assert_true(last_sequence(crashed) == base || last_sequence(crashed) == base + 3);
+    } else {
+        v->nothing++;
+        assert_int_equal(error_code_of(err), ERROR_JOURNAL);
+        assert_int_equal(last_sequence(crashed), base);
+    }
+    journal_close(crashed);
+    if (r < 0) {
+        /* This process sees nothing of it, and the next commit takes its place for good. */
+        assert_int_equal(last_sequence(j), base);
+        begin(j);
+        put_event(j, base + 77, NOW);
+        commit(j);
+        crashed = after_crash(s, false, path);
+        assert_int_equal(last_sequence(crashed), base + 77);
+        journal_close(crashed);
+        assert_false(has_event(path, base + 1));
+    }
+    error_free(err);
+    journal_close(j);
+    return fault.failed;
+}
+
+/* The header's word: ERROR_JOURNAL is certainly nothing, ERROR_INTERNAL is either. For every call of a turn. */
+static void a_failed_commit_says_what_is_known_of_it(void **state)
+{
+    struct verdicts v = {0};
+
+    fault_install();
+    for (unsigned variant = 0; variant < 4; variant++)
+        for (long n = 1; live_with_fault(*state, 2, n, variant % 2, variant >= 2, &v); n++)
+            ;
+    print_message("nothing written: %u, not known: %u, of which it was there: %u\n", v.nothing,
+                  v.unknown, v.unknown_but_there);
+    assert_true(v.nothing > 0);
+    assert_true(v.unknown_but_there > 0);
+}
+
+/* The same for turns at whose end the log is moved to the file: about a thousand calls, here one in 41. */
+static void a_failed_checkpoint_costs_nothing(void **state)
+{
+    struct verdicts v = {0};
+    bool failed = true;
+
+    fault_install();
+    for (unsigned variant = 0; variant < 4; variant++, failed = true)
+        for (long n = 60 + variant; failed; n += 41)
+            failed = live_with_fault(*state, 995, n, variant % 2, variant >= 2, &v);
+    assert_int_equal(v.nothing + v.unknown, 0);
+}
+
+/* synchronous=FULL: a commit that returned is there after a power cut right behind it. */
+static void a_commit_that_returned_is_on_the_disk(void **state)
+{
+    struct journal *j, *crashed;
+    char path[128];
+
+    fault_install();
+    fault.keep_synced = true;
+    j = a_journal(*state, 1);
+    for (uint64_t n = 2; n <= 40; n++) {
+        begin(j);
+        put_event(j, n, NOW);
+        put_new_operation(j, (unsigned)n);
+        commit(j);
+        crashed = after_crash(*state, true, path);
+        assert_int_equal(last_sequence(crashed), n);
+        journal_close(crashed);
+    }
+    fault.keep_synced = false;
+    journal_close(j);
+}
+
+static void a_full_disk_is_told_and_got_over(void **state)
+{
+    struct scratch *s = *state;
+    struct error *err = NULL;
+    struct journal *j;
+
+    if (!scratch_small_disk(s, "size=2m"))
+        skip();
+    j = open_journal(journal_path(state));
+    begin(j);
+    put_event(j, 1, NOW);
+    commit(j);
+    scratch_fill(s);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_failure(try_turn(j, 2, &err), err, ERROR_JOURNAL, "full; make room");
+        assert_int_equal(last_sequence(j), 1);
+    }
+    scratch_make_room(s);
+    assert_success(try_turn(j, 2, &err), err);
+    journal_close(j);
+    j = open_journal(journal_path(state));
+    assert_int_equal(last_sequence(j), 4);
+    journal_close(j);
+}
+
+static void a_disk_too_full_for_a_journal_is_told(void **state)
+{
+    struct scratch *s = *state;
+    struct error *err = NULL;
+    struct journal *j = NULL;
+
+    if (!scratch_small_disk(s, "size=1m"))
+        skip();
+    scratch_fill(s);
+    assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL, "full");
+    scratch_make_room(s);
+    j = open_journal(journal_path(state));
+    journal_close(j);
+}
+
+/* --- A file that is not what it should be ---------------------------------------------------- */
+
+static int ignore_operation(void *userdata, struct operation *op)
+{
+    operation_free(op);
+    return 0;
+}
+
+static int ignore_event(void *userdata, const struct upstream_event *e)
+{
+    return 0;
+}
+
+static int ignore_report(void *userdata, const struct reported *r)
+{
+    return 0;
+}
+
+static void fill(const char *path, unsigned rows)
+{
+    struct journal *j = open_journal(path);
+    struct reported r = {.instance_id = (char *)"i-1", .state = STATE_RUNNING};
+    struct error *err = NULL;
+
+    begin(j);
+    for (unsigned n = 1; n <= rows; n++) {
+        put_new_operation(j, n);
+        put_event(j, n, NOW);
+        uuid_generate_random(r.domain);
+        assert_success(journal_put_reported(j, &r, &err), err);
+    }
+    commit(j);
+    journal_close(j);
+}
+
+/* Everything that reads, whatever comes of it. Returns how many readings failed. */
+static unsigned read_everything(const char *path, bool *opened)
+{
+    struct journal *j = NULL;
+    struct journal_reader *r = NULL;
+    json_object *list = NULL;
+    struct error *err = NULL;
+    unsigned failed = 0;
+
+    if (opened)
+        *opened = false;
+    if (journal_open(path, NULL, &j, &err) < 0) {
+        assert_true(is_set(error_message(err)));
+        error_free(err);
+        return 1;
+    }
+    if (opened)
+        *opened = true;
+#define READ(call)                                                                                 \
+    if ((call) < 0) {                                                                              \
+        if (!strstr(error_message(err), "journal")) fail_msg("%s", error_message(err));                                \
+        failed++;                                                                                  \
+        error_free(take(err));                                                                     \
+    }
+    READ(journal_load_unfinished(j, ignore_operation, NULL, &err))
+    READ(journal_load_reported(j, ignore_report, NULL, &err))
+    READ(journal_reader_open(path, &r, &err))
+    if (r) {
+        READ(journal_read_events(r, 0, 1000, ignore_event, NULL, &err))
+        READ(journal_read_operations(r, NULL, NULL, 1000, &list, &err))
+    }
+#undef READ
+    json_object_put(list);
+    journal_reader_close(r);
+    journal_close(j);
+    return failed;
+}
+
+static void a_stranger_is_refused(void **state)
+{
+    const char *path = journal_path(state);
+    static const char text[] = "This is no database, but it is long enough to be asked what it is. "
+                               "It goes on for more than a hundred bytes, as texts do.";
+    struct error *err = NULL;
+    struct journal *j = NULL;
+
+    scratch_write(path, text, sizeof(text));
+    assert_failure(journal_open(path, NULL, &j, &err), err, ERROR_JOURNAL, "damaged");
+    unlink(path);
+    by_hand(path, "CREATE TABLE phone (number TEXT)");
+    assert_failure(journal_open(path, NULL, &j, &err), err, ERROR_JOURNAL, "some other database");
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    const char *path = journal_path(state);
+    struct journal_reader *r = NULL;
+    struct error *err = NULL;
+    struct journal *j = NULL;
+
+    fill(path, 1);
+    by_hand(path, "PRAGMA user_version = 9");
+    assert_failure(journal_open(path, NULL, &j, &err), err, ERROR_JOURNAL,
+                   "a newer stopd (its schema is 9");
+    assert_failure(journal_reader_open(path, &r, &err), err, ERROR_JOURNAL, "a newer stopd");
+}
+
+static void a_damaged_row_is_named(void **state)
+{
+    const char *path = journal_path(state);
+    struct journal_reader *r;
+    json_object *o = NULL;
+    struct error *err = NULL;
+    struct journal *j;
+
+    fill(path, 3);
+    by_hand(path, "UPDATE operation SET document = replace(document, 'shutting-down', 'dreaming')"
+                  " WHERE number = 2;"
+                  "UPDATE operation SET document = '{\"requestId\":\"another\"}' WHERE number = 3;"
+                  "UPDATE event SET id = 'x' WHERE sequence = 2;"
+                  "UPDATE reported SET state = 'Dreaming'");
+    j = open_journal(path);
+    r = open_reader(path);
+    assert_failure(journal_load_unfinished(j, ignore_operation, NULL, &err), err, ERROR_JOURNAL,
+                   "473469C7-AA6F-4DC5-B3DB-000000000002");
+    assert_failure(journal_load_reported(j, ignore_report, NULL, &err), err, ERROR_JOURNAL,
+                   "last report of domain");
+    assert_failure(journal_read_operation(r, "473469C7-AA6F-4DC5-B3DB-000000000003", &o, &err), err,
+                   ERROR_JOURNAL, "operation 473469C7-AA6F-4DC5-B3DB-000000000003");
+    assert_failure(journal_read_events(r, 0, 9, ignore_event, NULL, &err), err, ERROR_JOURNAL,
+                   "event 2 ");
+    journal_reader_close(r);
+    journal_close(j);
+}
+
+/* Every prefix of a document, and every byte of it another one: an error or an operation, never more. */
+static void no_document_is_trusted(void **state)
+{
+    const char *path = journal_path(state);
+    struct operation *op = an_operation(1);
+    json_object *o = operation_to_journal(op);
+    _cleanup_(freep) char *document =
+        strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+    size_t size = strlen(document);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    struct journal *j;
+
+    fill(path, 1);
+    j = open_journal(path);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    sqlite3_prepare_v2(db, "UPDATE operation SET document = ?", -1, &q, NULL);
+    for (size_t i = 0; i < 2 * size; i++) {
+        char kept = document[i % size];
+        struct error *err = NULL;
+        int r;
+
+        document[i % size] = (char)(i < size ? 0 : kept ^ (1 << (i % 7)));
+        sqlite3_bind_text(q, 1, document, -1, SQLITE_TRANSIENT);
+        assert_int_equal(sqlite3_step(q), SQLITE_DONE);
+        sqlite3_reset(q);
+        document[i % size] = kept;
+        r = journal_load_unfinished(j, ignore_operation, NULL, &err);
+        assert_true(r >= 0 || error_code_of(err) == ERROR_JOURNAL);
+        assert_true(r < 0 || i >= size);
+        error_free(err);
+    }
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    journal_close(j);
+    json_object_put(o);
+    operation_free(op);
+}
+
+/* Bytes of the file overwritten at random: told or not noticed, never a crash. */
+static void no_file_is_trusted(void **state)
+{
+    const char *path = journal_path(state);
+    unsigned refused = 0, failed = 0, seed = 1;
+    size_t size = 0;
+    char *good, *bad;
+
+    fill(path, 40);
+    good = scratch_read(path, &size);
+    bad = malloc(size);
+    for (unsigned round = 0; round < 400; round++) {
+        bool opened;
+
+        memcpy(bad, good, size);
+        for (unsigned i = 0; i <= round % 8; i++)
+            bad[(size_t)rand_r(&seed) % size] = (char)rand_r(&seed);
+        if (round % 5 == 0)
+            memset(bad + (size_t)rand_r(&seed) % (size / 4096) * 4096, 0, 4096);
+        scratch_write(path, bad, round % 7 ? size : size / 2);
+        failed += read_everything(path, &opened) > 0;
+        refused += !opened;
+    }
+    print_message("of 400 damaged files %u were refused, %u more failed to be read\n", refused,
+                  failed - refused);
+    assert_true(refused > 0);
+    free(good);
+    free(bad);
+}
+
+/* --- kill -9 ----------------------------------------------------------------------------------- */
+
+static void commit_until_killed(const char *path, const struct child *self)
+{
+    struct journal *j = open_journal(path);
+    uint64_t n = last_sequence(j);
+
+    for (;;) {
+        begin(j);
+        put_event(j, n + 1, NOW);
+        put_new_operation(j, (unsigned)n + 1);
+        commit(j);
+        n++;
+        child_report(self, n);
+    }
+}
+
+static int count_operation(void *userdata, struct operation *op)
+{
+    operation_free(op);
+    ++*(unsigned *)userdata;
+    return 0;
+}
+
+static unsigned count_unfinished(struct journal *j)
+{
+    struct error *err = NULL;
+    unsigned n = 0;
+
+    assert_success(journal_load_unfinished(j, count_operation, &n, &err), err);
+    return n;
+}
+
+/* What was said to be committed is there, and the rest is all or nothing: as many operations as events. */
+static void a_killed_writer_loses_nothing_that_it_promised(void **state)
+{
+    unsigned seed = 7;
+
+    for (unsigned round = 0; round < 30; round++) {
+        unsigned reports = 1 + (unsigned)rand_r(&seed) % 20;
+        uint64_t promised = 0, last;
+        struct child writer;
+        struct journal *j;
+
+        if (child_fork(&writer))
+            commit_until_killed(journal_path(state), &writer);
+        while (reports-- > 0)
+            assert_true(child_hear(&writer, &promised));
+        promised = child_kill(&writer, promised);
+        j = open_journal(journal_path(state));
+        last = last_sequence(j);
+        assert_true(last == promised || last == promised + 1);
+        assert_int_equal(count_unfinished(j), last);
+        journal_close(j);
+    }
+}
+
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        RULE(a_full_disk_is_told_and_got_over),
+        RULE(a_disk_too_full_for_a_journal_is_told),
+        RULE(a_stranger_is_refused),
+        RULE(a_newer_schema_is_refused),
+        RULE(a_damaged_row_is_named),
+        RULE(no_document_is_trusted),
+        RULE(no_file_is_trusted),
+        RULE(a_killed_writer_loses_nothing_that_it_promised),
+        /* From here on on a disk that can be made to fail. */
+        RULE(a_failed_commit_says_what_is_known_of_it),
+        RULE(a_failed_checkpoint_costs_nothing),
+        RULE(a_commit_that_returned_is_on_the_disk),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
