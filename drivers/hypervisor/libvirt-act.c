@@ -75,7 +75,7 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
         return judge_missing(a, meant, why, err);
     if (!incarnation_equal(&now, meant))
         return error_set(err, ERROR_NOT_RUNNING,
-                         "another run of domain '%s' is there now, with pid %d; pid %d is meant",
+                         "another run of domain '%s' is there now (pid %d) than is meant (pid %d)",
                          a->name, now.pid, meant->pid);
     return 0;
 }

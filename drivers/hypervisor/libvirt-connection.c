@@ -181,6 +181,12 @@ static bool may_pool(const struct libvirt *l, const struct connection *c, uint64
     return !c->broken && !l->is_closing && l->generation == generation;
 }
 
+static int not_pooled(const struct libvirt *l, struct error **err)
+{
+    return error_set(err, ERROR_UNKNOWN, "open %s: lost again at once, or overtaken by a reconnect",
+                     l->uri);
+}
+
 /* Retires what there is, and takes what no call is on off the list, for bury_all(). l->lock is
  * held. */
 static struct connection *retire_all(struct libvirt *l)
@@ -245,9 +251,7 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
         l->is_lost = false;
     }
     pthread_mutex_unlock(&l->lock);
-    if (asking)
-        return error_set(err, ERROR_UNKNOWN, "open %s: the connection was lost at once", l->uri);
-    return 0;
+    return asking ? not_pooled(l, err) : 0;
 }
 
 /* The least busy one that can take a call, and how many the role has. l->lock is held. */
@@ -289,7 +293,7 @@ static int widen(struct libvirt *l, enum role role, uint64_t generation, struct 
         *ret = take(c);
     }
     pthread_mutex_unlock(&l->lock);
-    return c ? error_set(err, ERROR_UNKNOWN, "%s: the connection was lost", l->uri) : 0;
+    return c ? not_pooled(l, err) : 0;
 }
 
 int lease_begin(struct libvirt *l, enum role role, struct connection **ret, struct error **err)

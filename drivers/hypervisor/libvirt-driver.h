@@ -68,6 +68,7 @@ struct libvirt {
 
     struct {
         pthread_mutex_t lock;
+        pthread_cond_t added; /* on CLOCK_MONOTONIC */
         struct end items[ENDS_MAX];
         uint64_t stamp;
     } ends;

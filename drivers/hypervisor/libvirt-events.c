@@ -17,7 +17,14 @@
 
 #include "drivers/hypervisor/libvirt-errors.h"
 
+#include <errno.h>
+#include <time.h>
 #include <libvirt/virterror.h>
+
+/* How long after libvirt has forgotten a domain the event of its end may still be on its way; it is
+ * a matter of milliseconds. */
+#define EVENT_DELAY_NSEC 300000000L
+#define NSEC_PER_SEC 1000000000L
 
 void tell_changed(struct libvirt *l, const uuid_t domain)
 {
@@ -63,16 +70,25 @@ static void end_remember(struct libvirt *l, const uuid_t domain, enum end_cause 
     uuid_copy(e->domain, domain);
     e->cause = cause;
     e->stamp = ++l->ends.stamp;
+    pthread_cond_broadcast(&l->ends.added);
     pthread_mutex_unlock(&l->ends.lock);
 }
 
-enum end_cause end_recall(struct libvirt *l, const uuid_t domain)
+enum end_cause end_recall(struct libvirt *l, const uuid_t domain, bool is_due)
 {
-    enum end_cause cause;
+    struct timespec until;
     const struct end *e;
+    enum end_cause cause;
+    int r = is_due ? 0 : ETIMEDOUT;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += EVENT_DELAY_NSEC;
+    until.tv_sec += until.tv_nsec / NSEC_PER_SEC;
+    until.tv_nsec %= NSEC_PER_SEC;
 
     pthread_mutex_lock(&l->ends.lock);
-    e = find_end(l, domain, NULL);
+    while (!(e = find_end(l, domain, NULL)) && r == 0)
+        r = pthread_cond_timedwait(&l->ends.added, &l->ends.lock, &until);
     cause = e ? e->cause : END_UNKNOWN;
     pthread_mutex_unlock(&l->ends.lock);
     return cause;

@@ -231,13 +231,17 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
     return r;
 }
 
-/* Where libvirt has forgotten how a domain ended, its events may have told. */
-static void complete_cause(struct libvirt *l, struct sighting *s)
+/* Where libvirt has forgotten how a domain ended, its events may have told, or be about to: of a
+ * run that was known. */
+static void complete_cause(struct libvirt *l, const struct incarnation *remembered,
+                           struct sighting *s)
 {
+    bool is_due = s->state == DOMAIN_ABSENT && remembered && remembered->pid > 0;
+
     if (s->state == DOMAIN_ABSENT)
         make_absent(s);
     if (!is_up(s->state) && s->cause == END_UNKNOWN)
-        s->cause = end_recall(l, s->domain);
+        s->cause = end_recall(l, s->domain, is_due);
 }
 
 static void judge_remembered(struct connection *c, const struct incarnation *remembered,
@@ -281,7 +285,7 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
     }
     if (r < 0)
         return r;
-    complete_cause(l, &s);
+    complete_cause(l, remembered, &s);
     judge_remembered(c, remembered, &s);
     *ret = s;
     s = (struct sighting){0};
@@ -316,7 +320,7 @@ static int list_one(struct connection *c, virDomainPtr dom, struct sightings *li
         sighting_clear(s);
         uuid_copy(s->domain, domain);
     }
-    complete_cause(c->driver, s);
+    complete_cause(c->driver, NULL, s);
     if (s->state != DOMAIN_ABSENT)
         list->n++;
     return 0;

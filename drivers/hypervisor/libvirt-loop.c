@@ -38,8 +38,19 @@ static struct {
     atomic_int ticks; /* since the end was asked for */
 } loop = {.lock = PTHREAD_MUTEX_INITIALIZER, .timer = -1};
 
+/* libvirt writes to the sockets of its connections without regard to SIGPIPE, and a daemon that
+ * ends would take the process along. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 static void register_once(void)
 {
+    ignore_broken_pipes();
     libvirt_errors_silence();
     registered = virEventRegisterDefaultImpl();
 }

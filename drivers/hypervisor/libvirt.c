@@ -23,10 +23,12 @@
 #include "drivers/hypervisor/libvirt-loop.h"
 
 #include <string.h>
+#include <time.h>
 
 static void libvirt_destroy(struct libvirt *l)
 {
     pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->ends.added);
     pthread_mutex_destroy(&l->ends.lock);
     pthread_mutex_destroy(&l->watches.lock);
     pthread_mutex_destroy(&l->listener_lock);
@@ -64,6 +66,20 @@ static const struct hypervisor_ops libvirt_ops = {
     .free = libvirt_free,
 };
 
+static void initialize_locks(struct libvirt *l)
+{
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->ends.lock, NULL);
+    pthread_mutex_init(&l->watches.lock, NULL);
+    pthread_mutex_init(&l->listener_lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->ends.added, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct error **err)
 {
     struct libvirt *l = calloc(1, sizeof(*l));
@@ -72,10 +88,7 @@ int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct erro
     if (!l)
         return error_no_memory(err);
     l->base.ops = &libvirt_ops;
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_mutex_init(&l->ends.lock, NULL);
-    pthread_mutex_init(&l->watches.lock, NULL);
-    pthread_mutex_init(&l->listener_lock, NULL);
+    initialize_locks(l);
     l->uri = strdup(uri);
     r = l->uri ? event_loop_acquire(err) : error_no_memory(err);
     if (r < 0)

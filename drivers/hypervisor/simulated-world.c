@@ -8,7 +8,7 @@
  * What lies in the future is a handful of times in each domain; advance() carries out the earliest
  * until the caller's now. Lists are short, so nothing is sorted.
  */
-#include "hypervisor/simulated-world.h"
+#include "drivers/hypervisor/simulated-world.h"
 
 #include <stdio.h>
 #include <string.h>

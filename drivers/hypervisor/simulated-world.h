@@ -2,7 +2,7 @@
 #ifndef STOPD_HYPERVISOR_SIMULATED_WORLD_H
 #define STOPD_HYPERVISOR_SIMULATED_WORLD_H
 
-#include "hypervisor/simulated.h"
+#include "drivers/hypervisor/simulated.h"
 
 void world_tell(struct simulated *s, struct simulated_domain *d, enum happening what, unsigned run);
 /* Tells the listener, if anybody is connected. */

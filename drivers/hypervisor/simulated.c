@@ -5,7 +5,7 @@
  * makes one call fail before, between or after its act, as a connection does that breaks. Each act
  * looks at the incarnation that is meant first, as the interface asks.
  */
-#include "hypervisor/simulated-world.h"
+#include "drivers/hypervisor/simulated-world.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +216,12 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
     return fault == FAULT_AFTER ? fail(err) : 0;
 }
 
+static void put_back(enum lifecycle_action *action, enum lifecycle_action former)
+{
+    if (former != LIFECYCLE_UNKNOWN)
+        *action = former;
+}
+
 static int simulated_restore(struct hypervisor *h, const uuid_t domain,
                              const struct incarnation *meant, const struct lifecycle *former,
                              struct error **err)
@@ -230,10 +236,12 @@ static int simulated_restore(struct hypervisor *h, const uuid_t domain,
     r = reach_running(s, domain, meant, &d, err);
     if (r < 0)
         return r;
-    d->lifecycle.on_poweroff = former->on_poweroff;
+    if (d->manners.refuses_restore)
+        return error_set(err, ERROR_UNSUPPORTED, "the monitor does not know the command");
+    put_back(&d->lifecycle.on_poweroff, former->on_poweroff);
     if (fault == FAULT_BETWEEN)
         return fail(err);
-    d->lifecycle.on_reboot = former->on_reboot;
+    put_back(&d->lifecycle.on_reboot, former->on_reboot);
     world_tell(s, d, HAPPENED_RESTORED, d->run);
     return fault == FAULT_AFTER ? fail(err) : 0;
 }

@@ -42,6 +42,8 @@ void event_print(json_object *event, FILE *to)
     } else {
         print_if_set(to, ": ", type);
     }
-    print_if_set(to, ", RequestId ", text_of(data, "requestId"));
+    print_if_set(to, " (RequestId ", text_of(data, "requestId"));
+    if (is_set(text_of(data, "requestId")))
+        putc(')', to);
     putc('\n', to);
 }

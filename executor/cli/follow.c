@@ -285,20 +285,12 @@ static int patience(const struct following *f)
     return due > now ? (int)((due - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC) : 0;
 }
 
-/* Waits for curl's descriptors and the signal; then takes what has arrived. */
-static int turn(struct following *f, bool *interrupted, struct error **err)
+/* Takes what has arrived. Returns whether anything had. */
+static bool take_answers(struct following *f)
 {
-    struct curl_waitfd signals = {.fd = f->signals, .events = CURL_WAIT_POLLIN};
-    CURLMcode r = curl_multi_perform(f->multi, &(int){0});
+    bool any = false;
     CURLMsg *message;
 
-    if (r == CURLM_OK)
-        r = curl_multi_poll(f->multi, &signals, 1, patience(f), NULL);
-    if (r == CURLM_OK)
-        r = curl_multi_perform(f->multi, &(int){0});
-    if (r != CURLM_OK)
-        return error_set(err, ERROR_IO, "cannot wait for the daemon: %s", curl_multi_strerror(r));
-    *interrupted = signals.revents != 0;
     while ((message = curl_multi_info_read(f->multi, &(int){0}))) {
         CURLcode result = message->data.result;
         CURL *easy = message->easy_handle;
@@ -307,7 +299,24 @@ static int turn(struct following *f, bool *interrupted, struct error **err)
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
         curl_multi_remove_handle(f->multi, easy);
         take_answer(f, ((struct transfer *)(void *)private)->userdata, result);
+        any = true;
     }
+    return any;
+}
+
+/* Sends and receives what can be; where nothing has come of that, waits for curl's descriptors and the signal. */
+static int turn(struct following *f, bool *interrupted, struct error **err)
+{
+    struct curl_waitfd signals = {.fd = f->signals, .events = CURL_WAIT_POLLIN};
+    CURLMcode r = curl_multi_perform(f->multi, &(int){0});
+
+    if (r == CURLM_OK && take_answers(f))
+        return 0;
+    if (r == CURLM_OK)
+        r = curl_multi_poll(f->multi, &signals, 1, patience(f), NULL);
+    if (r != CURLM_OK)
+        return error_set(err, ERROR_IO, "cannot wait for the daemon: %s", curl_multi_strerror(r));
+    *interrupted = signals.revents != 0;
     return 0;
 }
 

@@ -64,12 +64,16 @@ static void print_failed(const struct followed *f, const struct operation_view *
 /* Of a command in doubt: how to ask again without stopping anything twice. */
 static void print_doubt(const struct followed *f)
 {
-    fputs("stopctl: stop ", stderr);
-    text_print(stderr, f->name);
-    fputs(": ", stderr);
-    text_print(stderr, error_message(f->error));
-    fprintf(stderr, "; the same command with --token %s is safe to give again\n",
-            parameters_get(&f->command, "ClientToken"));
+    _cleanup_(error_free) struct error *e = NULL;
+    const char *message = error_message(f->error);
+    size_t length = strlen(message);
+
+    if (length > 0 && message[length - 1] == '.')
+        length--;
+    error_set(&e, error_code_of(f->error),
+              "stop %s: %.*s; the same command with --token %s is safe to give again", f->name,
+              (int)length, message, parameters_get(&f->command, "ClientToken"));
+    cli_print_error(e);
 }
 
 static void print_error(struct cli *cli, const struct followed *f)

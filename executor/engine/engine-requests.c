@@ -287,7 +287,8 @@ static int find_operation(struct engine *e, const char *request_id, struct domai
     return 1;
 }
 
-static int cancel(struct engine *e, struct request *r, struct error **err)
+/* *ret: the operation as it is then. */
+static int cancel(struct engine *e, struct request *r, json_object **ret, struct error **err)
 {
     const struct input in = {.kind = IN_CANCEL, .principal = r->principal.name};
     const struct operation *op;
@@ -303,17 +304,21 @@ static int cancel(struct engine *e, struct request *r, struct error **err)
     if (found < 0)
         return found;
     engine_step(e, d, &in);
-    return 0;
+    *ret = d->next_op ? operation_to_json(d->next_op) : NULL;
+    return *ret ? 0 : error_no_memory(err);
 }
 
 static void process_cancel(struct engine *e, struct request *r)
 {
     _cleanup_(error_free) struct error *error = NULL;
+    struct answer *a = answer_new(r);
 
-    if (cancel(e, r, &error) < 0)
-        reply_error(r, error);
-    else
-        engine_stage_reply(e, r, answer_new(r), true);
+    if (a && cancel(e, r, &a->body, &error) == 0) {
+        engine_stage_reply(e, r, a, true);
+        return;
+    }
+    answer_free(a);
+    reply_error(r, error);
 }
 
 static void process_wait_operation(struct engine *e, struct request *r)

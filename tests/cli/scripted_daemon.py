@@ -7,12 +7,10 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socketserver
 import struct
 import subprocess
-import tempfile
 import termios
 import threading
 import time
@@ -28,6 +26,13 @@ DEADLINE = 30
 
 DROP = object()  # break off without an answer
 HANG = object()  # no answer before the daemon ends
+
+
+class Stream:
+    """An answer that write(file) writes, event by event."""
+
+    def __init__(self, write):
+        self.write = write
 
 
 def error(code, message="A sentence."):
@@ -114,8 +119,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             daemon.ended.wait(DEADLINE)
             self.close_connection = True
             return
-        if callable(answer):
-            self.stream(answer)
+        if isinstance(answer, Stream):
+            self.stream(answer.write)
             return
         status, document = answer
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -148,7 +153,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class Daemon:
-    """Answers are told by method and path; of several the last one stays."""
+    """What it answers is told by method and path; of several answers the last one stays.
+
+    An answer is (status, document), DROP, HANG, a Stream, or a function of the request that gives one.
+    """
 
     def __init__(self, directory):
         self.socket = os.path.join(directory, "stopd.sock")
@@ -179,10 +187,7 @@ class Daemon:
                     break
             else:
                 return 404, error("InvalidAction.NotFound")
-        if answer in (DROP, HANG) or isinstance(answer, tuple):
-            return answer
-        made = answer(request) if answer.__code__.co_varnames[:1] == ("request",) else answer
-        return made
+        return answer(request) if callable(answer) else answer
 
     def stop(self, *answers):
         return self.on("POST /", *answers)
@@ -263,17 +268,6 @@ def wait_for(condition, what):
     while not condition():
         assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
         time.sleep(0.01)
-
-
-@pytest.fixture
-def daemon():
-    if not os.access(STOPCTL, os.X_OK):
-        pytest.skip(f"no stopctl at {STOPCTL}: build it and set STOPD_BUILD")
-    directory = tempfile.mkdtemp(prefix="stopctl-")
-    scripted = Daemon(directory)
-    yield scripted
-    scripted.end()
-    shutil.rmtree(directory)
 
 
 def interrupt(child):

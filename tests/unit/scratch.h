@@ -107,6 +107,8 @@ static inline char *scratch_read(const char *path, size_t *size)
     struct stat st;
     char *bytes;
 
+    if (size)
+        *size = 0;
     if (fd < 0 || fstat(fd, &st) < 0)
         return NULL;
     bytes = calloc(1, (size_t)st.st_size + 1);

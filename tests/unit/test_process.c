@@ -49,16 +49,18 @@ static void end(pid_t pid)
 
 static char state_of(pid_t pid)
 {
-    char path[64], state = '?';
+    char path[64], text[512] = "";
+    const char *behind_name;
     FILE *f;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     f = fopen(path, "r");
-    if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-        state = '?';
-    if (f)
+    if (f) {
+        text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
         fclose(f);
-    return state;
+    }
+    behind_name = strrchr(text, ')');
+    return behind_name ? behind_name[2] : '?';
 }
 
 /* Waits, for at most five seconds, until the first thread of a process is in a state. */
@@ -97,19 +99,33 @@ static enum process_fate fate(const struct incarnation *who, char **ret_detail)
 
 static void a_living_process_is_alive_and_described(void **state)
 {
-    pid_t pid = child("stopd ) ((");
+    pid_t pid = child("x");
     _cleanup_(freep) char *detail = NULL;
     char expected[64];
-    struct incarnation who;
+    struct incarnation who = incarnation_of(pid);
 
-    wait_for_state(pid, '?'); /* its name does not fit the simple reader here, but must fit ours */
-    who = incarnation_of(pid);
+    wait_for_state(pid, 'S');
     assert_int_equal(who.pid, pid);
     assert_true(who.start_time > 0);
     assert_int_equal(fate(&who, &detail), PROCESS_ALIVE);
-    snprintf(expected, sizeof(expected), "pid %d, state ", pid);
-    assert_non_null(strstr(detail, expected));
+    snprintf(expected, sizeof(expected), "pid %d, state S", pid);
+    assert_memory_equal(detail, expected, strlen(expected));
     end(pid);
+}
+
+/* A program chooses its name, and may choose one that looks like the fields behind it. */
+static void a_name_that_looks_like_fields_is_a_name(void **state)
+{
+    pid_t pid = child("x");
+    pid_t liar = child(") Z 1 2 3 (4");
+    struct incarnation honest = incarnation_of(pid), who;
+
+    wait_for_state(liar, 'S');
+    who = incarnation_of(liar);
+    assert_true(who.start_time >= honest.start_time);
+    assert_int_equal(fate(&who, NULL), PROCESS_ALIVE);
+    end(pid);
+    end(liar);
 }
 
 static void a_reaped_process_has_ended(void **state)
@@ -180,22 +196,28 @@ static void a_pid_given_to_another_process_is_not_it(void **state)
     end(pid);
 }
 
+static void *tell_id_and_sleep(void *fd)
+{
+    pid_t tid = gettid();
+
+    if (write(*(int *)fd, &tid, sizeof(tid)) != sizeof(tid))
+        _exit(1);
+    return sleep_for_ever(NULL);
+}
+
 static void a_pid_that_is_a_threads_is_not_it(void **state)
 {
     struct incarnation who = incarnation_of(getpid());
-    int tid = -1;
     int fds[2];
-    pid_t pid;
-    pthread_t thread;
+    pid_t pid, tid;
 
     assert_int_equal(pipe(fds), 0);
     pid = fork();
     if (pid == 0) {
+        pthread_t thread;
+
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pthread_create(&thread, NULL, sleep_for_ever, NULL);
-        tid = getpid() + 1; /* the next pid, as good as always; checked by the other side */
-        if (write(fds[1], &tid, sizeof(tid)) != sizeof(tid))
-            _exit(1);
+        pthread_create(&thread, NULL, tell_id_and_sleep, &fds[1]);
         sleep_for_ever(NULL);
     }
     assert_int_equal(read(fds[0], &tid, sizeof(tid)), sizeof(tid));
@@ -499,6 +521,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_living_process_is_alive_and_described),
+        cmocka_unit_test(a_name_that_looks_like_fields_is_a_name),
         cmocka_unit_test(a_reaped_process_has_ended),
         cmocka_unit_test(a_zombie_has_ended),
         cmocka_unit_test(a_stopped_process_is_alive),

@@ -1,0 +1,472 @@
+"""A small machine with real NVMe controllers, for what cannot be tried on the machine of the tests.
+
+Theory of operation. QEMU without KVM boots the kernel of build-machine in about two seconds. The
+programs under test and their libraries are handed in as a second archive behind its RAM disk. A
+virtio port for each shell carries scripts in and their status and output back (see machine-init), so
+that a test reads as what a user would type; QMP is for what only hardware can do.
+
+The disks are files of this side. QEMU goes to them through this side's page cache, so what the
+machine has written is seen here at once, and what is written here is seen there as soon as the
+kernel in there has forgotten what it cached: data are put down and looked at from outside, and no
+program in the machine is trusted with it. Each 4 KiB of a disk's pattern tells which disk and
+which place it belongs to. A power cut is SIGKILL to QEMU: what the kernel in there had not sent to
+its disks is lost, the disks themselves stay as they are.
+
+Sizes are bytes unless they say MiB, times are seconds. Every wait has a deadline, and one that is
+missed says what was seen instead.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import functools
+import json
+import os
+import queue
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+QEMU = "/usr/bin/qemu-system-x86_64"
+MIB = 1 << 20
+BLOCK = 4096
+SHELLS = 4
+POLL = 0.05
+
+# quiet spares the console; panic=-1 with -no-reboot ends QEMU on a panic; the others leave out work.
+CMDLINE = ("console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on "
+           "ipv6.disable=1")
+
+
+class Missed(AssertionError):
+    """A deadline passed, or the machine went away. The text says what was seen until then."""
+
+
+class Failed(AssertionError):
+    """A script ended with a status that the caller did not expect."""
+
+
+def missing():
+    """Why there can be no machine here, or None: for a test's skip."""
+    if not os.access(QEMU, os.X_OK):
+        return "qemu-system-x86 is not installed"
+    try:
+        build()
+    except subprocess.CalledProcessError as error:
+        return error.stderr.strip() or "build-machine failed"
+    return None
+
+
+@functools.cache
+def build():
+    """The folder of kernel and RAM disk."""
+    done = subprocess.run([f"{HERE}/build-machine"], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def wait_for(condition, what, timeout=30):
+    """Calls until the answer is true, and returns it."""
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise Missed(f"not within {timeout} s: {what}; the last answer was {answer!r}")
+        time.sleep(POLL)
+    return answer
+
+
+# Disks, from outside
+
+
+class Disk:
+    """A backing file, its pattern, and what has become of it."""
+
+    def __init__(self, folder, name, mib=16):
+        self.name = name
+        self.path = f"{folder}/{name}.raw"
+        self.size = mib * MIB
+        with open(self.path, "wb") as file:
+            file.truncate(self.size)
+
+    def __repr__(self):
+        return f"Disk({self.name})"
+
+    @functools.cached_property
+    def _noise(self):
+        return random.Random(self.name).randbytes(BLOCK - 16)
+
+    def block(self, offset):
+        """What the pattern has at this multiple of 4 KiB."""
+        return struct.pack("<8sQ", self.name[:8].encode(), offset) + self._noise
+
+    def fill(self, start=0, end=None):
+        """Writes the pattern. A machine that has the disk must forget() what it cached of it."""
+        with open(self.path, "r+b") as file:
+            file.seek(start)
+            file.write(b"".join(self.block(at) for at in range(start, end or self.size, BLOCK)))
+
+    def extents(self, wanted):
+        """Where wanted(offset, block) holds, as [(first byte, byte behind the last)]."""
+        found = []
+        with open(self.path, "rb") as file:
+            for at in range(0, self.size, BLOCK):
+                if not wanted(at, file.read(BLOCK)):
+                    continue
+                if found and found[-1][1] == at:
+                    found[-1] = (found[-1][0], at + BLOCK)
+                else:
+                    found.append((at, at + BLOCK))
+        return found
+
+    def not_zero(self):
+        zeros = bytes(BLOCK)
+        return self.extents(lambda at, block: block != zeros)
+
+    def kept(self):
+        """Where the pattern still is."""
+        return self.extents(lambda at, block: block == self.block(at))
+
+    def changed(self):
+        return self.extents(lambda at, block: block != self.block(at))
+
+    def blockdev(self, **options):
+        """What QEMU is told of it."""
+        return {"driver": "raw", "node-name": self.name, **options,
+                "file": {"driver": "file", "filename": self.path}}
+
+
+@dataclasses.dataclass
+class Namespace:
+    """An NVMe namespace on a disk. Identifiers that are None stay at QEMU's own choice."""
+
+    disk: Disk
+    nsid: int = 1
+    eui64: int = None
+    uuid: str = None
+    discard: str = "unmap"
+    block_size: int = 512
+    options: dict = dataclasses.field(default_factory=dict)  # more of QEMU's nvme-ns
+
+    def device(self, bus):
+        ids = {"eui64": self.eui64, "uuid": self.uuid}
+        return {"driver": "nvme-ns", "id": f"{self.disk.name}-ns", "bus": bus,
+                "drive": self.disk.name, "nsid": self.nsid,
+                "logical_block_size": self.block_size, "physical_block_size": self.block_size,
+                **{key: value for key, value in ids.items() if value is not None}, **self.options}
+
+
+@dataclasses.dataclass
+class Controller:
+    """An NVMe controller. With a subsystem its namespaces can be attached and detached, and belong
+    to all controllers of the subsystem unless they say shared=False."""
+
+    serial: str
+    namespaces: list = dataclasses.field(default_factory=list)
+    subsystem: str = None
+    options: dict = dataclasses.field(default_factory=dict)  # more of QEMU's nvme
+
+
+# The machine
+
+
+@dataclasses.dataclass
+class Result:
+    """What came of a script."""
+
+    script: str
+    status: int
+    output: str
+    error: str
+
+    def __str__(self):
+        return f"{self.script}\n  status {self.status}\n  {self.output}\n  {self.error}".rstrip()
+
+    @property
+    def lines(self):
+        """The output's lines that are JSON."""
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+
+class Machine:
+    """One machine, booted as often as one likes on the same disks.
+
+    folder holds its console and its RAM disk; programs are handed in under their own name; memory is
+    in MiB. A machine is ended with this process at the latest."""
+
+    def __init__(self, folder, nvme=(), programs=(), memory=768):
+        self.folder = str(folder)
+        self.nvme = list(nvme)
+        self.programs = list(programs)
+        self.memory = memory
+        self.process = None
+
+    # Power
+
+    def boot(self, timeout=60):
+        """Returns how long it took until the shells were there."""
+        began = time.monotonic()
+        self._pack()
+        self._shells = queue.Queue()
+        ours, theirs = zip(*(socket.socketpair() for _ in range(SHELLS + 1)))
+        fds = [end.fileno() for end in theirs]
+        with open(f"{self.folder}/qemu.log", "wb") as log:
+            self.process = subprocess.Popen(self._command(fds), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, pass_fds=fds, preexec_fn=_die_with_parent)
+        for end in theirs:
+            end.close()
+        self._qmp = _Qmp(ours[0], timeout)
+        for end in ours[1:]:
+            shell = _Shell(end)
+            try:
+                shell.read_line(timeout)
+            except OSError as error:
+                raise Missed(f"the machine did not come up ({error}):\n{self.console()}") from error
+            self._shells.put(shell)
+        return time.monotonic() - began
+
+    def cut_power(self):
+        """At once, whatever goes on inside."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            self._qmp.close()
+            while not self._shells.empty():
+                self._shells.get().close()
+
+    def console(self):
+        """The last that QEMU and the kernel said."""
+        said = []
+        for name in ("qemu.log", "console"):
+            with contextlib.suppress(FileNotFoundError), open(f"{self.folder}/{name}", "rb") as file:
+                said += file.read().decode(errors="replace").splitlines()[-40:]
+        return "\n".join(said)
+
+    def qmp(self, command, **arguments):
+        return self._qmp.call(command, arguments)
+
+    # Inside
+
+    def run(self, script, stdin=b"", timeout=60, status=0):
+        """Runs a shell script. Fails unless it ends with this status; None accepts all."""
+        shell = self._shells.get(timeout=timeout)
+        try:
+            result = Result(script, *shell.run(script, stdin, timeout))
+        except TimeoutError:
+            raise Missed(f"not within {timeout} s: {script}\n{self._stuck(shell)}") from None
+        except OSError as error:
+            raise Missed(f"{script}: the machine went away: {error}\n{self.console()}") from error
+        self._shells.put(shell)
+        if status is not None and result.status != status:
+            raise Failed(f"expected status {status}: {result}")
+        return result
+
+    def ask(self, script, **options):
+        """The output of a script, without the line's end."""
+        return self.run(script, **options).output.strip()
+
+    def start(self, script):
+        """Begins a script and leaves it running. See Job."""
+        return Job(self, script)
+
+    def _stuck(self, shell):
+        """What a second shell can tell about a first that does not answer."""
+        try:
+            return self.ask("cat /run/shell.*/output /run/shell.*/error; ps -o pid,stat,args;"
+                            "for p in /proc/[0-9]*; do grep -q D.*disk $p/status && cat $p/stack;"
+                            "done; dmesg | tail -n 20", timeout=10, status=None)
+        except (Missed, queue.Empty):
+            return self.console()
+
+    # Disks
+
+    @property
+    def namespaces(self):
+        return [namespace for controller in self.nvme for namespace in controller.namespaces]
+
+    def controller_of(self, disk):
+        return next(controller for controller in self.nvme
+                    for namespace in controller.namespaces if namespace.disk is disk)
+
+    def namespace_of(self, disk):
+        return next(namespace for namespace in self.namespaces if namespace.disk is disk)
+
+    def find(self, disk):
+        """The path of a disk in there, by serial and NSID as no name can be trusted; or ""."""
+        serial = self.controller_of(disk).serial
+        nsid = self.namespace_of(disk).nsid
+        return self.ask(f'for d in /sys/block/nvme*n*; do [ "$(cat $d/nsid)" = {nsid} ] && '
+                        f'[ "$(tr -d " " <$d/device/serial)" = {serial} ] && '
+                        'echo "/dev/${d##*/}"; done; true')
+
+    def forget(self, *devices):
+        """Drops what the kernel has cached of these, written or not."""
+        self.run("".join(f"blockdev --flushbufs {device};" for device in devices) + "true")
+
+    def fill(self, *disks):
+        """Writes the patterns from outside, and sees to it that they are seen inside."""
+        for disk in disks:
+            disk.fill()
+        self.forget(*(self.find(disk) for disk in disks))
+
+    def throttle(self, disk, bytes_per_second):
+        """From now on; 0: no bound."""
+        rates = {key: 0 for key in ("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")}
+        self.qmp("block_set_io_throttle", id=f"{disk.name}-ns", bps=bytes_per_second, **rates)
+
+    # How it is put together
+
+    def _command(self, fds):
+        args = [QEMU, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
+                "-machine", "microvm,pcie=on,acpi=on,rtc=on", "-accel", "tcg", "-cpu", "max",
+                "-m", str(self.memory), "-kernel", f"{build()}/vmlinux",
+                "-initrd", f"{self.folder}/initramfs", "-append", CMDLINE,
+                "-serial", f"file:{self.folder}/console",
+                "-chardev", f"socket,id=qmp,fd={fds[0]}", "-mon", "chardev=qmp,mode=control",
+                "-device", f"virtio-serial-pci,max_ports={SHELLS + 1}"]
+        for number, fd in enumerate(fds[1:], 1):
+            args += ["-chardev", f"socket,id=shell.{number},fd={fd}",
+                     "-device", f"virtserialport,nr={number},chardev=shell.{number},"
+                                f"name=shell.{number}"]
+        subsystems = dict.fromkeys(c.subsystem for c in self.nvme if c.subsystem)
+        for name in subsystems:
+            args += ["-device", f"nvme-subsys,id={name},nqn={name}"]
+        for number, controller in enumerate(self.nvme):
+            bus = f"nvme-{number}"
+            subsystem = {"subsys": controller.subsystem} if controller.subsystem else {}
+            args += ["-device", json.dumps({"driver": "nvme", "id": bus, "serial": controller.serial,
+                                            **subsystem, **controller.options})]
+            for namespace in controller.namespaces:
+                args += ["-blockdev", json.dumps(namespace.disk.blockdev(discard=namespace.discard)),
+                         "-device", json.dumps(namespace.device(bus))]
+        return args
+
+    def _pack(self):
+        with open(f"{self.folder}/initramfs", "wb") as out:
+            with open(f"{build()}/initramfs", "rb") as base:
+                out.write(base.read())
+            for name, path in _with_libraries(self.programs):
+                with open(path, "rb") as file:
+                    out.write(_newc(name, 0o100755, file.read()))
+            out.write(_newc("TRAILER!!!", 0, b""))
+
+
+class Job:
+    """A script that goes on while the test looks at it. What it has said so far can be read."""
+
+    _count = 0
+
+    def __init__(self, machine, script):
+        Job._count += 1
+        self.machine = machine
+        self.folder = f"/run/job.{Job._count}"
+        # The shell that waits and the one that is the script: only the latter is killed.
+        self.pid = int(machine.ask(
+            f"mkdir {self.folder}; cd {self.folder}; cat >script;"
+            f"(sh script </dev/null >output 2>error & echo $! >pid; wait $!; echo $? >status.new;"
+            f"mv status.new status) >/dev/null 2>&1 &"
+            f"until [ -s pid ]; do usleep 1000; done; cat pid", stdin=script.encode()))
+
+    @property
+    def output(self):
+        return self.machine.ask(f"cat {self.folder}/output")
+
+    @property
+    def lines(self):
+        """Of its output the whole lines that are JSON."""
+        text = self.machine.run(f"cat {self.folder}/output").output
+        return [json.loads(line) for line in text.split("\n")[:-1] if line.startswith("{")]
+
+    @property
+    def status(self):
+        """None while it goes on."""
+        text = self.machine.ask(f"cat {self.folder}/status 2>/dev/null || true")
+        return int(text) if text else None
+
+    def kill(self, name="KILL"):
+        self.machine.run(f"kill -{name} {self.pid}")
+
+    def wait(self, timeout=60):
+        """Its Result."""
+        wait_for(lambda: self.status is not None, f"the end of job {self.folder}", timeout)
+        error = self.machine.ask(f"cat {self.folder}/error")
+        return Result(self.folder, self.status, self.output, error)
+
+
+class _Shell:
+    def __init__(self, end):
+        self.end = end
+        self.file = end.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.end.close()
+
+    def read_line(self, timeout):
+        self.end.settimeout(timeout)
+        line = self.file.readline()
+        if not line:
+            raise ConnectionResetError("QEMU has ended")
+        return line
+
+    def run(self, script, stdin, timeout):
+        script = script.encode()
+        self.end.settimeout(timeout)
+        self.end.sendall(b"%d %d\n" % (len(script), len(stdin)) + script + stdin)
+        status, output, error = map(int, self.read_line(timeout).split())
+        return (status, self.file.read(output).decode(errors="replace"),
+                self.file.read(error).decode(errors="replace"))
+
+
+class _Qmp:
+    def __init__(self, end, timeout):
+        end.settimeout(timeout)
+        self.end = end
+        self.file = end.makefile("rw", encoding="utf-8")
+        self.file.readline()
+        self.call("qmp_capabilities", {})
+
+    def close(self):
+        self.file.close()
+        self.end.close()
+
+    def call(self, command, arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            line = self.file.readline()
+            if not line:
+                raise Missed("QEMU has ended")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise Failed(f"{command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _with_libraries(programs):
+    """The programs and all that ldd names, as {(name in the machine, file here)}."""
+    found = set()
+    for program in programs:
+        found.add((f"usr/bin/{os.path.basename(program)}", program))
+        ldd = subprocess.run(["ldd", program], check=False, capture_output=True, text=True).stdout
+        for library in re.findall(r"(/\S+) \(0x", ldd):
+            folder = os.path.realpath(os.path.dirname(library))
+            folder = folder if folder.startswith("/usr/lib") else "/usr/lib/x86_64-linux-gnu"
+            found.add((f"{folder[1:]}/{os.path.basename(library)}", library))
+    return sorted(found)
+
+
+def _newc(name, mode, data):
+    """A file of a cpio archive, as the kernel takes it."""
+    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)

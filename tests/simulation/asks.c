@@ -1,0 +1,246 @@
+/* asks.c - what is asked of stopd: stops, repeats, contradictions, cancels, looks
+ *
+ * A command goes the way that the edges' do: as parameters through command_parse(). A ClientToken
+ * comes back, mostly with the same parameters, sometimes with others.
+ */
+#include "simulation/life.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TOKENS 4
+#define PRINCIPAL "simulator"
+
+static struct ask *new_ask(struct life *life, struct request *r)
+{
+    struct ask *ask = calloc(1, sizeof(*ask));
+
+    if (!ask)
+        abort();
+    ask->life = life;
+    ask->kind = r->kind;
+    memcpy(ask->request_id, r->request_id, sizeof(ask->request_id));
+    ask->asked_at = life->now;
+    ask->next = life->witness.asks;
+    life->witness.asks = ask;
+    r->userdata = ask;
+    return ask;
+}
+
+static void on_reply(struct request *r, struct answer *a)
+{
+    struct ask *ask = r->userdata;
+    struct life *life = ask->life;
+
+    life->requests_out--;
+    if (host_point(life)) {
+        if (!a)
+            abort();
+        tell(life, "answer to %.8s: %s%s%s", ask->request_id,
+             a->code ? error_public_code(a->code) : "OK", a->message ? ": " : "",
+             a->message ? a->message : "");
+        witness_answered(ask, a);
+    }
+    answer_free(a);
+    request_free(r);
+}
+
+static void send(struct life *life, struct request *r)
+{
+    life->requests_out++;
+    r->reply = on_reply;
+    engine_take_request(life->engine, r);
+    life->has_arrivals = true;
+}
+
+static struct simulated_domain *choose_domain(struct life *life)
+{
+    struct simulated_domain *d = life->world->domains;
+    uint32_t n = 0;
+
+    for (; d; d = d->next)
+        n++;
+    n = dice_below(&life->dice, n);
+    for (d = life->world->domains; n > 0; n--)
+        d = d->next;
+    return d;
+}
+
+static struct ask *choose_stop(struct life *life)
+{
+    struct ask *chosen = NULL;
+    uint32_t n = 0;
+
+    for (struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_STOP && dice_below(&life->dice, ++n) == 0)
+            chosen = a;
+    return chosen;
+}
+
+/* --- StopInstance ------------------------------------------------------------------------------ */
+
+static const struct ask *first_with_token(const struct life *life, unsigned token)
+{
+    const struct ask *first = NULL;
+
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_STOP && a->token == token)
+            first = a;
+    return first;
+}
+
+/* What this command asks for; a repeated one mostly what it asked for before. */
+static void choose_stop_parameters(struct life *life, struct ask *ask)
+{
+    struct dice *dice = &life->dice;
+    const struct ask *first;
+
+    ask->token = dice_percent(dice, 35) ? 1 + dice_below(dice, TOKENS) : 0;
+    first = ask->token ? first_with_token(life, ask->token) : NULL;
+    if (first && first != ask && dice_percent(dice, 75)) {
+        ask->domain = first->domain;
+        ask->force = first->force;
+        ask->asks_on_timeout = first->asks_on_timeout;
+        ask->asks_grace = first->asks_grace;
+        return;
+    }
+    ask->domain = choose_domain(life);
+    ask->force = dice_percent(dice, 25);
+    ask->asks_on_timeout = (enum timeout_action)dice_below(dice, ON_TIMEOUT_MAX);
+    ask->asks_grace = dice_percent(dice, 50) ? 1 + dice_below(dice, 40) : 0;
+    ask->is_dry = !ask->token && dice_percent(dice, 4);
+}
+
+static void add(struct parameters *p, const char *name, const char *value)
+{
+    if (parameters_add(p, name, value) < 0)
+        abort();
+}
+
+static void write_parameters(const struct ask *ask, struct parameters *p)
+{
+    char text[64];
+
+    add(p, "InstanceId", instance_public_id(ask->domain->definition));
+    add(p, "ForceStop", ask->force ? "true" : "false");
+    if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
+        add(p, "OnGraceTimeout", ask->asks_on_timeout == ON_TIMEOUT_FORCE ? "Force" : "Fail");
+    if (ask->asks_grace > 0) {
+        snprintf(text, sizeof(text), "%u", ask->asks_grace);
+        add(p, "GracePeriod", text);
+    }
+    if (ask->token) {
+        snprintf(text, sizeof(text), "token-%u", ask->token);
+        add(p, "ClientToken", text);
+    }
+    if (ask->is_dry)
+        add(p, "DryRun", "true");
+}
+
+/* What holds for it in the end, by the contract's order: command, metadata, configuration. */
+static void resolve_policy(const struct life *life, struct ask *ask)
+{
+    const struct stop_policy *own = &ask->domain->definition->stop;
+    const struct stop_policy *house = &life->settings.policy.stop;
+    enum timeout_action action = ask->asks_on_timeout ? ask->asks_on_timeout
+                                 : own->on_timeout    ? own->on_timeout
+                                                      : house->on_timeout;
+
+    ask->force_on_timeout = action == ON_TIMEOUT_FORCE;
+    ask->grace = ask->asks_grace ? ask->asks_grace * USEC_PER_SEC
+                 : own->grace    ? own->grace
+                                 : house->grace;
+}
+
+static void ask_stop(struct life *life)
+{
+    struct request *r = request_new(REQUEST_STOP);
+    struct parameters p = {0};
+    _cleanup_(error_free) struct error *error = NULL;
+    struct ask *ask;
+
+    if (!r)
+        abort();
+    ask = new_ask(life, r);
+    choose_stop_parameters(life, ask);
+    resolve_policy(life, ask);
+    ask->run = ask->domain->run;
+    write_parameters(ask, &p);
+    memcpy(r->command.request_id, r->request_id, sizeof(r->command.request_id));
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    r->principal.may_change = true;
+    r->command.principal = r->principal;
+    if (command_parse(&p, &r->command, &error) < 0)
+        abort();
+    if (r->command.fingerprint)
+        (void)text_replace(&ask->fingerprint, r->command.fingerprint);
+    parameters_clear(&p);
+    tell(life, "%s: StopInstance %.8s%s%s, token %u, grace %u s, on timeout '%s'",
+         domain_word(ask->domain), ask->request_id, ask->force ? " by force" : "",
+         ask->is_dry ? ", dry" : "", ask->token, ask->asks_grace,
+         timeout_action_to_string(ask->asks_on_timeout));
+    send(life, r);
+}
+
+/* --- The rest ---------------------------------------------------------------------------------- */
+
+static void ask_about_operation(struct life *life, enum request_kind kind)
+{
+    struct ask *stop = choose_stop(life), *ask;
+    struct request *r;
+
+    if (!stop)
+        return;
+    r = request_new(kind);
+    if (!r)
+        abort();
+    ask = new_ask(life, r);
+    ask->about = stop;
+    ask->domain = stop->domain;
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    (void)text_replace(&r->operation_id, stop->request_id);
+    if (kind == REQUEST_WAIT_OPERATION)
+        r->wait = dice_between(&life->dice, 0, 60 * USEC_PER_SEC);
+    ask->deadline = life->now + r->wait;
+    tell(life, "%s %.8s of %.8s", kind == REQUEST_CANCEL ? "cancel" : "wait for the end",
+         ask->request_id, stop->request_id);
+    send(life, r);
+}
+
+static void ask_plainly(struct life *life, enum request_kind kind)
+{
+    struct request *r = request_new(kind);
+    struct ask *ask;
+
+    if (!r)
+        abort();
+    ask = new_ask(life, r);
+    if (kind == REQUEST_INSTANCE)
+        (void)text_replace(&r->instance_id,
+                           instance_public_id(choose_domain(life)->definition));
+    if (kind == REQUEST_WAIT_EVENTS) {
+        r->after = life->witness.sequence;
+        r->wait = dice_between(&life->dice, 0, 60 * USEC_PER_SEC);
+    }
+    ask->after = r->after;
+    ask->deadline = life->now + r->wait;
+    send(life, r);
+}
+
+void ask_something(struct life *life)
+{
+    static const enum request_kind plain[] = {REQUEST_INSTANCES, REQUEST_INSTANCE,
+                                              REQUEST_WAIT_EVENTS, REQUEST_READY, REQUEST_METRICS};
+    uint32_t at = dice_below(&life->dice, 100);
+
+    if (!life->engine)
+        return;
+    if (at < 70)
+        ask_stop(life);
+    else if (at < 82)
+        ask_about_operation(life, REQUEST_CANCEL);
+    else if (at < 90)
+        ask_about_operation(life, REQUEST_WAIT_OPERATION);
+    else
+        ask_plainly(life, plain[at % ELEMENTSOF(plain)]);
+}

@@ -1,0 +1,184 @@
+/* journal-faults.c - a journal that fails, and one that is cut off between any two of its steps
+ *
+ * Theory of operation. The simulator is linked with --wrap for the journal's writes: the engine
+ * calls the functions here, they call the real ones. Each is a point at which stopd can die, and a
+ * place where a write can fail.
+ *
+ * A commit that is in doubt is the hard one: this process goes on as if nothing had been written, but
+ * after a crash before the next good commit the transaction may be there. It is really committed,
+ * both states of the database are copied, and the former is put back; a crash tosses a coin
+ * between them.
+ */
+#include "simulation/life.h"
+
+#include "journal/private.h"
+
+#include <stdio.h>
+
+/* The linker's names. */
+int __real_journal_begin(struct journal *j, struct error **err);
+int __real_journal_commit(struct journal *j, struct error **err);
+int __real_journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
+int __real_journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
+int __real_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
+                             struct error **err);
+int __real_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
+                             struct error **err);
+int __real_journal_put_token(struct journal *j, const char *principal, const char *token,
+                             const char *fingerprint, const char *request_id, usec_t realtime,
+                             struct error **err);
+int __wrap_journal_begin(struct journal *j, struct error **err);
+int __wrap_journal_commit(struct journal *j, struct error **err);
+int __wrap_journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
+int __wrap_journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
+int __wrap_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
+                             struct error **err);
+int __wrap_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
+                             struct error **err);
+int __wrap_journal_put_token(struct journal *j, const char *principal, const char *token,
+                             const char *fingerprint, const char *request_id, usec_t realtime,
+                             struct error **err);
+
+static struct {
+    struct life *life; /* whose journal it is */
+    sqlite3 *before, *after; /* the two states of a commit in doubt */
+    bool is_in_doubt;
+} faults;
+
+void journal_faults_attend(struct life *life)
+{
+    faults.life = life;
+    faults.is_in_doubt = false;
+}
+
+static void copy_database(sqlite3 *to, sqlite3 *from)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+
+    if (!backup || sqlite3_backup_step(backup, -1) != SQLITE_DONE ||
+        sqlite3_backup_finish(backup) != SQLITE_OK)
+        abort();
+}
+
+static void keep_state(sqlite3 **kept, const struct journal *j)
+{
+    if (!*kept && sqlite3_open(":memory:", kept) != SQLITE_OK)
+        abort();
+    copy_database(*kept, j->database.sqlite);
+}
+
+void journal_faults_crash(struct life *life)
+{
+    if (!faults.is_in_doubt)
+        return;
+    faults.is_in_doubt = false;
+    if (dice_percent(&life->dice, 50))
+        return;
+    tell(life, "the commit that was in doubt is there");
+    copy_database(life->journal->database.sqlite, faults.after);
+    witness_committed(life);
+}
+
+static int away(struct error **err)
+{
+    return error_set(err, ERROR_JOURNAL, "the disk is full");
+}
+
+int __wrap_journal_begin(struct journal *j, struct error **err)
+{
+    struct life *life = faults.life;
+
+    if (!host_point(life) || life->journal_fault == JOURNAL_NO_BEGIN)
+        return away(err);
+    if (life->journal_fault == JOURNAL_IN_DOUBT)
+        keep_state(&faults.before, j);
+    return __real_journal_begin(j, err);
+}
+
+static int leave_in_doubt(struct life *life, struct journal *j, struct error **err)
+{
+    int r = __real_journal_commit(j, err);
+
+    if (r < 0)
+        return r;
+    keep_state(&faults.after, j);
+    copy_database(j->database.sqlite, faults.before);
+    faults.is_in_doubt = true;
+    tell(life, "a commit is in doubt");
+    return error_set(err, ERROR_INTERNAL, "it is not known whether a commit reached the disk");
+}
+
+int __wrap_journal_commit(struct journal *j, struct error **err)
+{
+    struct life *life = faults.life;
+    int r;
+
+    if (!host_point(life) || life->journal_fault == JOURNAL_COMMIT_FAILS) {
+        journal_rollback(j);
+        return away(err);
+    }
+    if (life->journal_fault == JOURNAL_IN_DOUBT)
+        return leave_in_doubt(life, j, err);
+    r = __real_journal_commit(j, err);
+    if (r == 0) {
+        faults.is_in_doubt = false;
+        witness_committed(life);
+    }
+    return r;
+}
+
+/* Whether a write may be tried. */
+static bool may_write(struct error **err)
+{
+    struct life *life = faults.life;
+
+    if (host_point(life) && life->journal_fault != JOURNAL_WRITE_FAILS)
+        return true;
+    away(err);
+    return false;
+}
+
+int __wrap_journal_put_operation(struct journal *j, const struct operation *op, struct error **err)
+{
+    return may_write(err) ? __real_journal_put_operation(j, op, err) : -1;
+}
+
+int __wrap_journal_put_reported(struct journal *j, const struct reported *r, struct error **err)
+{
+    return may_write(err) ? __real_journal_put_reported(j, r, err) : -1;
+}
+
+int __wrap_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
+                             struct error **err)
+{
+    return may_write(err) ? __real_journal_put_event(j, event, realtime, err) : -1;
+}
+
+int __wrap_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
+                             struct error **err)
+{
+    return may_write(err) ? __real_journal_put_alias(j, request_id, operation, err) : -1;
+}
+
+int __wrap_journal_put_token(struct journal *j, const char *principal, const char *token,
+                             const char *fingerprint, const char *request_id, usec_t realtime,
+                             struct error **err)
+{
+    return may_write(err) ? __real_journal_put_token(j, principal, token, fingerprint, request_id,
+                                                     realtime, err)
+                          : -1;
+}
+
+/* A new life begins with an empty journal; emptying it is cheaper than making one. */
+void journal_wipe(struct journal *j)
+{
+    static const char *const tables[] = {"alias", "operation", "token",
+                                         "event", "cursor",    "reported"};
+    char sql[64];
+
+    for (size_t i = 0; i < ELEMENTSOF(tables); i++) {
+        snprintf(sql, sizeof(sql), "DELETE FROM %s", tables[i]);
+        if (sqlite3_exec(j->database.sqlite, sql, NULL, NULL, NULL) != SQLITE_OK)
+            abort();
+    }
+}

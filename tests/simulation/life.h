@@ -1,0 +1,142 @@
+/* life.h - one life of a host: its world, its stopd, what is asked of it, and what may not happen
+ *
+ * The files of the simulator share this. Time is virtual and only goes on; the monotonic clock that
+ * the engine sees begins anew with each boot of the host. */
+#ifndef STOPD_SIMULATION_LIFE_H
+#define STOPD_SIMULATION_LIFE_H
+
+#include "drivers/hypervisor/simulated.h"
+#include "engine/engine.h"
+#include "simulation/dice.h"
+#include "simulation/witness.h"
+
+#define LIFE_DOMAINS_MOST WITNESS_DOMAINS
+
+/* A call on its way. Its effect and its answer are two moments. */
+struct flight {
+    struct call *call;
+    uint64_t session;        /* of the connection that it began on */
+    usec_t effect_at;        /* NEVER: it has had its effect, or will have none */
+    usec_t result_at;        /* NEVER: it hangs for good */
+    usec_t stuck_at;         /* when it is written off */
+    enum call_fault fault;
+    bool is_written_off;     /* nobody waits for it any more */
+    bool outlives_connection;
+    /* What it has seen of each domain, by its place in the world; 0: nothing */
+    unsigned versions[LIFE_DOMAINS_MOST], runs[LIFE_DOMAINS_MOST];
+    struct flight *next;
+};
+
+struct hint_in_flight {
+    uuid_t domain;
+    usec_t at;
+    struct hint_in_flight *next;
+};
+
+/* How rough this life is; chosen at its beginning. Percentages unless said otherwise. */
+struct temper {
+    unsigned slow_calls, hung_calls, failing_calls, lost_answers;
+    unsigned lost_hints, doubled_hints, late_hints;
+    unsigned crash_points;   /* a crash within so many steps, once in a while; 0: none */
+    unsigned commit_failures;
+    unsigned weather, commands;   /* how many */
+    bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
+};
+
+/* What is wrong with the journal, see journal-faults.c. */
+enum journal_fault {
+    JOURNAL_FINE,
+    JOURNAL_NO_BEGIN,
+    JOURNAL_WRITE_FAILS,
+    JOURNAL_COMMIT_FAILS,
+    JOURNAL_IN_DOUBT, /* the commit's outcome is not known */
+};
+
+struct life {
+    uint64_t seed;
+    bool is_told; /* --trace */
+    struct dice dice, uuid_dice;
+    struct temper temper;
+    char *broken; /* the first rule that was broken, and how */
+
+    usec_t now;      /* since the life began */
+    usec_t booted_at;
+    int64_t clock_error; /* of the real-time clock */
+    bool is_quiet;   /* the world is well behaved from now on */
+
+    struct simulated *world;
+    struct flight *flights;
+    const struct flight *executing; /* whose effect it is that is happening */
+    struct hint_in_flight *hints;
+    bool has_lost_hints;
+    usec_t available_at, lost_at; /* the hypervisor: up again; the engine is told that it is lost */
+    usec_t arrived_at;            /* a migration's end */
+
+    struct journal *journal;
+    enum journal_fault journal_fault;
+    usec_t journal_well_at;
+
+    struct engine *engine; /* NULL: stopd is not running */
+    struct engine_settings settings;
+    bool is_dying;     /* stopd has been killed in the middle of a turn: nothing it does counts */
+    unsigned countdown; /* points until then; 0: none planned */
+    usec_t restart_at;
+    bool has_arrivals;
+
+    struct witness witness;
+    usec_t next_command, next_weather;
+    unsigned commands_left, weather_left;
+    unsigned requests_out;
+    uint64_t delivered, cursor; /* the sink's */
+    usec_t last_turn;
+    unsigned spins; /* turns without time going on */
+};
+
+/* Lives one life. False: a rule was broken; life->broken says which. life_clear() is owed. */
+bool life_run(struct life *life, uint64_t seed, bool is_told);
+void life_clear(struct life *life);
+
+/* A line of the story, if anybody wants to hear it. */
+#define tell(life, ...)                    \
+    do {                                   \
+        if ((life)->is_told)               \
+            story_line((life), __VA_ARGS__); \
+    } while (0)
+void story_line(const struct life *life, const char *format, ...) _printf_(2, 3);
+/* The first time counts. rule: of the contract's section 4, such as "4.1 consent". */
+void rule_broken(struct life *life, const char *rule, const char *format, ...) _printf_(3, 4);
+const char *domain_word(const struct simulated_domain *d);
+
+/* --- host.c: what the engine is given to live on --- */
+struct moment host_now(void *userdata);
+void host_start_engine(struct life *life);
+/* stopd goes, in the middle of whatever it does, or properly. */
+void host_end_engine(struct life *life, bool properly);
+void host_turn(struct life *life);
+/* Carries out what is due of calls and hints; host_next() is the time of the next. */
+void host_advance(struct life *life);
+usec_t host_next(const struct life *life);
+bool host_has_flight(const struct life *life, const uuid_t domain);
+void host_forget_flights(struct life *life);
+/* One step of the running stopd that a crash can come before. False: it has come. */
+bool host_point(struct life *life);
+
+/* --- asks.c: what is asked of stopd --- */
+void ask_something(struct life *life);
+
+/* --- weather.c: what happens to the world --- */
+void weather_create(struct life *life);
+void weather_change(struct life *life);
+void weather_calm(struct life *life);
+/* What is due by the clock: the hypervisor is up again, a migration arrives. */
+void weather_advance(struct life *life);
+usec_t weather_next(const struct life *life);
+void weather_lose_hypervisor(struct life *life, usec_t away);
+
+/* --- journal-faults.c --- */
+void journal_faults_attend(struct life *life); /* NULL: to none */
+/* What a crash makes of a commit that was in doubt. */
+void journal_faults_crash(struct life *life);
+void journal_wipe(struct journal *j);
+
+#endif

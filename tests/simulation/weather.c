@@ -1,0 +1,394 @@
+/* weather.c - what happens to the world without anybody asking stopd: guests, other hands, the host
+ *
+ * Theory of operation. At the beginning each guest is given its manners. Then, at random times, one
+ * thing at a time happens to one domain or to the host. When the life turns quiet everything that is
+ * a trouble of the hypervisor's is put right; guests keep their manners, and a process that lingers
+ * for good does so.
+ */
+#include "simulation/life.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- The beginning ----------------------------------------------------------------------------- */
+
+static usec_t seconds(struct life *life, usec_t least, usec_t most)
+{
+    return dice_between(&life->dice, least * USEC_PER_SEC, most * USEC_PER_SEC);
+}
+
+static void give_manners(struct life *life, struct simulated_domain *d)
+{
+    struct dice *dice = &life->dice;
+    struct guest_manners *m = &d->manners;
+    static const enum guest_answer answers[] = {
+        ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_NONE,   ANSWER_NONE,
+        ANSWER_REBOOT,    ANSWER_REBOOT,    ANSWER_PANIC,     ANSWER_SUSPEND, ANSWER_FREEZE,
+    };
+
+    *m = (struct guest_manners){0};
+    m->answer = answers[dice_below(dice, ELEMENTSOF(answers))];
+    m->answer_delay = dice_percent(dice, 60) ? seconds(life, 0, 5) : seconds(life, 0, 60);
+    m->deaf = dice_percent(dice, 20) ? dice_below(dice, 4) : 0;
+    m->agent = (enum guest_agent)dice_below(dice, 3);
+    m->flush = dice_percent(dice, 50) ? seconds(life, 0, 3) : 0;
+    if (dice_percent(dice, 10))
+        m->linger = dice_percent(dice, 30) ? USEC_NEVER : seconds(life, 0, 100);
+    m->kept_when_crashed = dice_percent(dice, 50);
+    m->destroys_failed = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
+    m->destroys_lost = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
+    m->cannot_interlock = dice_percent(dice, 10);
+    m->refuses_restore = dice_percent(dice, 3);
+    m->forgets_cause = dice_percent(dice, 10);
+    m->hides_process = dice_percent(dice, 3);
+    m->is_unreadable = dice_percent(dice, 3);
+    if (dice_percent(dice, 25))
+        d->defined_lifecycle.on_poweroff = LIFECYCLE_RESTART;
+}
+
+static struct instance *make_instance(struct life *life, unsigned i)
+{
+    struct dice *dice = &life->dice;
+    struct instance *n = instance_new();
+    char text[32];
+
+    if (!n)
+        abort();
+    uuid_generate_random(n->uuid);
+    snprintf(text, sizeof(text), "vm%u", i + 1);
+    (void)text_replace(&n->name, text);
+    snprintf(text, sizeof(text), "i-%u", i + 1);
+    if (dice_percent(dice, 80))
+        (void)text_replace(&n->id, text);
+    if (dice_percent(dice, 20))
+        n->stop.on_timeout = dice_percent(dice, 50) ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL;
+    if (dice_percent(dice, 20))
+        n->stop.grace = dice_between(dice, 1, 40) * USEC_PER_SEC;
+    if (dice_percent(dice, 20))
+        n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
+    n->vcpus = 2;
+    n->memory_kib = 4 << 20;
+    return n;
+}
+
+void weather_create(struct life *life)
+{
+    unsigned n = 1 + dice_below(&life->dice, dice_percent(&life->dice, 30) ? LIFE_DOMAINS_MOST : 2);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct simulated_domain *d = simulated_define(life->world, make_instance(life, i));
+
+        if (!d)
+            abort();
+        give_manners(life, d);
+        d->is_persistent = dice_percent(&life->dice, 80);
+        if (dice_percent(&life->dice, 85))
+            simulated_start(life->world, d);
+        else if (!d->is_persistent)
+            d->state = DOMAIN_ABSENT;
+        tell(life, "%s is %s, on the button it %s after %.1f s", domain_word(d),
+             domain_state_to_string(d->state), guest_answer_to_string(d->manners.answer),
+             (double)d->manners.answer_delay / 1e6);
+    }
+}
+
+/* --- Domains ----------------------------------------------------------------------------------- */
+
+static struct simulated_domain *any_domain(struct life *life)
+{
+    struct simulated_domain *d = life->world->domains;
+    uint32_t n = 0;
+
+    for (; d; d = d->next)
+        n++;
+    n = dice_below(&life->dice, n);
+    for (d = life->world->domains; n > 0; n--)
+        d = d->next;
+    return d;
+}
+
+static bool power_off(struct life *life, struct simulated_domain *d)
+{
+    return simulated_power_off(life->world, d);
+}
+
+static bool reboot(struct life *life, struct simulated_domain *d)
+{
+    return simulated_reboot(life->world, d);
+}
+
+static bool panic(struct life *life, struct simulated_domain *d)
+{
+    return simulated_panic(life->world, d);
+}
+
+static bool destroy(struct life *life, struct simulated_domain *d)
+{
+    return simulated_destroy(life->world, d);
+}
+
+static bool kill_process(struct life *life, struct simulated_domain *d)
+{
+    return simulated_kill(life->world, d);
+}
+
+static bool start(struct life *life, struct simulated_domain *d)
+{
+    return d->run + 1 < WITNESS_RUNS && simulated_start(life->world, d);
+}
+
+/* Off and on again before anybody looks. */
+static bool restart(struct life *life, struct simulated_domain *d)
+{
+    return simulated_destroy(life->world, d) && start(life, d);
+}
+
+static bool save(struct life *life, struct simulated_domain *d)
+{
+    return simulated_save(life->world, d, dice_percent(&life->dice, 60));
+}
+
+static bool migrate(struct life *life, struct simulated_domain *d)
+{
+    life->arrived_at = life->now + seconds(life, 0, 20);
+    return simulated_migrate(life->world, d);
+}
+
+static bool pause_or_resume(struct life *life, struct simulated_domain *d)
+{
+    return simulated_resume(life->world, d) || simulated_pause(life->world, d);
+}
+
+static bool suspend(struct life *life, struct simulated_domain *d)
+{
+    return simulated_suspend(life->world, d);
+}
+
+static bool undefine(struct life *life, struct simulated_domain *d)
+{
+    return simulated_undefine(life->world, d) || simulated_redefine(life->world, d);
+}
+
+static bool change_manners(struct life *life, struct simulated_domain *d)
+{
+    give_manners(life, d);
+    return true;
+}
+
+/* Proof of death fails for a while. */
+static bool hide_fate(struct life *life, struct simulated_domain *d)
+{
+    d->manners.fate_is_unprovable = !d->manners.fate_is_unprovable;
+    return true;
+}
+
+static bool lock(struct life *life, struct simulated_domain *d)
+{
+    if (d->state == DOMAIN_ABSENT || d->definition->n_locks > 0)
+        return false;
+    (void)instance_add_lock(d->definition, "security");
+    return simulated_redefine(life->world, d);
+}
+
+/* Its id becomes the next one's as well: two claim it. Or its own again. */
+static bool change_id(struct life *life, struct simulated_domain *d)
+{
+    const struct simulated_domain *other = d->next ? d->next : life->world->domains;
+
+    if (!life->temper.has_identity_changes || d->state == DOMAIN_ABSENT)
+        return false;
+    (void)text_replace(&d->definition->id, dice_percent(&life->dice, 50)
+                                               ? instance_public_id(other->definition)
+                                               : d->definition->name);
+    return simulated_redefine(life->world, d);
+}
+
+static bool rename_it(struct life *life, struct simulated_domain *d)
+{
+    char name[32];
+
+    if (!life->temper.has_identity_changes || d->state != DOMAIN_OFF)
+        return false;
+    snprintf(name, sizeof(name), "vm%u", 10 + dice_below(&life->dice, 80));
+    (void)text_replace(&d->definition->name, name);
+    return simulated_redefine(life->world, d);
+}
+
+static const struct {
+    unsigned weight;
+    const char *what;
+    bool (*happen)(struct life *life, struct simulated_domain *d);
+} domain_weather[] = {
+    {10, "is powered off from inside", power_off},
+    {6, "is rebooted from inside", reboot},
+    {5, "panics", panic},
+    {8, "is destroyed by another hand", destroy},
+    {5, "loses its process", kill_process},
+    {20, "is started", start},
+    {8, "is destroyed and started again", restart},
+    {6, "is saved", save},
+    {6, "begins to migrate", migrate},
+    {8, "is paused or resumed", pause_or_resume},
+    {4, "is suspended", suspend},
+    {4, "is undefined, or defined again", undefine},
+    {4, "changes its manners", change_manners},
+    {3, "has a process that cannot be judged, or can again", hide_fate},
+    {3, "is locked", lock},
+    {4, "has another id", change_id},
+    {2, "is renamed", rename_it},
+};
+
+static void change_domain(struct life *life)
+{
+    struct simulated_domain *d = any_domain(life);
+    unsigned weights = 0, at;
+
+    for (size_t i = 0; i < ELEMENTSOF(domain_weather); i++)
+        weights += domain_weather[i].weight;
+    at = dice_below(&life->dice, weights);
+    for (size_t i = 0; i < ELEMENTSOF(domain_weather); i++) {
+        if (at >= domain_weather[i].weight) {
+            at -= domain_weather[i].weight;
+            continue;
+        }
+        tell(life, "%s %s", domain_word(d), domain_weather[i].what);
+        if (!domain_weather[i].happen(life, d))
+            tell(life, "  (not in this state)");
+        return;
+    }
+}
+
+/* --- The host ---------------------------------------------------------------------------------- */
+
+void weather_lose_hypervisor(struct life *life, usec_t away)
+{
+    life->world->is_available = away == 0;
+    life->available_at = life->now + away;
+    if (dice_percent(&life->dice, 50))
+        simulated_restart_daemon(life->world);
+    else
+        simulated_lose_connection(life->world, "end of file from the daemon");
+}
+
+static void lose_hypervisor(struct life *life)
+{
+    usec_t away = dice_percent(&life->dice, 40) ? 0 : seconds(life, 0, 60);
+
+    tell(life, "the hypervisor is lost for %.1f s", (double)away / 1e6);
+    weather_lose_hypervisor(life, away);
+}
+
+static void end_stopd(struct life *life)
+{
+    bool properly = dice_percent(&life->dice, 30);
+
+    if (!life->temper.has_crashes || !life->engine)
+        return;
+    if (!properly)
+        tell(life, "stopd is killed");
+    host_end_engine(life, properly);
+}
+
+static void reboot_host(struct life *life)
+{
+    char boot_id[UUID_TEXT_SIZE];
+
+    if (!life->temper.has_host_reboots)
+        return;
+    tell(life, "the host is rebooted");
+    uuid_new_lower(boot_id);
+    host_end_engine(life, false);
+    host_forget_flights(life);
+    life->restart_at = life->now + seconds(life, 1, 60);
+    life->booted_at = life->now;
+    simulated_reboot_host(life->world, boot_id);
+    for (struct simulated_domain *d = life->world->domains; d; d = d->next)
+        if (d->is_persistent && dice_percent(&life->dice, 40))
+            start(life, d);
+}
+
+static void break_journal(struct life *life)
+{
+    if (!dice_percent(&life->dice, life->temper.commit_failures))
+        return;
+    life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_IN_DOUBT));
+    life->journal_well_at = life->now + seconds(life, 0, 30);
+    tell(life, "the journal fails (%u) for %.1f s", life->journal_fault,
+         (double)(life->journal_well_at - life->now) / 1e6);
+}
+
+static void change_bound(struct life *life)
+{
+    if (!life->temper.has_parallel_bound || !life->engine)
+        return;
+    life->settings.parallel = dice_below(&life->dice, 3);
+    tell(life, "stop.parallel is %u now", life->settings.parallel);
+    engine_configure(life->engine, &life->settings);
+}
+
+static void step_clock(struct life *life)
+{
+    life->clock_error += (int64_t)seconds(life, 0, 600) - (int64_t)(300 * USEC_PER_SEC);
+    tell(life, "the clock is set");
+}
+
+void weather_change(struct life *life)
+{
+    static void (*const host_weather[])(struct life *) = {
+        lose_hypervisor, lose_hypervisor, end_stopd,    end_stopd,  end_stopd,
+        reboot_host,     break_journal,   break_journal, change_bound, step_clock,
+    };
+
+    if (dice_percent(&life->dice, 60))
+        change_domain(life);
+    else
+        host_weather[dice_below(&life->dice, ELEMENTSOF(host_weather))](life);
+}
+
+/* --- What comes of itself ---------------------------------------------------------------------- */
+
+void weather_advance(struct life *life)
+{
+    if (life->available_at <= life->now) {
+        life->available_at = USEC_NEVER;
+        life->world->is_available = true;
+    }
+    if (life->journal_well_at <= life->now) {
+        life->journal_well_at = USEC_NEVER;
+        life->journal_fault = JOURNAL_FINE;
+    }
+    if (life->arrived_at <= life->now) {
+        bool arrived = dice_percent(&life->dice, 60);
+
+        life->arrived_at = USEC_NEVER;
+        tell(life, "a migration %s", arrived ? "has arrived" : "fails");
+        for (struct simulated_domain *d = life->world->domains; d; d = d->next)
+            simulated_migrated(life->world, d, arrived);
+    }
+}
+
+usec_t weather_next(const struct life *life)
+{
+    usec_t due = life->available_at;
+
+    if (life->journal_well_at < due)
+        due = life->journal_well_at;
+    return life->arrived_at < due ? life->arrived_at : due;
+}
+
+void weather_calm(struct life *life)
+{
+    tell(life, "--- quiet");
+    life->is_quiet = true;
+    life->countdown = 0;
+    life->available_at = life->journal_well_at = life->arrived_at = life->now;
+    weather_advance(life);
+    for (struct simulated_domain *d = life->world->domains; d; d = d->next) {
+        d->manners.destroys_failed = d->manners.destroys_lost = 0;
+        d->manners.is_unreadable = d->manners.hides_process = d->manners.fate_is_unprovable = false;
+    }
+    if (life->has_lost_hints)
+        weather_lose_hypervisor(life, 0);
+    if (!life->engine && life->restart_at == USEC_NEVER)
+        life->restart_at = life->now;
+}

@@ -1,0 +1,98 @@
+/* witness.h - who sees everything and knows what may not happen: the contract's rules, held against the world
+ *
+ * The witness knows what was asked and answered, what truly happened in the world, and what the
+ * journal holds after each commit. It takes nothing from the engine's own words. */
+#ifndef STOPD_SIMULATION_WITNESS_H
+#define STOPD_SIMULATION_WITNESS_H
+
+#include "drivers/hypervisor/simulated.h"
+#include "engine/request.h"
+
+struct life;
+struct flight;
+struct call;
+
+#define WITNESS_DOMAINS 4
+#define WITNESS_RUNS 64
+
+/* Something that was asked, and what became of it. */
+struct ask {
+    struct life *life;
+    enum request_kind kind;
+    char request_id[UUID_TEXT_SIZE];
+    usec_t asked_at, deadline;       /* of WAIT_* */
+    struct simulated_domain *domain; /* of STOP, CANCEL, WAIT_OPERATION */
+    struct ask *about;               /* of CANCEL, WAIT_OPERATION: the STOP that is meant */
+    uint64_t after;                  /* of WAIT_EVENTS */
+
+    /* Of STOP */
+    unsigned run;   /* the one that was there, or was last, when it was asked */
+    unsigned token; /* 0: none */
+    char *fingerprint;
+    bool force, is_dry;
+    enum timeout_action asks_on_timeout;
+    unsigned asks_grace; /* seconds; 0: nothing said */
+    bool force_on_timeout; /* what holds for it in the end, with the metadata and the policy */
+    usec_t grace;
+
+    /* The answer; none while !is_answered, for good after a crash */
+    bool is_answered, is_forsaken;
+    enum error_code code;
+    char answer_id[UUID_TEXT_SIZE];
+
+    /* What a STOP has become in the journal, as its events say */
+    bool is_operation, is_ended, is_cancelled;
+    bool is_void; /* as consent: refused, or the operation that it was for is over */
+    bool is_pressed;
+    usec_t counted; /* of the grace, from the first button on: only while stopd ran and the
+                       hypervisor was at hand */
+    struct ask *next; /* an older one */
+};
+
+/* What the witness remembers of a domain. */
+struct seen_domain {
+    enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
+    bool chain_is_open;     /* the next event may begin anew: it went to another host, or was gone */
+    unsigned known_run;     /* the engine has been told of this one at the latest */
+    unsigned known_version; /* and of this definition */
+    unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
+    unsigned reported_run;  /* the run of the latest Running that was reported */
+    unsigned tainted_run;   /* a call that was written off has meddled with this one */
+    struct seen_run {
+        bool is_gone; /* its process has ended */
+        enum end_cause cause;
+        bool is_cause_lost; /* the hypervisor does not know it any more */
+    } runs[WITNESS_RUNS];   /* by their number */
+};
+
+struct witness {
+    struct ask *asks;
+    struct seen_domain domains[WITNESS_DOMAINS];
+    uint64_t sequence; /* of the last event that was read */
+    bool has_picture;  /* an engine has seen the world once */
+    unsigned n_operations, n_events, n_commits, n_crashes;
+};
+
+void witness_init(struct life *life);
+void witness_clear(struct life *life);
+struct seen_domain *witness_domain(struct life *life, const struct simulated_domain *d);
+
+/* A commit has succeeded: reads what it wrote. */
+void witness_committed(struct life *life);
+void witness_happened(void *userdata, struct simulated_domain *d, enum happening what, unsigned run);
+/* The engine starts a call; it is told what one has seen. */
+void witness_call(struct life *life, const struct call *c);
+void witness_learned(struct life *life, const struct flight *f);
+/* Time passes with stopd running and the hypervisor at hand. */
+void witness_time(struct life *life, usec_t passed);
+/* After each turn: what has to hold between turns. */
+void witness_turn(struct life *life);
+/* stopd is gone: who waits for an answer waits in vain. */
+void witness_forsake(struct life *life);
+/* stopd is up again: what was promised is still there. */
+void witness_restarted(struct life *life);
+/* The life is over. */
+void witness_end(struct life *life);
+void witness_answered(struct ask *ask, const struct answer *a);
+
+#endif

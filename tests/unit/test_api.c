@@ -1,0 +1,671 @@
+/* test_api.c - contract section 3 over HTTP: the dialect, the errors that are the edge's, their order */
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api-kit.h"
+
+#define STOP "/?Action=StopInstance&InstanceId=i-1"
+
+/* --- The API reference --------------------------------------------------------------------------- */
+
+#define REFERENCE                                                                                  \
+    "/?Action=StopInstance&InstanceId=i-instanceid1&ConfirmStop=true&ForceStop=false"              \
+    "&StoppedMode=keepcharging"
+
+static void the_reference_request_is_answered_in_json(void **state)
+{
+    struct fixture *f = *state;
+
+    f->engine.request_id = "1C488B66-B819-4D14-8711-C4EAAA13AC01";
+    assert_answered(get(f, REFERENCE), "{\"RequestId\":\"1C488B66-B819-4D14-8711-C4EAAA13AC01\"}");
+    assert_string_equal(f->engine.last.instance_id, "i-instanceid1");
+    assert_true(f->engine.last.confirm_stop);
+    assert_false(f->engine.last.force_stop);
+    assert_int_equal(f->engine.last.stopped_mode, STOPPED_MODE_KEEP_CHARGING);
+}
+
+static void the_reference_request_is_answered_in_xml(void **state)
+{
+    struct fixture *f = *state;
+    const char *xml = "<StopInstanceResponse>"
+                      "<RequestId>1C488B66-B819-4D14-8711-C4EAAA13AC01</RequestId>"
+                      "</StopInstanceResponse>";
+
+    f->engine.request_id = "1C488B66-B819-4D14-8711-C4EAAA13AC01";
+    assert_answered(get(f, REFERENCE "&Format=XML"), xml);
+    assert_answered(get(f, REFERENCE "&Format=xml"), xml);
+    assert_answered(ask(f, "GET", REFERENCE, "Accept: application/xml\r\n", NULL), xml);
+    assert_answered(post_form(f, "/", REFERENCE + 2 /* behind the "/?" */), "{\"RequestId\":\"1C488B66-B819-4D14-8711-C4EAAA13AC01\"}");
+}
+
+static void the_common_parameters_are_ignored(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(get(f, STOP "&Version=2014-05-26&Timestamp=2026-11-24T12%3A00%3A00Z"
+                                "&AccessKeyId=k&Signature=s%3D&SignatureMethod=HMAC-SHA1"
+                                "&SignatureVersion=1.0&SignatureNonce=n&RegionId=cn&OwnerId=1"));
+}
+
+/* --- Where parameters and the action come from ---------------------------------------------------- */
+
+static void query_and_form_are_one_list(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(post_form(f, "/?Action=StopInstance", "InstanceId=a+b%26c&ForceStop=TRUE"));
+    assert_string_equal(f->engine.last.instance_id, "a b&c");
+    assert_true(f->engine.last.force_stop);
+    assert_refused(post_form(f, STOP, "InstanceId=i-1"), 400, "InvalidParameter", "InstanceId");
+}
+
+static void without_an_action_it_is_stop_instance(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(get(f, "/?InstanceId=i-1"));
+    assert_accepted(post_form(f, "/", "InstanceId=i-1"));
+    assert_accepted(get(f, "/?InstanceId=i-1&Action="));
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 3);
+}
+
+static void the_action_may_stand_in_the_header(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(ask(f, "GET", "/?InstanceId=i-1", "x-acs-action: StopInstance\r\n", NULL));
+    assert_accepted(ask(f, "GET", STOP, "X-Acs-Action: StopInstance\r\n", NULL));
+    assert_refused(ask(f, "GET", STOP, "x-acs-action: StartInstance\r\n", NULL), 400,
+                   "InvalidParameter", "x-acs-action");
+    assert_refused(ask(f, "GET", "/?InstanceId=i-1", "x-acs-action: RebootInstance\r\n", NULL), 404,
+                   "InvalidAction.NotFound", NULL);
+}
+
+static void another_verb_is_never_taken_for_a_stop(void **state)
+{
+    static const char *const targets[] = {
+        "/?Action=StartInstance&InstanceId=i-1",  "/?Action=stopinstance&InstanceId=i-1",
+        "/?Action=StopInstances&InstanceId=i-1",  "/?Action=%53topInstance%20&InstanceId=i-1",
+        "/?Action=StopInstance%zz&InstanceId=i-1", "/index.html?InstanceId=i-1",
+        "//?InstanceId=i-1", "/v2/instances", "/v1/operations/x/y/cancel", "/v1/instances/",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(targets); i++)
+        assert_refused(get(f, targets[i]), 404, "InvalidAction.NotFound",
+                       "Specified api is not found, please check your url and method.");
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+}
+
+static void the_target_may_be_absolute(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(get(f, "http://stopd" STOP));
+    assert_accepted(get(f, "HTTP://stopd?InstanceId=i-1"));
+}
+
+static void the_idempotency_key_is_the_client_token(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_accepted(ask(f, "GET", STOP, "Idempotency-Key: t-1\r\n", NULL));
+    assert_string_equal(f->engine.last.client_token, "t-1");
+    assert_accepted(ask(f, "GET", STOP "&ClientToken=t-2", "Idempotency-Key: \"t-2\"\r\n", NULL));
+    assert_string_equal(f->engine.last.client_token, "t-2");
+    assert_accepted(ask(f, "GET", STOP "&ClientToken=", "Idempotency-Key: t-3\r\n", NULL));
+    assert_string_equal(f->engine.last.client_token, "t-3");
+    assert_refused(ask(f, "GET", STOP "&ClientToken=t-4", "Idempotency-Key: t-5\r\n", NULL), 400,
+                   "InvalidParameter", "Idempotency-Key");
+    assert_refused(
+        ask(f, "GET", STOP, "Idempotency-Key: t-6\r\nIdempotency-Key: t-7\r\n", NULL), 400,
+        "InvalidParameter", "Idempotency-Key");
+}
+
+static void a_replayed_command_is_answered_with_the_first_request_id(void **state)
+{
+    _cleanup_(response) struct response r = {0};
+    struct fixture *f = *state;
+
+    f->engine.request_id = "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E";
+    r = get(f, STOP "&ClientToken=t");
+    assert_string_equal(r.body, "{\"RequestId\":\"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E\"}");
+    assert_string_equal(field(&r, "x-acs-request-id"), "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E");
+}
+
+static void the_trace_context_goes_along(void **state)
+{
+    static const char *const malformed[] = {
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
+        "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+        "00-0af7651916cd43dd8448eb211c80319cxb7ad6b7169203331-01",
+    };
+    const char *good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    struct fixture *f = *state;
+    char line[256];
+
+    snprintf(line, sizeof(line), "traceparent: %s\r\n", good);
+    assert_accepted(ask(f, "GET", STOP, line, NULL));
+    assert_string_equal(f->engine.last.traceparent, good);
+    for (size_t i = 0; i < ELEMENTSOF(malformed); i++) {
+        snprintf(line, sizeof(line), "traceparent: %s\r\n", malformed[i]);
+        assert_accepted(ask(f, "GET", STOP, line, NULL));
+        assert_null(f->engine.last.traceparent);
+    }
+}
+
+static void the_command_knows_its_caller_and_its_id(void **state)
+{
+    _cleanup_(response) struct response r = {0};
+    struct fixture *f = *state;
+    char uid[32];
+
+    r = get(f, STOP);
+    snprintf(uid, sizeof(uid), "unix:uid=%u", (unsigned)getuid());
+    assert_memory_equal(f->engine.last.principal.name, uid, strlen(uid));
+    assert_true(f->engine.last.principal.may_change);
+    assert_int_equal(f->engine.last.principal.is_local_root, getuid() == 0);
+    assert_string_equal(f->engine.last.request_id, member(&r, "RequestId"));
+    assert_string_equal(f->engine.last_request_id, f->engine.last.request_id);
+    if (getuid() == 0)
+        assert_string_equal(f->engine.last_principal, "unix:uid=0(root)");
+}
+
+/* --- The errors, row by row ------------------------------------------------------------------------ */
+
+static char *letters(size_t n)
+{
+    char *text = malloc(n + 1);
+
+    memset(text, 'a', n);
+    text[n] = '\0';
+    return text;
+}
+
+static void a_body_over_64_kib_is_too_large(void **state)
+{
+    _cleanup_(freep) char *fits = letters(64 * 1024), *over = letters(64 * 1024 + 1),
+                          *far_over = letters(3 * 1024 * 1024);
+    struct client c = client_of(*state);
+    struct fixture *f = *state;
+
+    memcpy(fits, "InstanceId=", 11);
+    assert_refused(ask_on(&c, "POST", "/", FORM, over), 413, "RequestTooLarge", "64 KiB");
+    /* It was read to its end, so the connection goes on, with a body that fits. */
+    assert_refused(ask_on(&c, "POST", "/", FORM, fits), 400, "InvalidParameter", "InstanceId");
+    hang_up(&c);
+    assert_refused(ask(f, "POST", "/", FORM, far_over), 413, "RequestTooLarge", "64 KiB");
+    c = client_of(f);
+    say(&c, "POST / HTTP/1.1\r\nHost: stopd\r\n" FORM "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 17; i++)
+        say(&c, "1000\r\n%.4096s\r\n", over);
+    say(&c, "0\r\n\r\n");
+    assert_refused(hear(&c), 413, "RequestTooLarge", NULL);
+    hang_up(&c);
+}
+
+static void an_expected_body_that_is_too_large_is_not_asked_for(void **state)
+{
+    struct client c = client_of(*state);
+
+    say(&c, "POST / HTTP/1.1\r\nHost: stopd\r\n" FORM
+            "Expect: 100-continue\r\nContent-Length: 9999999\r\n\r\n");
+    assert_refused(hear(&c), 413, "RequestTooLarge", NULL);
+    hang_up(&c);
+    c = client_of(*state);
+    say(&c, "POST / HTTP/1.1\r\nHost: stopd\r\n" FORM
+            "Expect: 100-continue\r\nContent-Length: 14\r\n\r\n");
+    assert_true(hear_text(&c, "HTTP/1.1 100 Continue\r\n\r\n"));
+    say(&c, "InstanceId=i-1");
+    assert_accepted(hear(&c));
+    hang_up(&c);
+}
+
+static void a_header_over_16_kib_is_too_large(void **state)
+{
+    static const size_t sizes[] = {16 * 1024 + 1, 20000, 40000};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+        _cleanup_(freep) char *value = letters(sizes[i]), *line = NULL, *target = NULL;
+
+        assert_true(asprintf(&line, "x-a: %s\r\n", value) > 0);
+        assert_refused(ask(f, "GET", STOP, line, NULL), 431, "RequestTooLarge", "16 KiB");
+        assert_true(asprintf(&target, STOP "&x=%s", value) > 0);
+        assert_refused(get(f, target), 431, "RequestTooLarge", "16 KiB");
+    }
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+}
+
+static void another_method_is_refused(void **state)
+{
+    static const char *const verbs[] = {"PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "get", "STOP"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+        _cleanup_(response) struct response r = ask(f, verbs[i], STOP, "", NULL);
+
+        assert_int_equal(r.status, 405);
+        assert_string_equal(field(&r, "Allow"), "GET, POST");
+        if (!text_equal(verbs[i], "HEAD"))
+            check_error(&r, 405, "InvalidMethod", NULL, __LINE__);
+    }
+    assert_refused(ask(f, "DELETE", "/nowhere", "", NULL), 405, "InvalidMethod", NULL);
+    assert_refused(ask(f, "POST", "/v1/instances", "", ""), 405, "InvalidMethod", NULL);
+    assert_refused(ask(f, "GET", "/v1/operations/473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E/cancel", "",
+                       NULL),
+                   405, "InvalidMethod", NULL);
+}
+
+static void a_reader_may_only_read(void **state)
+{
+    static const char *const nobody[] = {"4000000000"};
+    struct fixture *f = *state;
+    struct client c;
+
+    f->settings.operators = (struct api_groups){nobody, 1};
+    api_configure(f->api, &f->settings);
+    c = client_as(f, 12345, 12345);
+    if (c.fd < 0)
+        return;
+    assert_refused(ask_on(&c, "GET", STOP, "", NULL), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "GET", "/?Action=StopInstance", "", NULL), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "POST", "/", "", "not a form"), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "POST", "/v1/operations/x/cancel", "", ""), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "GET", "/?Action=StartInstance", "", NULL), 404,
+                   "InvalidAction.NotFound", NULL);
+    assert_accepted(ask_on(&c, "GET", "/?Action=DescribeInstanceStatus", "", NULL));
+    assert_accepted(ask_on(&c, "GET", "/v1/instances", "", NULL));
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+    hang_up(&c);
+}
+
+static void who_is_not_listed_may_only_ask_for_its_health(void **state)
+{
+    static const char *const nobody[] = {"4000000000", "no-such-group"};
+    struct fixture *f = *state;
+    struct client c;
+
+    f->settings.operators = f->settings.readers = (struct api_groups){nobody, 2};
+    api_configure(f->api, &f->settings);
+    c = client_as(f, 12345, 12345);
+    if (c.fd < 0)
+        return;
+    assert_refused(ask_on(&c, "GET", "/?Action=DescribeInstanceStatus", "", NULL), 403, "Forbidden",
+                   NULL);
+    assert_refused(ask_on(&c, "GET", "/v1/instances", "", NULL), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "GET", "/metrics", "", NULL), 403, "Forbidden", NULL);
+    assert_refused(ask_on(&c, "GET", "/nowhere", "", NULL), 403, "Forbidden", NULL);
+    assert_accepted(ask_on(&c, "GET", "/livez", "", NULL));
+    hang_up(&c);
+    /* root is never locked out. */
+    if (getuid() == 0)
+        assert_accepted(get(f, STOP));
+}
+
+static void a_group_may_change_things_by_name_or_id(void **state)
+{
+    const char *groups[] = {NULL, "nogroup"};
+    struct fixture *f = *state;
+    struct group *nogroup = getgrnam("nogroup");
+    struct client c;
+
+    groups[0] = "12345";
+    f->settings.operators = (struct api_groups){groups, nogroup ? 2 : 1};
+    api_configure(f->api, &f->settings);
+    c = client_as(f, 4321, 12345);
+    if (c.fd < 0)
+        return;
+    assert_accepted(ask_on(&c, "GET", STOP, "", NULL));
+    assert_string_equal(f->engine.last.principal.name, "unix:uid=4321");
+    assert_false(f->engine.last.principal.is_local_root);
+    assert_refused(ask_on(&c, "GET", STOP "&Override=lock", "", NULL), 403, "Forbidden", NULL);
+    hang_up(&c);
+    if (!nogroup)
+        return;
+    c = client_as(f, 4321, nogroup->gr_gid);
+    assert_accepted(ask_on(&c, "GET", STOP, "", NULL));
+    hang_up(&c);
+}
+
+static void a_page_of_another_site_is_refused(void **state)
+{
+    static const char *const foreign[] = {
+        "Origin: http://evil.example\r\n",      "Origin: null\r\n",
+        "Origin: http://stopd:8080\r\n",        "Origin: http://evil.example/stopd\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",       "Sec-Fetch-Site: same-site\r\n",
+        "Origin: http://stopd\r\nSec-Fetch-Site: cross-site\r\n",
+    };
+    static const char *const own[] = {
+        "Origin: http://stopd\r\n",
+        "Origin: https://STOPD\r\nSec-Fetch-Site: same-origin\r\n",
+        "Sec-Fetch-Site: none\r\n",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(foreign); i++)
+        assert_refused(ask(f, "GET", STOP, foreign[i], NULL), 403, "Forbidden", "another site");
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+    for (size_t i = 0; i < ELEMENTSOF(own); i++)
+        assert_accepted(ask(f, "GET", STOP, own[i], NULL));
+}
+
+static void more_calls_than_the_rate_are_throttled(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(response) struct response r = {0};
+    int wait;
+
+    f->settings.rate = 2;
+    api_configure(f->api, &f->settings);
+    assert_accepted(get(f, STOP));
+    assert_accepted(get(f, STOP));
+    r = get(f, "/?Action=StopInstance");
+    check_error(&r, 429, "Throttling.User", "Request was denied due to user flow control.",
+                __LINE__);
+    assert_string_equal(field(&r, "Retry-After"), "1");
+    wait = atoi(field(&r, "x-acs-retry-after"));
+    assert_in_range(wait, 1, 1000);
+    /* Other actions are not counted, and unknown ones not found. */
+    assert_accepted(get(f, "/?Action=DescribeInstanceStatus"));
+    assert_refused(get(f, "/?Action=StartInstance"), 404, "InvalidAction.NotFound", NULL);
+    usleep((unsigned)wait * 1000);
+    assert_accepted(get(f, STOP));
+}
+
+static void a_missing_instance_id_comes_before_other_mistakes(void **state)
+{
+    static const char *const targets[] = {
+        "/", "/?Action=StopInstance", "/?InstanceId=", "/?ForceStop=perhaps", "/?Foo=1",
+        "/?ForceStop=%zz", "/?instanceid=i-1",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(targets); i++)
+        assert_refused(get(f, targets[i]), 400, "MissingParameter",
+                       "The input parameter InstanceId that is mandatory for processing this "
+                       "request is not supplied.");
+}
+
+static void a_parameter_that_is_wrong_is_named(void **state)
+{
+    static const struct {
+        const char *target, *name;
+    } cases[] = {
+        {STOP "&ForceStop=yes",                 "ForceStop"    },
+        {STOP "&Forcestop=true",                "Forcestop"    },
+        {STOP "&ForceStop=true&ForceStop=true", "ForceStop"    },
+        {STOP "&GracePeriod=0",                 "GracePeriod"  },
+        {STOP "&ForceStop=%74rue%",             "ForceStop"    },
+        {STOP "&ForceStop=%7",                  "ForceStop"    },
+        {STOP "&ForceStop=%g0",                 "ForceStop"    },
+        {STOP "&ForceStop=true%00",             "ForceStop"    },
+        {"/?InstanceId=i%00",                   "InstanceId"   },
+        {"/?InstanceId=%ff",                    "InstanceId"   },
+        {"/?InstanceId=%c0%80",                 "InstanceId"   },
+        {"/?InstanceId=%ed%a0%80",              "InstanceId"   },
+        {"/?InstanceId=%f4%90%80%80",           "InstanceId"   },
+        {"/?InstanceId=%e2%82",                 "InstanceId"   },
+        {"/?InstanceId=i-1&x y=1",              "x y"          },
+        {STOP "&%ff=1",                         "%ff"          },
+        {STOP "&=1",                            "not known"    },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        assert_refused(get(f, cases[i].target), 400, "InvalidParameter", cases[i].name);
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+    assert_accepted(get(f, "/?InstanceId=%e4%b8%ad%F0%9F%92%A9"));
+    assert_string_equal(f->engine.last.instance_id, "\xe4\xb8\xad\xf0\x9f\x92\xa9");
+    assert_accepted(get(f, "/?&&InstanceId=i-1&&"));
+}
+
+static void a_body_that_is_no_form_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_refused(ask(f, "POST", STOP, "Content-Type: application/json\r\n", "{}"), 400,
+                   "InvalidParameter", "application/x-www-form-urlencoded");
+    assert_refused(ask(f, "POST", "/", "Content-Type: application/json\r\n",
+                       "{\"InstanceId\":\"i-1\"}"),
+                   400, "InvalidParameter", "application/x-www-form-urlencoded");
+    assert_refused(ask(f, "POST", STOP, "", "ForceStop=true"), 400, "InvalidParameter", NULL);
+    assert_refused(ask(f, "GET", STOP, FORM, "ForceStop=true"), 400, "InvalidParameter", "body");
+    assert_accepted(ask(f, "POST", STOP, "", ""));
+    assert_accepted(ask(f, "POST", "/",
+                        "Content-Type: Application/X-WWW-Form-URLencoded; charset=utf-8\r\n",
+                        "InstanceId=i-1"));
+}
+
+static void a_nul_in_the_body_hides_nothing(void **state)
+{
+    static const char body[] = "InstanceId=i-1&ClientToken=t\0&DryRun=true";
+    struct client c = client_of(*state);
+    struct fixture *f = *state;
+
+    say(&c, "POST / HTTP/1.1\r\nHost: stopd\r\n" FORM "Content-Length: %zu\r\n\r\n",
+        sizeof(body) - 1);
+    say_bytes(&c, body, sizeof(body) - 1);
+    assert_refused(hear(&c), 400, "InvalidParameter", "ClientToken");
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+    hang_up(&c);
+}
+
+static void a_nul_in_the_request_line_hides_nothing(void **state)
+{
+    static const char request[] = "GET /?InstanceId=i-1\0&DryRun=true HTTP/1.1\r\nHost: stopd\r\n\r\n";
+    struct client c = client_of(*state);
+    struct fixture *f = *state;
+
+    say_bytes(&c, request, sizeof(request) - 1);
+    assert_refused(hear(&c), 400, "InvalidParameter", "NUL");
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
+    hang_up(&c);
+}
+
+/* Every error of the table that an answer can carry, as the engine gives it. */
+static void the_engines_errors_are_answered_as_the_table_says(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int code = ERROR_NONE + 1; code < ERROR_MAX; code++) {
+        const char *message = error_public_message((enum error_code)code);
+        int status = error_http_status((enum error_code)code);
+
+        f->engine.code = (enum error_code)code;
+        f->engine.message = NULL;
+        assert_refused(get(f, STOP), status, error_public_code((enum error_code)code), message);
+        f->engine.message = "A more exact \"sentence\" <&>";
+        assert_refused(get(f, STOP), status, error_public_code((enum error_code)code),
+                       "A more exact \"sentence\" <&>");
+    }
+}
+
+static void an_error_in_xml_has_the_same_members(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(response) struct response r = {0};
+    _cleanup_(freep) char *wanted = NULL;
+
+    f->engine.code = ERROR_CONFLICT;
+    f->engine.message = "<\"i-1\"> & 'i-1'\x01";
+    r = get(f, STOP "&Format=XML");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(field(&r, "Content-Type"), "application/xml");
+    assert_true(asprintf(&wanted,
+                         "<Error><RequestId>%s</RequestId><HostId>host-1</HostId>"
+                         "<Code>OperationConflict</Code>"
+                         "<Message>&lt;\"i-1\"&gt; &amp; 'i-1'?</Message></Error>",
+                         field(&r, "x-acs-request-id")) > 0);
+    assert_string_equal(r.body, wanted);
+    response_clear(&r);
+    r = ask(f, "GET", "/nowhere", "Accept: text/html;q=0.5, text/xml;q=0.4\r\n", NULL);
+    assert_non_null(strstr(r.body, "<Error><RequestId>"));
+}
+
+static void json_is_answered_unless_xml_is_wanted_more(void **state)
+{
+    static const char *const json[] = {
+        "Accept: */*\r\n", "Accept: application/json, application/xml\r\n",
+        "Accept: application/xml;q=0\r\n", "Accept: application/xml;q=0.5,application/json\r\n",
+        "Accept: application/xmlish\r\n", "Accept: \r\n", "Accept: ,;,q=\r\n",
+    };
+    static const char *const xml[] = {
+        "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n",
+        "Accept: application/json;q=0.1\r\nAccept: Application/XML ; Q=0.2\r\n",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(json); i++)
+        assert_refused(ask(f, "GET", "/", json[i], NULL), 400, "MissingParameter", NULL);
+    for (size_t i = 0; i < ELEMENTSOF(xml); i++) {
+        _cleanup_(response) struct response r = ask(f, "GET", "/", xml[i], NULL);
+
+        assert_memory_equal(r.body, "<Error>", 7);
+    }
+    assert_refused(ask(f, "GET", "/?Format=json", xml[0], NULL), 400, "MissingParameter", NULL);
+}
+
+/* --- DescribeInstanceStatus -------------------------------------------------------------------------- */
+
+#define DESCRIBE "/?Action=DescribeInstanceStatus"
+
+/* The RequestId apart, which is another each time. */
+static void assert_described(struct fixture *f, const char *target, const char *rest)
+{
+    _cleanup_(response) struct response r = get(f, target);
+    const char *comma = r.body ? strchr(r.body, ',') : NULL;
+
+    if (r.status != 200 || !comma || !text_equal(comma + 1, rest))
+        fail_msg("%d %s, wanted %s", r.status, r.body, rest);
+    assert_memory_equal(r.body, "{\"RequestId\":\"", 14);
+}
+
+static void instances_are_described_a_page_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_described(f, DESCRIBE,
+                     "\"TotalCount\":3,\"PageNumber\":1,\"PageSize\":10,\"InstanceStatuses\":"
+                     "{\"InstanceStatus\":[{\"InstanceId\":\"i-1\",\"Status\":\"Running\"},"
+                     "{\"InstanceId\":\"i-2\",\"Status\":\"Stopped\"},"
+                     "{\"InstanceId\":\"i-3\",\"Status\":\"Stopping\"}]}}");
+    assert_described(f, DESCRIBE "&PageSize=2&PageNumber=2&ZoneId=z&ClusterId=c&RegionId=r",
+                     "\"TotalCount\":3,\"PageNumber\":2,\"PageSize\":2,\"InstanceStatuses\":"
+                     "{\"InstanceStatus\":[{\"InstanceId\":\"i-3\",\"Status\":\"Stopping\"}]}}");
+    assert_described(f, DESCRIBE "&PageNumber=2147483647&PageSize=50",
+                     "\"TotalCount\":3,\"PageNumber\":2147483647,\"PageSize\":50,"
+                     "\"InstanceStatuses\":{\"InstanceStatus\":[]}}");
+}
+
+static void only_the_instances_that_are_named_are_described(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_described(f, DESCRIBE "&InstanceId.1=i-2&InstanceId.100=i-9",
+                     "\"TotalCount\":1,\"PageNumber\":1,\"PageSize\":10,\"InstanceStatuses\":"
+                     "{\"InstanceStatus\":[{\"InstanceId\":\"i-2\",\"Status\":\"Stopped\"}]}}");
+    assert_described(f,
+                     DESCRIBE "&InstanceId.1=guest1&InstanceId.2=00000000-0000-0000-0000-00000000000A"
+                              "&InstanceId.3=",
+                     "\"TotalCount\":2,\"PageNumber\":1,\"PageSize\":10,\"InstanceStatuses\":"
+                     "{\"InstanceStatus\":[{\"InstanceId\":\"i-1\",\"Status\":\"Running\"},"
+                     "{\"InstanceId\":\"i-3\",\"Status\":\"Stopping\"}]}}");
+}
+
+static void instances_are_described_in_xml_too(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(response) struct response r = get(f, DESCRIBE "&Format=XML&PageSize=2");
+    const char *rest = strstr(r.body, "</RequestId>");
+
+    assert_memory_equal(r.body, "<DescribeInstanceStatusResponse><RequestId>", 43);
+    assert_string_equal(rest + 12,
+                        "<TotalCount>3</TotalCount><PageNumber>1</PageNumber><PageSize>2</PageSize>"
+                        "<InstanceStatuses>"
+                        "<InstanceStatus><InstanceId>i-1</InstanceId><Status>Running</Status>"
+                        "</InstanceStatus>"
+                        "<InstanceStatus><InstanceId>i-2</InstanceId><Status>Stopped</Status>"
+                        "</InstanceStatus>"
+                        "</InstanceStatuses></DescribeInstanceStatusResponse>");
+}
+
+static void wrong_pages_and_names_are_refused(void **state)
+{
+    static const struct {
+        const char *target, *name;
+    } cases[] = {
+        {DESCRIBE "&PageSize=51",                       "PageSize"      },
+        {DESCRIBE "&PageSize=0",                        "PageSize"      },
+        {DESCRIBE "&PageNumber=0",                      "PageNumber"    },
+        {DESCRIBE "&PageNumber=-1",                     "PageNumber"    },
+        {DESCRIBE "&PageNumber=99999999999",            "PageNumber"    },
+        {DESCRIBE "&PageNumber=1&PageNumber=1",         "PageNumber"    },
+        {DESCRIBE "&InstanceId=i-1",                    "InstanceId"    },
+        {DESCRIBE "&InstanceId.0=i-1",                  "InstanceId.0"  },
+        {DESCRIBE "&InstanceId.101=i-1",                "InstanceId.101"},
+        {DESCRIBE "&InstanceId.01=i-1",                 "InstanceId.01" },
+        {DESCRIBE "&InstanceId.1=i-1&InstanceId.1=i-2", "InstanceId.1"  },
+        {DESCRIBE "&InstanceId.1=%ff",                  "InstanceId.1"  },
+        {DESCRIBE "&ForceStop=true",                    "ForceStop"     },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        assert_refused(get(f, cases[i].target), 400, "InvalidParameter", cases[i].name);
+    assert_int_equal(stand_in_count(&f->engine, REQUEST_INSTANCES), 0);
+    f->engine.code = ERROR_UNAVAILABLE;
+    f->engine.message = "libvirt is not at hand";
+    assert_refused(get(f, DESCRIBE), 503, "ServiceUnavailable", "libvirt is not at hand");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(the_reference_request_is_answered_in_json),
+        T(the_reference_request_is_answered_in_xml),
+        T(the_common_parameters_are_ignored),
+        T(query_and_form_are_one_list),
+        T(without_an_action_it_is_stop_instance),
+        T(the_action_may_stand_in_the_header),
+        T(another_verb_is_never_taken_for_a_stop),
+        T(the_target_may_be_absolute),
+        T(the_idempotency_key_is_the_client_token),
+        T(a_replayed_command_is_answered_with_the_first_request_id),
+        T(the_trace_context_goes_along),
+        T(the_command_knows_its_caller_and_its_id),
+        T(a_body_over_64_kib_is_too_large),
+        T(an_expected_body_that_is_too_large_is_not_asked_for),
+        T(a_header_over_16_kib_is_too_large),
+        T(another_method_is_refused),
+        T(a_reader_may_only_read),
+        T(who_is_not_listed_may_only_ask_for_its_health),
+        T(a_group_may_change_things_by_name_or_id),
+        T(a_page_of_another_site_is_refused),
+        T(more_calls_than_the_rate_are_throttled),
+        T(a_missing_instance_id_comes_before_other_mistakes),
+        T(a_parameter_that_is_wrong_is_named),
+        T(a_body_that_is_no_form_is_refused),
+        T(a_nul_in_the_body_hides_nothing),
+        T(a_nul_in_the_request_line_hides_nothing),
+        T(the_engines_errors_are_answered_as_the_table_says),
+        T(an_error_in_xml_has_the_same_members),
+        T(json_is_answered_unless_xml_is_wanted_more),
+        T(instances_are_described_a_page_at_a_time),
+        T(only_the_instances_that_are_named_are_described),
+        T(instances_are_described_in_xml_too),
+        T(wrong_pages_and_names_are_refused),
+    };
+
+    return cmocka_run_group_tests_name("api: StopInstance over HTTP", tests, NULL, NULL);
+}
