@@ -37,7 +37,7 @@ BUILD_PACKAGES=(
 )
 GUEST_PACKAGES=(
     libvirt-daemon libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu
-    qemu-system-x86 qemu-utils busybox-static acpid cpio kmod zstd python3 python3-libvirt
+    qemu-system-x86 seabios ipxe-qemu qemu-utils busybox-static acpid cpio kmod zstd python3 python3-libvirt
 )
 TEST_PACKAGES=(
     libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 curl

@@ -17,7 +17,7 @@ DEFINE_ENUM_WORDS(enum guest_answer, guest_answer, ANSWER_MAX, "powers off", "do
                   "reboots", "panics", "suspends", "freezes");
 DEFINE_ENUM_WORDS(enum happening, happening, HAPPENED_MAX, "began", "button pressed",
                   "interlock set", "lifecycle restored", "woken", "power cut", "changed",
-                  "rebooted", "ending", "off", "process gone", "defined");
+                  "rebooted", "ending", "off", "process gone", "cause forgotten", "defined");
 
 void world_tell(struct simulated *s, struct simulated_domain *d, enum happening what, unsigned run)
 {
@@ -117,14 +117,20 @@ static void process_gone(struct simulated *s, struct simulated_domain *d, size_t
         world_hint(s, d);
 }
 
+static void forget_cause(struct simulated *s, struct simulated_domain *d)
+{
+    d->cause = END_UNKNOWN;
+    world_tell(s, d, HAPPENED_FORGOTTEN, d->run);
+}
+
 static void say_off(struct simulated *s, struct simulated_domain *d)
 {
     d->off_at = USEC_NEVER;
     d->in_migration = false;
     d->state = d->is_persistent ? DOMAIN_OFF : DOMAIN_ABSENT;
-    if (d->manners.forgets_cause)
-        d->cause = END_UNKNOWN;
     world_tell(s, d, HAPPENED_OFF, d->run);
+    if (d->manners.forgets_cause)
+        forget_cause(s, d);
     if (!s->has_processes)
         world_tell(s, d, HAPPENED_GONE, d->run);
     world_hint(s, d);
@@ -460,7 +466,7 @@ void simulated_restart_daemon(struct simulated *s)
 {
     for (struct simulated_domain *d = s->domains; d; d = d->next)
         if (!simulated_is_present(d))
-            d->cause = END_UNKNOWN;
+            forget_cause(s, d);
     simulated_lose_connection(s, "the daemon was restarted");
 }
 
@@ -470,12 +476,12 @@ static void lose_power(struct simulated *s, struct simulated_domain *d)
 
     d->answer_at = d->off_at = USEC_NEVER;
     d->in_migration = false;
-    d->cause = END_UNKNOWN;
     d->state = d->is_persistent ? DOMAIN_OFF : DOMAIN_ABSENT;
     while (d->n_processes > 0)
         process_gone(s, d, 0);
     if (was_there)
         world_tell(s, d, HAPPENED_OFF, d->run);
+    forget_cause(s, d);
     if (was_there && !s->has_processes)
         world_tell(s, d, HAPPENED_GONE, d->run);
 }

@@ -83,6 +83,7 @@ enum happening {
     HAPPENED_ENDING, /* the guest is off */
     HAPPENED_OFF,    /* the hypervisor says so */
     HAPPENED_GONE,   /* the process of `run` has ended */
+    HAPPENED_FORGOTTEN, /* the hypervisor does not know any more why it is off */
     HAPPENED_DEFINED, /* the definition is another, or none */
     HAPPENED_MAX,
 };

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EVENT_STREAM "text/event-stream"
 #define BATCH 100
 
 struct stream {
@@ -156,6 +157,10 @@ void event_stream_handle(struct exchange *x)
         respond_error(x, err);
         return;
     }
+    if (x->verb == VERB_HEAD) { /* the library would send the chunk that ends a body */
+        respond_text(x, EVENT_STREAM, strdup(""));
+        return;
+    }
     s = calloc(1, sizeof(*s));
     if (!s) {
         respond_code(x, ERROR_NO_MEMORY, NULL);
@@ -164,5 +169,5 @@ void event_stream_handle(struct exchange *x)
     s->x = x;
     s->after = after;
     x->deadline = USEC_NEVER;
-    respond_stream(x, "text/event-stream", stream_read, s, stream_free);
+    respond_stream(x, EVENT_STREAM, stream_read, s, stream_free);
 }

@@ -158,6 +158,18 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *http, const ch
     return x->question || x->status ? MHD_YES : MHD_NO;
 }
 
+/* The connection was resumed. NULL: the engine has not been asked. */
+static struct question *wake_up(struct exchange *x)
+{
+    if (!x->question)
+        return NULL;
+    pthread_mutex_lock(&x->listener->lock);
+    LIST_REMOVE(x, link);
+    pthread_mutex_unlock(&x->listener->lock);
+    return take(x->question);
+}
+
+/* Also in place of the call that a resumption brings, where the client is found to have left. */
 void exchange_over(void *cls, struct MHD_Connection *http, void **context,
                    enum MHD_RequestTerminationCode why)
 {
@@ -167,6 +179,9 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
     if (!x)
         return;
     *context = NULL;
+    question_drop(wake_up(x));
+    if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        x->status = 0; /* nobody was there to hear it */
     metrics_count(&l->api->metrics, x->route, x->status, moment_now().monotonic - x->began);
     log_debug("%s %s: %u for %s", x->request_id, x->path, x->status,
               x->connection ? x->connection->caller.name : "nobody");
@@ -261,12 +276,8 @@ void exchange_ask_or_fail(struct exchange *x, struct request *r,
 
 void exchange_continue(struct exchange *x)
 {
-    _cleanup_(question_drop) struct question *q = NULL;
+    _cleanup_(question_drop) struct question *q = wake_up(x);
 
-    pthread_mutex_lock(&x->listener->lock);
-    LIST_REMOVE(x, link);
-    q = take(x->question);
-    pthread_mutex_unlock(&x->listener->lock);
     x->then(x, question_answer(q));
 }
 

@@ -1,7 +1,8 @@
-/* cancel.c - stopctl cancel: calls a stop off before its guest is off, and waits for what comes of it
+/* cancel.c - stopctl cancel: calls a stop off before its guest is off, and waits for what comes of
+ * it
  *
- * Once the power is being cut nothing can be called off, and a guest may shut down in the moment that
- * the cancel arrives: what is told is how the stop ended, not that the request was taken.
+ * Once the power is being cut nothing can be called off, and a guest may shut down in the moment
+ * that the cancel arrives: what is told is how the stop ended, not that the request was taken.
  */
 #include "cli/transfer.h"
 #include "cli/result.h"
@@ -44,8 +45,8 @@ static int settle(struct cli *cli, struct followed *f, struct error **err)
         return r;
     if (text_equal(view.outcome, "Cancelled"))
         return 0;
-    return error_set(err, ERROR_INSTANCE_STATUS, "too late, the stop has ended: %s%s%s", view.outcome,
-                     is_set(view.error_message) ? ", " : "", view.error_message);
+    return error_set(err, ERROR_INSTANCE_STATUS, "too late, the stop has ended: %s%s%s",
+                     view.outcome, is_set(view.error_message) ? ", " : "", view.error_message);
 }
 
 static int cancel(struct cli *cli, const char *argument, struct followed *f, struct error **err)

@@ -19,7 +19,8 @@ static void print_if_set(FILE *to, const char *before, const char *text)
     text_print(to, text);
 }
 
-/* A transition: from -> to, why; a failure: what failed, why; of a type that is newer than this program, its name. */
+/* A transition: from -> to, why; a failure: what failed, why; of a type that is newer than this
+ * program, its name. */
 void event_print(json_object *event, FILE *to)
 {
     json_object *data = NULL;

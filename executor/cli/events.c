@@ -12,9 +12,10 @@
 enum { OPTION_AFTER = 1, OPTION_FOLLOW };
 
 static const struct option options[] = {
-    {"after",  required_argument, NULL, OPTION_AFTER },
-    {"follow", no_argument,       NULL, OPTION_FOLLOW},
-    COMMON_OPTIONS
+    {"after", required_argument, NULL, OPTION_AFTER},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
+    COMMON_OPTIONS,
+    {0},
 };
 
 static const char details[] =
@@ -32,6 +33,11 @@ static void print_event(void *userdata, json_object *event)
     else
         event_print(event, stdout);
     fflush(stdout);
+}
+
+static void tell_away(void *userdata)
+{
+    fputs("stopctl: events: the daemon is away, waiting for it\n", stderr);
 }
 
 /* One page; *n is how many came. */
@@ -76,7 +82,7 @@ static int read_after(struct cli *cli, const char *text, uint64_t *ret, struct e
 
 static int run(struct cli *cli, int argc, char **argv, struct error **err)
 {
-    struct stream stream = {.each = print_event, .userdata = cli};
+    struct stream stream = {.each = print_event, .away = tell_away, .userdata = cli};
     bool follow = false;
     size_t n = 1;
     int option;

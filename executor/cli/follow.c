@@ -1,15 +1,16 @@
 /* follow.c - the two halves of a stop as its caller sees them: until it is accepted, until it ends
  *
- * Theory of operation. Every stop is at one step, ASKING or WAITING, and has at most one transfer out.
- * A command carries a ClientToken, so that one whose answer was lost is simply asked again: the daemon
- * gives the first answer again, and nothing is stopped twice. It is lost where the daemon broke off or
- * said InternalError; from then on not being reached does not end it either, for a bounded number of
- * tries, since the daemon may be starting again. A daemon that was never reached has accepted nothing:
- * that is an error at once.
+ * Theory of operation. Every stop is at one step, ASKING or WAITING, and has at most one transfer
+ * out. A command carries a ClientToken, so that one whose answer was lost is simply asked again:
+ * the daemon gives the first answer again, and nothing is stopped twice. It is lost where the
+ * daemon broke off or said InternalError; from then on not being reached does not end it either,
+ * for a bounded number of tries, since the daemon may be starting again. A daemon that was never
+ * reached has accepted nothing: that is an error at once.
  *
  * Waiting is a request that the daemon answers at the end of the operation or a second later, again
  * and again: a daemon that is being restarted meanwhile is waited for with patience, since the stop
- * goes on. SIGINT is read from a descriptor among curl's, so that nothing is cut short in the middle.
+ * goes on. SIGINT is read from a descriptor among curl's, so that nothing is cut short in the
+ * middle.
  */
 #include "cli/follow.h"
 #include "cli/transfer.h"
@@ -41,7 +42,7 @@ struct following {
     int signals;
     sigset_t former;
     struct progress *progress;
-    size_t out; /* transfers */
+    size_t out;  /* transfers */
     size_t next; /* who is first to get a place */
     usec_t deadline;
 };
@@ -65,7 +66,8 @@ static void following_cleanup(struct following *f)
     if (f->signals >= 0) {
         struct signalfd_siginfo taken;
 
-        /* One that has come is answered by what we print: it must not end us once it is let through. */
+        /* One that has come is answered by what we print: it must not end us once it is let
+         * through. */
         while (read(f->signals, &taken, sizeof(taken)) > 0)
             ;
         close(f->signals);
@@ -107,8 +109,8 @@ static void ask_again(struct followed *one)
     one->tries++;
 }
 
-/* Was this command perhaps accepted, so that only asking again can tell? Once that was so, it stays so until there is
- * an answer. */
+/* Was this command perhaps accepted, so that only asking again can tell? Once that was so, it stays
+ * so until there is an answer. */
 static bool is_in_doubt(const struct followed *one, const struct transfer *x)
 {
     if (x->reach == REACH_BROKEN_OFF || (x->reach == REACH_ANSWERED && x->status == 500))
@@ -304,7 +306,8 @@ static bool take_answers(struct following *f)
     return any;
 }
 
-/* Sends and receives what can be; where nothing has come of that, waits for curl's descriptors and the signal. */
+/* Sends and receives what can be; where nothing has come of that, waits for curl's descriptors and
+ * the signal. */
 static int turn(struct following *f, bool *interrupted, struct error **err)
 {
     struct curl_waitfd signals = {.fd = f->signals, .events = CURL_WAIT_POLLIN};

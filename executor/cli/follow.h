@@ -13,14 +13,15 @@ enum follow_step {
 };
 
 struct followed {
-    const char *name;           /* as the operator calls it */
-    struct parameters command;  /* StopInstance's, while FOLLOW_ASKING; safe to send again: it has a ClientToken */
+    const char *name; /* as the operator calls it */
+    struct parameters
+        command; /* StopInstance's, while FOLLOW_ASKING; safe to send again: it has a ClientToken */
     enum follow_step step;
     char request_id[UUID_TEXT_SIZE]; /* "" until it is accepted */
-    json_object *operation;     /* as last seen, or NULL */
-    bool validated;             /* a dry run that passed */
-    struct error *error;        /* why it ended before the operation did */
-    char *code;                 /* its Code, as it came */
+    json_object *operation;          /* as last seen, or NULL */
+    bool validated;                  /* a dry run that passed */
+    struct error *error;             /* why it ended before the operation did */
+    char *code;                      /* its Code, as it came */
 
     /* follow()'s own */
     struct transfer *transfer;
@@ -30,17 +31,18 @@ struct followed {
 void followed_cleanup(struct followed *f); /* for _cleanup_(followed) struct followed f = {} */
 
 struct follow_plan {
-    bool wait;        /* else it ends when the command is accepted */
-    usec_t time_out;  /* USEC_NEVER: none */
-    usec_t grace;     /* what the command says of it; 0: nothing. For the time left that is shown */
+    bool wait;       /* else it ends when the command is accepted */
+    usec_t time_out; /* USEC_NEVER: none */
+    usec_t grace;    /* what the command says of it; 0: nothing. For the time left that is shown */
     /* Called when one has ended, with the terminal clean. */
     void (*ended)(struct cli *cli, const struct followed *f);
 };
 
 enum follow_end { FOLLOW_ALL_ENDED, FOLLOW_TIMED_OUT, FOLLOW_INTERRUPTED };
 
-/* Returns when all have ended, or the time is over, or on SIGINT. What goes wrong with one is its own. */
-int follow(struct cli *cli, struct followed *all, size_t n, const struct follow_plan *plan, enum follow_end *ret,
-           struct error **err);
+/* Returns when all have ended, or the time is over, or on SIGINT. What goes wrong with one is its
+ * own. */
+int follow(struct cli *cli, struct followed *all, size_t n, const struct follow_plan *plan,
+           enum follow_end *ret, struct error **err);
 
 #endif

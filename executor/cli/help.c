@@ -22,7 +22,8 @@ void verbs_print_help(FILE *to)
     for (size_t i = 0; verbs[i]; i++)
         fprintf(to, "  %-7s %-16s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
     fprintf(to, "\n%s      --version         the same as the verb\n\n", common);
-    fputs("stopctl help VERB tells a verb's options; stopctl(1) what the exit statuses mean.\n", to);
+    fputs("stopctl help VERB tells a verb's options; stopctl(1) what the exit statuses mean.\n",
+          to);
 }
 
 static int print_as_json(struct error **err)

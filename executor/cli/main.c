@@ -1,11 +1,11 @@
 /* main.c - stopctl: the operator's command line, over the same API as the control plane
  *
- * Theory of operation. A verb is a file and a row in the table below. It reads its options, talks to
- * the daemon over the Unix socket (transfer.c), and prints; it decides nothing about a stop, which is
- * all the daemon's. A verb returns an exit status, or an error, which is said here, once: one line on
- * standard error with what was being done, to what, what went wrong and what to do now. Results go to
- * standard output, with --json as documents for a program to read; progress goes to a terminal on
- * standard error, and nowhere else.
+ * Theory of operation. A verb is a file and a row in the table below. It reads its options, talks
+ * to the daemon over the Unix socket (transfer.c), and prints; it decides nothing about a stop,
+ * which is all the daemon's. A verb returns an exit status, or an error, which is said here, once:
+ * one line on standard error with what was being done, to what, what went wrong and what to do now.
+ * Results go to standard output, with --json as documents for a program to read; progress goes to a
+ * terminal on standard error, and nowhere else.
  *
  * What an exit status means stands in the table of errors (error-list.h): an error that came as an
  * answer has the status that its Code has there.
@@ -23,7 +23,7 @@
 #define EXIT_OUTPUT 74
 
 const struct verb *const verbs[] = {
-    &verb_stop,   &verb_status, &verb_show,    &verb_watch, &verb_cancel,
+    &verb_stop,   &verb_status,  &verb_show, &verb_watch, &verb_cancel,
     &verb_events, &verb_version, &verb_help, NULL,
 };
 
@@ -71,6 +71,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error **err)
     static const struct option options[] = {
         {"version", no_argument, NULL, 'V'},
         COMMON_OPTIONS,
+        {0},
     };
     int r = cli_option(cli, argc, argv, options, err);
 

@@ -1,4 +1,5 @@
-/* operation-view.c - reading an operation's document, finding one, and what its end is to a shell */
+/* operation-view.c - reading an operation's document, finding one, and what its end is to a shell
+ */
 #include "cli/operation-view.h"
 #include "cli/transfer.h"
 
@@ -76,8 +77,8 @@ int operation_view_exit_status(const struct operation_view *v)
 {
     if (text_equal(v->outcome, "Stopped"))
         return 0;
-    /* The Code of an operation that failed says why; it is a failed stop whatever it would be as an answer, save
-     * where a disk is what is left. */
+    /* The Code of an operation that failed says why; it is a failed stop whatever it would be as an
+     * answer, save where a disk is what is left. */
     if (error_exit_status_of_answer(v->error_code, 500) == EXIT_STATUS_DISK)
         return EXIT_STATUS_DISK;
     return error_exit_status(ERROR_GRACE_OVER);
@@ -108,7 +109,8 @@ static int newest_of(struct cli *cli, const char *instance, bool unfinished, jso
     if (r < 0)
         return r;
     if (json_get_array(answer, "operations", &list) < 0)
-        return error_set(err, ERROR_UNREACHABLE, "what the daemon answered is no list of operations");
+        return error_set(err, ERROR_UNREACHABLE,
+                         "what the daemon answered is no list of operations");
     if (json_object_array_length(list) == 0)
         return 0;
     *ret = json_object_get(json_object_array_get_idx(list, 0));
@@ -167,8 +169,8 @@ int operation_find(struct cli *cli, const char *argument, bool unfinished, json_
 
 /* --- Exit statuses ------------------------------------------------------------------------- */
 
-/* What was attempted and failed comes before what is not known, that before what was refused and so changed nothing,
- * that before what only takes longer. */
+/* What was attempted and failed comes before what is not known, that before what was refused and so
+ * changed nothing, that before what only takes longer. */
 int exit_status_worse(int a, int b)
 {
     static const int order[] = {71, 70, 69, 75, 77, 76, 66, 78, 64, 124};

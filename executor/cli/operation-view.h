@@ -24,9 +24,11 @@ usec_t operation_view_elapsed(const struct operation_view *v, usec_t realtime);
 /* stopctl's exit status for an operation that is finished. */
 int operation_view_exit_status(const struct operation_view *v);
 
-/* The operations that an argument, an instance's id or a RequestId, means. An id that is both is taken for the
- * RequestId. *ret: the newest one, which the caller owns; unfinished: only one that is not finished. */
-int operation_find(struct cli *cli, const char *argument, bool unfinished, json_object **ret, struct error **err);
+/* The operations that an argument, an instance's id or a RequestId, means. An id that is both is
+ * taken for the RequestId. *ret: the newest one, which the caller owns; unfinished: only one that
+ * is not finished. */
+int operation_find(struct cli *cli, const char *argument, bool unfinished, json_object **ret,
+                   struct error **err);
 
 /* Of several exit statuses, the one that stopctl exits with. */
 int exit_status_worse(int a, int b);

@@ -63,7 +63,10 @@ int cli_option(struct cli *cli, int argc, char **argv, const struct option *opti
 
 int cli_arguments(struct cli *cli, int argc, char **argv, int least, int most, struct error **err)
 {
-    static const struct option options[] = {COMMON_OPTIONS};
+    static const struct option options[] = {
+        COMMON_OPTIONS,
+        {0},
+    };
     int r = cli_option(cli, argc, argv, options, err);
 
     if (r < 0)
@@ -75,8 +78,9 @@ int cli_arguments(struct cli *cli, int argc, char **argv, int least, int most, s
     return 0;
 }
 
-/* What keeps the daemon from starting must not keep an operator from a daemon that runs: without --config an
- * unreadable configuration only means the default. It is kept for the message that nothing answers there. */
+/* What keeps the daemon from starting must not keep an operator from a daemon that runs: without
+ * --config an unreadable configuration only means the default. It is kept for the message that
+ * nothing answers there. */
 static int socket_of_configuration(struct cli *cli, struct error **err)
 {
     /* Only the socket is wanted: a host without a name is no trouble here. */

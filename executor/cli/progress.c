@@ -1,9 +1,9 @@
 /* progress.c - lines on a terminal that are drawn over themselves
  *
- * Theory of operation. The cursor rests below the lines. To draw, it goes up by as many as are there,
- * each line is written and cleared to its end, and what is below is cleared: one write, so that
- * nothing flickers. Lines are cut to the terminal's width, for a line that wraps is two, and there are
- * never more than its height.
+ * Theory of operation. The cursor rests below the lines. To draw, it goes up by as many as are
+ * there, each line is written and cleared to its end, and what is below is cleared: one write, so
+ * that nothing flickers. Lines are cut to the terminal's width, for a line that wraps is two, and
+ * there are never more than its height.
  */
 #include "cli/progress.h"
 #include "cli/text.h"

@@ -1,7 +1,7 @@
 /* progress.h - what is going on, on a terminal: one line for each instance, redrawn in place
  *
- * On standard error, and only where that is a terminal. One that cannot move its cursor (TERM=dumb) gets a line for
- * each change instead. */
+ * On standard error, and only where that is a terminal. One that cannot move its cursor (TERM=dumb)
+ * gets a line for each change instead. */
 #ifndef STOPD_CLI_PROGRESS_H
 #define STOPD_CLI_PROGRESS_H
 

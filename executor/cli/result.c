@@ -44,7 +44,8 @@ static void print_stopped(const struct cli *cli, const struct followed *f,
     putchar('\n');
 }
 
-/* An operation's Code is the table's where the table has it; a Code of another program's is only told. */
+/* An operation's Code is the table's where the table has it; a Code of another program's is only
+ * told. */
 static void print_failed(const struct followed *f, const struct operation_view *v)
 {
     _cleanup_(error_free) struct error *e = NULL;
@@ -57,7 +58,8 @@ static void print_failed(const struct followed *f, const struct operation_view *
     elapsed_to_text(operation_view_elapsed(v, moment_now().realtime), elapsed);
     error_set(&e, code, "%s: %s", is_set(v->error_code) ? v->error_code : v->outcome,
               v->error_message);
-    cli_explain(&e, "stop %s: %s after %s", f->name, is_cancelled ? "cancelled" : "failed", elapsed);
+    cli_explain(&e, "stop %s: %s after %s", f->name, is_cancelled ? "cancelled" : "failed",
+                elapsed);
     cli_print_error(e);
 }
 
@@ -207,7 +209,8 @@ static json_object *result_to_json(const struct followed *f)
     if (!result || json_add_string(result, "instance", f->name) ||
         json_add_string(result, "requestId", f->request_id[0] ? f->request_id : NULL) ||
         json_add_string(result, "clientToken", parameters_get(&f->command, "ClientToken")) ||
-        json_add_bool(result, "finished", f->step == FOLLOW_ENDED && f->operation != NULL && !f->error) ||
+        json_add_bool(result, "finished",
+                      f->step == FOLLOW_ENDED && f->operation != NULL && !f->error) ||
         json_add_bool(result, "validated", f->validated) ||
         json_add_number(result, "exitStatus", (uint64_t)result_exit_status(f)) ||
         add_error(result, f) || add_operation(result, f))

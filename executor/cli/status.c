@@ -44,7 +44,8 @@ static int print_table(json_object *answer, struct error **err)
     else if (text_of(answer, "instanceId"))
         add_row(&t, answer);
     else
-        return error_set(err, ERROR_UNREACHABLE, "status: what the daemon answered has no instances");
+        return error_set(err, ERROR_UNREACHABLE,
+                         "status: what the daemon answered has no instances");
     return table_print(&t, stdout) < 0 ? error_no_memory(err) : 0;
 }
 
@@ -69,5 +70,5 @@ static int run(struct cli *cli, int argc, char **argv, struct error **err)
     return 0;
 }
 
-const struct verb verb_status = {"status", "[ID]", "The instances of this host, or one, and their states.",
-                                 details, run};
+const struct verb verb_status = {
+    "status", "[ID]", "The instances of this host, or one, and their states.", details, run};

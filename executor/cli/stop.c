@@ -1,8 +1,8 @@
 /* stop.c - stopctl stop: commands a stop, and waits for its end
  *
- * Theory of operation. One StopInstance for each instance, all side by side, each with a ClientToken
- * so that it is safe to send again (follow.c). What is irreversible is said in a line before anything
- * is sent, and on a terminal asked about. The exit status is the worst of all.
+ * Theory of operation. One StopInstance for each instance, all side by side, each with a
+ * ClientToken so that it is safe to send again (follow.c). What is irreversible is said in a line
+ * before anything is sent, and on a terminal asked about. The exit status is the worst of all.
  */
 #include "cli/transfer.h"
 #include "cli/result.h"
@@ -27,18 +27,19 @@ enum {
 };
 
 static const struct option options[] = {
-    {"force",        no_argument,       NULL, OPTION_FORCE       },
-    {"confirm",      no_argument,       NULL, OPTION_CONFIRM     },
-    {"override",     required_argument, NULL, OPTION_OVERRIDE    },
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"confirm", no_argument, NULL, OPTION_CONFIRM},
+    {"override", required_argument, NULL, OPTION_OVERRIDE},
     {"stopped-mode", required_argument, NULL, OPTION_STOPPED_MODE},
-    {"grace",        required_argument, NULL, OPTION_GRACE       },
-    {"on-timeout",   required_argument, NULL, OPTION_ON_TIMEOUT  },
-    {"no-wait",      no_argument,       NULL, OPTION_NO_WAIT     },
-    {"timeout",      required_argument, NULL, OPTION_TIMEOUT     },
-    {"token",        required_argument, NULL, OPTION_TOKEN       },
-    {"dry-run",      no_argument,       NULL, OPTION_DRY_RUN     },
-    {"yes",          no_argument,       NULL, OPTION_YES         },
-    COMMON_OPTIONS
+    {"grace", required_argument, NULL, OPTION_GRACE},
+    {"on-timeout", required_argument, NULL, OPTION_ON_TIMEOUT},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"token", required_argument, NULL, OPTION_TOKEN},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"yes", no_argument, NULL, OPTION_YES},
+    COMMON_OPTIONS,
+    {0},
 };
 
 static const char details[] =
@@ -149,7 +150,8 @@ static void print_ids(char **ids, int n)
     }
 }
 
-/* What a power cut loses, in one line; then the question where there is somebody to answer it. A script has said
+/* What a power cut loses, in one line; then the question where there is somebody to answer it. A
+ * script has said
  * --force, and has nobody to ask. */
 static int ask_consent(struct cli *cli, const struct wish *w, char **ids, int n, struct error **err)
 {

@@ -1,10 +1,10 @@
 /* stream.c - server-sent events, and coming back to them after a break
  *
  * Theory of operation. The stream is one answer that does not end; its lines "data: …" make up an
- * event, an empty line ends it, everything else (comments that keep the connection alive, ids) is of
- * no use here, for a CloudEvent carries its own sequence. When the daemon goes away, as it does when it
- * is restarted, the stream is opened again behind the last event that came: the daemon keeps events,
- * so that none is missed.
+ * event, an empty line ends it, everything else (comments that keep the connection alive, ids) is
+ * of no use here, for a CloudEvent carries its own sequence. When the daemon goes away, as it does
+ * when it is restarted, the stream is opened again behind the last event that came: the daemon
+ * keeps events, so that none is missed.
  */
 #include "cli/stream.h"
 #include "cli/text.h"
@@ -141,8 +141,10 @@ static int prepare(struct cli *cli, struct reading *r, struct error **err)
     return 0;
 }
 
-/* Reads until it ends. Returns 0 where it may be opened again, else an error. */
-static int read_stream(struct cli *cli, struct stream *stream, bool *was_open, struct error **err)
+/* Reads until it ends. Returns 0 where it may be opened again, else an error: one that was open
+ * before is waited for. *open: whether it was open now. */
+static int read_stream(struct cli *cli, struct stream *stream, bool was_open, bool *open,
+                       struct error **err)
 {
     _cleanup_(reading) struct reading r = {.stream = stream};
     _cleanup_(error_free) struct error *e = NULL;
@@ -160,16 +162,17 @@ static int read_stream(struct cli *cli, struct stream *stream, bool *was_open, s
         if (m == CURLM_OK && left > 0)
             m = curl_multi_poll(r.multi, NULL, 0, 1000, NULL);
         if (m != CURLM_OK)
-            return error_set(err, ERROR_IO, "cannot wait for the daemon: %s", curl_multi_strerror(m));
+            return error_set(err, ERROR_IO, "cannot wait for the daemon: %s",
+                             curl_multi_strerror(m));
         while ((message = curl_multi_info_read(r.multi, &(int){0})))
             result = message->data.result;
     }
-    *was_open |= r.open;
+    *open = r.open;
     if (r.open)
         return 0;
     if (transfer_finish(cli, r.transfer, result, &e) == 0)
         return error_set(err, ERROR_UNREACHABLE, "the daemon answered with no stream");
-    if (*was_open && (r.transfer->reach != REACH_ANSWERED || r.transfer->status >= 500))
+    if (was_open && (r.transfer->reach != REACH_ANSWERED || r.transfer->status >= 500))
         return 0;
     return error_move(err, &e);
 }
@@ -177,10 +180,15 @@ static int read_stream(struct cli *cli, struct stream *stream, bool *was_open, s
 int stream_follow(struct cli *cli, struct stream *stream, struct error **err)
 {
     static const struct timespec pause = {.tv_sec = 1};
-    bool was_open = false;
+    bool was_open = false, is_away = false, open = false;
     int r;
 
-    while ((r = read_stream(cli, stream, &was_open, err)) == 0)
+    while ((r = read_stream(cli, stream, was_open, &open, err)) == 0) {
+        was_open |= open;
+        if (!open && !is_away)
+            stream->away(stream->userdata);
+        is_away = !open;
         nanosleep(&pause, NULL);
+    }
     return r;
 }

@@ -163,9 +163,10 @@ void table_cleanup(struct table *t)
 
 const char *color_begin(bool on, enum color color)
 {
-    static const char *const sequences[] = {
-        [COLOR_NONE] = "", [COLOR_GOOD] = "\033[32m", [COLOR_BAD] = "\033[31m",
-        [COLOR_BUSY] = "\033[33m"};
+    static const char *const sequences[] = {[COLOR_NONE] = "",
+                                            [COLOR_GOOD] = "\033[32m",
+                                            [COLOR_BAD] = "\033[31m",
+                                            [COLOR_BUSY] = "\033[33m"};
 
     return on ? sequences[color] : "";
 }

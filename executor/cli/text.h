@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 
-/* Names and sentences come from domains, and so from tenants: what is no printable character here becomes '?', so that
- * none of it can move a cursor. Returns a new text, or NULL when out of memory. */
+/* Names and sentences come from domains, and so from tenants: what is no printable character here
+ * becomes '?', so that none of it can move a cursor. Returns a new text, or NULL when out of
+ * memory. */
 char *text_clean(const char *text);
 void text_print(FILE *to, const char *text); /* the same, printed */
 /* Columns that a clean text takes, and how many of its bytes fit into so many columns. */

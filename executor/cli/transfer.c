@@ -1,9 +1,9 @@
 /* transfer.c - HTTP over the Unix socket, by libcurl
  *
  * Theory of operation. A transfer is made ready, sent (alone, or side by side with others by a curl
- * multi handle), and finished: finishing turns what curl and the daemon said into 0 or one error. It
- * keeps apart what a caller has to know to ask again safely: whether the daemon was never reached, was
- * reached and broke off, or answered.
+ * multi handle), and finished: finishing turns what curl and the daemon said into 0 or one error.
+ * It keeps apart what a caller has to know to ask again safely: whether the daemon was never
+ * reached, was reached and broke off, or answered.
  */
 #include "cli/transfer.h"
 
@@ -151,13 +151,15 @@ static int not_connected(const struct cli *cli, const struct transfer *x, CURLco
     if (errnum != 0)
         why = strerror((int)errnum);
     if (errnum == EACCES || errnum == EPERM)
-        return error_set(err, ERROR_FORBIDDEN,
-                         "cannot open the socket of stopd, %s: %s; its group may (api.socket_group), "
-                         "and root",
-                         x->socket, why);
+        return error_set(
+            err, ERROR_FORBIDDEN,
+            "cannot open the socket of stopd, %s: %s; its group may (api.socket_group), "
+            "and root",
+            x->socket, why);
     return error_set(err, ERROR_UNREACHABLE,
                      "cannot reach stopd at %s: %s; is it running? (systemctl status stopd)%s%s",
-                     x->socket, why, cli->config_trouble ? "; the configuration was not read: " : "",
+                     x->socket, why,
+                     cli->config_trouble ? "; the configuration was not read: " : "",
                      cli->config_trouble ? cli->config_trouble : "");
 }
 
@@ -189,10 +191,11 @@ enum error_code transfer_error_code(const char *code, int status)
 
 static int not_understood(const struct transfer *x, struct error **err)
 {
-    return error_set(err, ERROR_UNREACHABLE,
-                     "what answers at %s does not talk like stopd (HTTP status %ld); is it the right "
-                     "socket?",
-                     x->socket, x->status);
+    return error_set(
+        err, ERROR_UNREACHABLE,
+        "what answers at %s does not talk like stopd (HTTP status %ld); is it the right "
+        "socket?",
+        x->socket, x->status);
 }
 
 static int answered_error(struct cli *cli, const struct transfer *x, struct error **err)

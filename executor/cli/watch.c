@@ -1,7 +1,8 @@
 /* watch.c - stopctl watch: what happens on this host, as it happens
  *
- * Theory of operation. Each event is a line, from now on; on a terminal the stops that are under way
- * stand below, a line each, asked for again every second while there are any and after every event.
+ * Theory of operation. Each event is a line, from now on; on a terminal the stops that are under
+ * way stand below, a line each, asked for again every second while there are any and after every
+ * event.
  */
 #include "cli/operation-view.h"
 #include "cli/progress.h"
@@ -17,9 +18,9 @@ static const char details[] = "Goes on until interrupted, also while the daemon 
 struct watch {
     struct cli *cli;
     struct progress *progress;
-    usec_t since;           /* realtime */
-    json_object *underway;  /* the answer with the operations under way, or NULL */
-    usec_t asked_at;        /* monotonic; 0: ask again */
+    usec_t since;          /* realtime */
+    json_object *underway; /* the answer with the operations under way, or NULL */
+    usec_t asked_at;       /* monotonic; 0: ask again */
 };
 
 static void watch_cleanup(struct watch *w)
@@ -43,6 +44,14 @@ static void take_event(void *userdata, json_object *event)
         event_print(event, stdout);
     fflush(stdout);
     w->asked_at = 0;
+}
+
+static void tell_away(void *userdata)
+{
+    struct watch *w = userdata;
+
+    progress_clear(w->progress);
+    fputs("stopctl: watch: the daemon is away, waiting for it\n", stderr);
 }
 
 static size_t list_underway(const struct watch *w, json_object **list)
@@ -99,7 +108,8 @@ static void draw_underway(void *userdata)
 static int run(struct cli *cli, int argc, char **argv, struct error **err)
 {
     _cleanup_(watch) struct watch w = {.cli = cli, .since = moment_now().realtime};
-    struct stream stream = {.each = take_event, .turn = draw_underway, .userdata = &w};
+    struct stream stream = {
+        .each = take_event, .turn = draw_underway, .away = tell_away, .userdata = &w};
     int r = cli_arguments(cli, argc, argv, 0, 0, err);
 
     if (r < 0)
@@ -110,4 +120,5 @@ static int run(struct cli *cli, int argc, char **argv, struct error **err)
     return cli_explain(err, "watch");
 }
 
-const struct verb verb_watch = {"watch", "", "What happens on this host, as it happens.", details, run};
+const struct verb verb_watch = {"watch", "", "What happens on this host, as it happens.", details,
+                                run};

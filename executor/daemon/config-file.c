@@ -1,10 +1,10 @@
 /* config-file.c - INI files, read line by line, with the file and the line in every error
  *
- * Theory of operation. inih splits the lines; Debian's build does not tell its handler on which line
- * it is, so we hand it the lines ourselves and count. That is also where what inih would let pass is
- * caught: a line longer than its buffer (it would take the rest for a line of its own), a NUL byte
- * (the end of the line to it), a section that is not known but has no key in force either. Within one
- * file a key stands once; a later file may say it again.
+ * Theory of operation. inih splits the lines; Debian's build does not tell its handler on which
+ * line it is, so we hand it the lines ourselves and count. That is also where what inih would let
+ * pass is caught: a line longer than its buffer (it would take the rest for a line of its own), a
+ * NUL byte (the end of the line to it), a section that is not known but has no key in force either.
+ * Within one file a key stands once; a later file may say it again.
  */
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"

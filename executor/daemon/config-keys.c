@@ -7,9 +7,11 @@
 #define MEMBER(m) offsetof(struct config, m)
 #define SINK(m) offsetof(struct config_sink, m)
 /* A key of the contract whose part is yet to come: refused by name, not as a misspelling. */
-#define NOT_YET(section, name) {section, name, NULL, NULL, 0, 0, 0, "not supported by this version"}
+#define NOT_YET(section, name)                                              \
+    {                                                                       \
+        section, name, NULL, NULL, 0, 0, 0, "not supported by this version" \
+    }
 
-/* clang-format off: one row a key, one line of what it is, one of what it means */
 static const struct config_key keys[] = {
     {"host", "id", &config_type_name, NULL, MEMBER(host_id), 0, 0,
      "names this host in events and subjects; without it, the machine id"},
@@ -18,9 +20,10 @@ static const struct config_key keys[] = {
      "the libvirt URI of the hypervisor"},
     {"hypervisor", "workers", &config_type_count, "8", MEMBER(workers), 1, 1024,
      "the most libvirt calls in flight"},
-    {"hypervisor", "call_timeout", &config_type_duration, "30s", MEMBER(call_timeout), USEC_PER_SEC, DAYS,
-     "past it a libvirt call counts as stuck and the state as unknown"},
-    {"hypervisor", "destroy_timeout", &config_type_duration, "90s", MEMBER(destroy_timeout), USEC_PER_SEC, DAYS,
+    {"hypervisor", "call_timeout", &config_type_duration, "30s", MEMBER(call_timeout), USEC_PER_SEC,
+     DAYS, "past it a libvirt call counts as stuck and the state as unknown"},
+    {"hypervisor", "destroy_timeout", &config_type_duration, "90s", MEMBER(destroy_timeout),
+     USEC_PER_SEC, DAYS,
      "the same for the call that cuts the power, which may take long by itself"},
 
     {"stop", "grace", &config_type_duration, "120s", MEMBER(stop.grace), USEC_PER_SEC, DAYS,
@@ -30,9 +33,11 @@ static const struct config_key keys[] = {
     {"stop", "method", &config_type_method, "acpi", MEMBER(stop.method), 0, 0,
      "which button: acpi, agent, or agent,acpi (the agent first, ACPI if it does not answer)"},
     {"stop", "on_timeout", &config_type_on_timeout, "fail", MEMBER(stop.on_timeout), 0, 0,
-     "what happens to a guest that has not shut down by then: fail (it runs on) or force (power cut)"},
+     "what happens to a guest that has not shut down by then: fail (it runs on) or force (power "
+     "cut)"},
     {"stop", "stopped_mode", &config_type_stopped_mode, "KeepCharging", MEMBER(stopped_mode), 0, 0,
-     "what a command without StoppedMode means: KeepCharging, or StopCharging where an instance can"},
+     "what a command without StoppedMode means: KeepCharging, or StopCharging where an instance "
+     "can"},
     {"stop", "parallel", &config_type_count, "0", MEMBER(parallel), 0, 100000,
      "the most guests in shutdown at once; 0: no bound"},
     NOT_YET("stop", "evidence"),
@@ -78,15 +83,14 @@ static const struct config_key keys[] = {
 
     {"journal", "path", &config_type_path, "/var/lib/stopd/stopd.db", MEMBER(journal_path), 0, 0,
      "the SQLite file that operations and events are kept in"},
-    {"journal", "retain", &config_type_duration, "72h", MEMBER(journal_retain), USEC_PER_SEC, 3650 * DAYS,
-     "how long finished operations and delivered events are kept"},
+    {"journal", "retain", &config_type_duration, "72h", MEMBER(journal_retain), USEC_PER_SEC,
+     3650 * DAYS, "how long finished operations and delivered events are kept"},
 
     {"log", "level", &config_type_log_level, "info", MEMBER(log_level), 0, 0,
      "error, warning, notice, info or debug"},
     {"log", "format", &config_type_log_format, "auto", MEMBER(log_format), 0, 0,
      "auto (journald under systemd, text on a terminal, else JSON lines), journald, text or json"},
 };
-/* clang-format on */
 
 const struct config_key *config_keys(size_t *n)
 {

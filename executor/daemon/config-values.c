@@ -1,4 +1,4 @@
-/* config-values.c - the kinds of value that a key can have: how each is read from a text and written as one
+/* config-values.c - the kinds of value that a key can have: how each is read, and written
  *
  * Every kind writes what it can read again, and writes a default the way that the manual does; a
  * test walks the table of keys both ways.
@@ -57,8 +57,8 @@ static int parse_socket(const struct config_key *key, const char *text, void *me
     const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     if (!is_set(text) || strlen(text) > most)
-        return error_set(err, ERROR_CONFIGURATION, "must be a path of 1 to %zu characters, not '%s'",
-                         most, text);
+        return error_set(err, ERROR_CONFIGURATION,
+                         "must be a path of 1 to %zu characters, not '%s'", most, text);
     return take_text(text, member, err);
 }
 
@@ -159,14 +159,14 @@ static const struct {
     const char *suffix;
     usec_t usec;
 } units[] = {
-    {"h",  3600 * USEC_PER_SEC},
-    {"m",  60 * USEC_PER_SEC  },
-    {"s",  USEC_PER_SEC       },
-    {"ms", USEC_PER_MSEC      },
+    {"h", 3600 * USEC_PER_SEC},
+    {"m", 60 * USEC_PER_SEC},
+    {"s", USEC_PER_SEC},
+    {"ms", USEC_PER_MSEC},
 };
 
-/* In hours where they are whole, else in seconds, else in milliseconds: never in minutes, so that a grace of 120s
- * reads as it is documented. */
+/* In hours where they are whole, else in seconds, else in milliseconds: never in minutes, so that a
+ * grace of 120s reads as it is documented. */
 static void format_duration(const void *member, FILE *to)
 {
     static const size_t order[] = {0, 2, 3};
@@ -291,18 +291,18 @@ const struct config_type config_type_list = {"list", parse_list, format_list, cl
 /* --- Words of an enum ---------------------------------------------------------------------- */
 
 /* In an enum that has it, the empty word means "unset", which is nothing that a file can say. */
-#define DEFINE_WORD_TYPE(type, words, must)                                                        \
-    static int parse_##words(const struct config_key *key, const char *text, void *member,         \
-                             struct error **err)                                                   \
-    {                                                                                              \
-        if (!is_set(text) || words##_from_string(text, (type *)member) < 0)                        \
-            return refuse(err, must, text);                                                        \
-        return 0;                                                                                  \
-    }                                                                                              \
-    static void format_##words(const void *member, FILE *to)                                       \
-    {                                                                                              \
-        fputs(words##_to_string(*(const type *)member), to);                                       \
-    }                                                                                              \
+#define DEFINE_WORD_TYPE(type, words, must)                                                \
+    static int parse_##words(const struct config_key *key, const char *text, void *member, \
+                             struct error **err)                                           \
+    {                                                                                      \
+        if (!is_set(text) || words##_from_string(text, (type *)member) < 0)                \
+            return refuse(err, must, text);                                                \
+        return 0;                                                                          \
+    }                                                                                      \
+    static void format_##words(const void *member, FILE *to)                               \
+    {                                                                                      \
+        fputs(words##_to_string(*(const type *)member), to);                               \
+    }                                                                                      \
     struct base_swallow_semicolon
 
 DEFINE_WORD_TYPE(enum stop_method, stop_method, "acpi, agent or agent,acpi");

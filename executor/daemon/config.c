@@ -1,10 +1,10 @@
 /* config.c - the configuration: defaults, then files, then settings, each over the former
  *
- * Theory of operation. The table in config-keys.c says what keys there are. A default is a text that
- * goes the same way as a line of a file, so that there is one way for a value to come in, and what
- * the manual calls the default is what is in force. What only the whole can tell (a sink without a
- * place to go, a host without a name) is checked when all has been read. Nothing is guessed: a key
- * that is not known, or not yet supported, is an error that names its place.
+ * Theory of operation. The table in config-keys.c says what keys there are. A default is a text
+ * that goes the same way as a line of a file, so that there is one way for a value to come in, and
+ * what the manual calls the default is what is in force. What only the whole can tell (a sink
+ * without a place to go, a host without a name) is checked when all has been read. Nothing is
+ * guessed: a key that is not known, or not yet supported, is an error that names its place.
  */
 #include "daemon/config.h"
 #include "daemon/config-file.h"
@@ -175,7 +175,8 @@ static int set_defaults(struct config_builder *b, struct error **err)
     return r;
 }
 
-/* "SECTION.KEY=VALUE"; the section is all before the last dot, for a sink's name may have dots itself. */
+/* "SECTION.KEY=VALUE"; the section is all before the last dot, for a sink's name may have dots
+ * itself. */
 static int set_setting(struct config_builder *b, const char *setting, struct error **err)
 {
     const char *equals = strchr(setting, '=');
@@ -192,7 +193,8 @@ static int set_setting(struct config_builder *b, const char *setting, struct err
     return config_build(b, "--set", section, name, equals + 1, err);
 }
 
-/* The id that systemd gives a machine at its first start; "uninitialized" while it is that start. */
+/* The id that systemd gives a machine at its first start; "uninitialized" while it is that start.
+ */
 static int find_host_id(struct config_builder *b, struct error **err)
 {
     _cleanup_(freep) char *line = NULL;
@@ -230,15 +232,16 @@ static int check_sinks(const struct config_builder *b, struct error **err)
 int config_load_from(const char *directory, const char *file, char *const *settings,
                      size_t n_settings, struct config **ret, struct error **err)
 {
-    _cleanup_(config_builder) struct config_builder b = {
-        .config = calloc(1, sizeof(struct config))};
+    _cleanup_(config_builder) struct config_builder b = {.config =
+                                                             calloc(1, sizeof(struct config))};
     int r;
 
     if (!b.config)
         return error_no_memory(err);
     r = set_defaults(&b, err);
     if (r == 0)
-        r = file ? config_read_file(&b, file, true, err) : config_read_directory(&b, directory, err);
+        r = file ? config_read_file(&b, file, true, err)
+                 : config_read_directory(&b, directory, err);
     for (size_t i = 0; i < n_settings && r == 0; i++)
         r = set_setting(&b, settings[i], err);
     if (r == 0)

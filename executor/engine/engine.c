@@ -163,16 +163,20 @@ static int write_all(struct engine *e, struct error **err)
     for (size_t i = 0; i < e->n_cursors && r == 0; i++)
         if (e->cursors[i].changed)
             r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
+    if (r == 0 && e->journal_said)
+        r = journal_touch(e->journal, e->now.realtime, err);
     if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
         r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
     return r;
 }
 
+/* A journal that failed is tried by every turn until it can be written again, and with that has
+ * something to write. */
 static bool has_something_durable(const struct engine *e)
 {
-    if (e->events.first || e->bindings.first || e->cursors_at <= e->now.monotonic ||
-        e->retain_at <= e->now.monotonic)
+    if (e->journal_said || e->events.first || e->bindings.first ||
+        e->cursors_at <= e->now.monotonic || e->retain_at <= e->now.monotonic)
         return true;
     for (const struct domain *d = e->staged; d; d = d->next_staged)
         if (d->reported_changed || d->forget || (d->next_op && d->op_changed))

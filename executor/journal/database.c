@@ -1,9 +1,9 @@
 /* database.c - what the journal needs of SQLite, and what SQLite's errors mean to an operator
  *
- * Theory of operation. A statement is written where it is used, as a literal; its address is the key
- * under which the prepared form is kept, so that a turn of the loop parses no SQL. A query goes back
- * by its cleanup attribute: a statement that is not reset would hold its read transaction open, and
- * the write-ahead log could not be begun anew.
+ * Theory of operation. A statement is written where it is used, as a literal; its address is the
+ * key under which the prepared form is kept, so that a turn of the loop parses no SQL. A query goes
+ * back by its cleanup attribute: a statement that is not reset would hold its read transaction
+ * open, and the write-ahead log could not be begun anew.
  *
  * Whoever reads an error cannot see our SQL and does not know SQLite's result codes. Each is turned
  * into what is the matter with which file, and what helps.
@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long to wait for another program (sqlite3, a backup) that holds a lock for a moment. It is the
- * engine's loop that waits, so it is short. */
+/* How long to wait for another program (sqlite3, a backup) that holds a lock for a moment. It is
+ * the engine's loop that waits, so it is short. */
 #define BUSY_MS 2000
 
 struct value text(const char *s)
@@ -55,8 +55,8 @@ int database_error(const struct database *d, struct error **err, const char *doi
     if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
         return error_no_memory(err);
     if ((code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_disk_full(errnum)))
-        return error_set(err, ERROR_JOURNAL,
-                         "the disk of the journal %s is full; make room on it", d->path);
+        return error_set(err, ERROR_JOURNAL, "the disk of the journal %s is full; make room on it",
+                         d->path);
     switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -1,8 +1,8 @@
 /* journal-reader.c - the journal for everybody else: the API's threads, the sinks
  *
  * Theory of operation. A reader sees what was committed when its query began, and holds nobody up.
- * It does hold up the log, which cannot begin anew while a query is open: a callback has to be quick,
- * and what is slow (a sink, a client) works on copies.
+ * It does hold up the log, which cannot begin anew while a query is open: a callback has to be
+ * quick, and what is slow (a sink, a client) works on copies.
  */
 #include "base/json.h"
 #include "journal/private.h"
@@ -64,8 +64,8 @@ int journal_read_operation(struct journal_reader *reader, const char *request_id
 #define SELECT_OPERATION "SELECT request_id, document FROM operation "
 #define NEWEST_FIRST " ORDER BY number DESC LIMIT ?1"
 
-/* A statement for each combination, so that each is served by the index that fits it: an instance has
- * few operations and a state may have very many, so "+state" keeps its index out. */
+/* A statement for each combination, so that each is served by the index that fits it: an instance
+ * has few operations and a state may have very many, so "+state" keeps its index out. */
 static int query_operations(struct database *d, const char *instance_id, const char *state,
                             unsigned limit, sqlite3_stmt **ret, struct error **err)
 {

@@ -38,19 +38,18 @@ int journal_put_token(struct journal *j, const char *principal, const char *toke
                       const char *fingerprint, const char *request_id, usec_t realtime,
                       struct error **err)
 {
-    return journal_write(j,
-                         "INSERT INTO token (principal, token, fingerprint, request_id, at)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5)",
-                         VALUES(text(principal), text(token), text(fingerprint), text(request_id),
-                                number(realtime)),
-                         err);
+    return journal_write(
+        j,
+        "INSERT INTO token (principal, token, fingerprint, request_id, at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5)",
+        VALUES(text(principal), text(token), text(fingerprint), text(request_id), number(realtime)),
+        err);
 }
 
 int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
                       struct error **err)
 {
-    const struct value body = {
-        .type = VALUE_TEXT, .text = event->body, .size = event->body_size};
+    const struct value body = {.type = VALUE_TEXT, .text = event->body, .size = event->body_size};
 
     return journal_write(j,
                          "INSERT INTO event (sequence, id, instance_id, type, at, body)"
@@ -66,6 +65,14 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
                          "INSERT INTO cursor (sink, sequence) VALUES (?1, ?2)"
                          " ON CONFLICT (sink) DO UPDATE SET sequence = excluded.sequence",
                          VALUES(text(sink), number(sequence)), err);
+}
+
+int journal_touch(struct journal *j, usec_t realtime, struct error **err)
+{
+    return journal_write(j,
+                         "INSERT INTO heartbeat (only, at) VALUES (1, ?1)"
+                         " ON CONFLICT (only) DO UPDATE SET at = excluded.at",
+                         VALUES(number(realtime)), err);
 }
 
 int journal_put_reported(struct journal *j, const struct reported *r, struct error **err)

@@ -2,8 +2,8 @@
  *
  * Theory of operation. There is one writer, which claims the journal's place before it touches the
  * file, and there are readers with connections of their own; the write-ahead log lets them not wait
- * for each other. With synchronous=FULL the log is on the disk before COMMIT returns, and before any
- * reader can see what was committed: what a sink has been handed cannot be taken back.
+ * for each other. With synchronous=FULL the log is on the disk before COMMIT returns, and before
+ * any reader can see what was committed: what a sink has been handed cannot be taken back.
  *
  * A COMMIT that fails is of one of two kinds. Where the log could not be written, for want of room
  * above all, its last frame, the one that makes a transaction valid, is not there: nothing was
@@ -13,8 +13,8 @@
  * goes on from what it had before, and only must not promise that nothing happened.
  *
  * A transaction in which one write failed must not be committed by a caller that overlooked it:
- * SQLite takes back the statement, or on a full disk sometimes the whole transaction. So the journal
- * remembers a failure until the transaction is over.
+ * SQLite takes back the statement, or on a full disk sometimes the whole transaction. So the
+ * journal remembers a failure until the transaction is over.
  */
 #include "journal/place.h"
 #include "journal/private.h"
@@ -168,8 +168,9 @@ int journal_commit(struct journal *j, struct error **err)
 
     if (j->failed || !in_transaction(j)) {
         journal_rollback(j);
-        return error_set(err, ERROR_JOURNAL, "a write to the journal had failed; nothing of this "
-                                             "turn was written");
+        return error_set(err, ERROR_JOURNAL,
+                         "a write to the journal had failed; nothing of this "
+                         "turn was written");
     }
     if (database_run(d, "COMMIT", NO_VALUES, &cause) >= 0)
         return 0;

@@ -35,6 +35,8 @@ int journal_put_token(struct journal *j, const char *principal, const char *toke
 /* Events are written once; the sequence is the caller's, rising by one. */
 int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime, struct error **err);
 int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err);
+/* Writes the time and nothing else: to find out whether a journal that could not be written can be now. */
+int journal_touch(struct journal *j, usec_t realtime, struct error **err);
 
 /* What was last reported of a domain, and which run that was. */
 struct reported {

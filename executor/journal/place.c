@@ -1,9 +1,9 @@
 /* place.c - the journal's folder, its file and its lock
  *
  * Theory of operation. Two writers of one journal would be two stopds that stop the same guests, so
- * the first thing that a writer does is to lock PATH.lock. The lock belongs to the open file, not to
- * its name or content: the kernel drops it with the process, however that ends, and a lock file left
- * behind means nothing. The pid in it is for the message that the second one gets.
+ * the first thing that a writer does is to lock PATH.lock. The lock belongs to the open file, not
+ * to its name or content: the kernel drops it with the process, however that ends, and a lock file
+ * left behind means nothing. The pid in it is for the message that the second one gets.
  *
  * The journal's own file is not locked, and once SQLite has it open it is not opened here either:
  * closing any descriptor of a file drops the POSIX locks that SQLite holds on it in this process.
@@ -58,8 +58,8 @@ static int make_folder(const char *path, struct error **err)
                          "the folder %s of the journal cannot be made, for the one above it is "
                          "missing too; make it, or set journal.path",
                          folder);
-    return error_set_errno(err, ERROR_JOURNAL, errno,
-                           "the folder %s of the journal cannot be made", folder);
+    return error_set_errno(err, ERROR_JOURNAL, errno, "the folder %s of the journal cannot be made",
+                           folder);
 }
 
 /* The pid that the lock's holder wrote, or 0. */
@@ -114,7 +114,8 @@ int place_claim(const char *path, int *ret, struct error **err)
     return 0;
 }
 
-/* An older file may have been left readable by others, and its companions take their mode from it. */
+/* An older file may have been left readable by others, and its companions take their mode from it.
+ */
 static void tighten(const char *path, const char *suffix)
 {
     char name[4096];

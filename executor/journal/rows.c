@@ -1,9 +1,9 @@
 /* rows.c - stored rows as values: nothing in the file is taken for granted
  *
  * Theory of operation. The columns are checked by SQLite when they are written (STRICT tables), and
- * the file's structure when it is opened. What is left are bytes that a bad disk or a person changed
- * inside a row. Such a row is an error that says which one it is; guessing at an operation could cut
- * somebody's power.
+ * the file's structure when it is opened. What is left are bytes that a bad disk or a person
+ * changed inside a row. Such a row is an error that says which one it is; guessing at an operation
+ * could cut somebody's power.
  */
 #include "journal/private.h"
 

@@ -65,6 +65,12 @@ static const char *const steps[] = {
     "    sequence INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
 
+    /* Written to find out whether writing is possible. */
+    "CREATE TABLE heartbeat ("
+    "    only INTEGER PRIMARY KEY CHECK (only = 1),"
+    "    at   INTEGER NOT NULL"
+    ") STRICT;"
+
     "CREATE TABLE reported ("
     "    domain      TEXT PRIMARY KEY,"
     "    instance_id TEXT NOT NULL,"

@@ -813,3 +813,27 @@ def test_what_cannot_be_written_is_an_error(daemon):
                               env=environment(), check=False)
     assert done.returncode == 74
     assert done.stderr == "stopctl: cannot write standard output: No space left on device\n"
+
+
+# --- Completion ---------------------------------------------------------------------------------
+
+
+def complete(daemon, *words):
+    """What bash offers for the last of these words."""
+    script = (f"source {SOURCE}/contrib/completion/stopctl.bash; compopt() {{ :; }}; "
+              'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _stopctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    env = environment(PATH=f"{os.path.dirname(STOPCTL)}:/usr/bin:/bin")
+    done = subprocess.run(["bash", "-c", script, "bash", "stopctl", *words], env=env, text=True,
+                          capture_output=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion_knows_verbs_options_and_instances(daemon):
+    daemon.on("GET /v1/instances", (200, INSTANCES))
+    assert complete(daemon, "s") == ["stop", "status", "show"]
+    assert complete(daemon, "events", "--") == ["--json", "--socket", "--config", "--help",
+                                                "--after", "--follow"]
+    assert complete(daemon, "--socket", daemon.socket, "stop", "i-abcd") == ["i-abcdef"]
+    assert complete(daemon, "stop", "--on-timeout", "f") == ["fail", "force"]
+    assert complete(daemon, "--socket", "/nowhere/s", "stop", "") == []

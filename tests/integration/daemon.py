@@ -82,6 +82,7 @@ class Daemon:
             "log.format": "json",
         }
         self.settings.update({key.replace("__", "."): value for key, value in settings.items()})
+        self.config = "/dev/null"
         self.process = None
 
     def path(self, name):
@@ -90,7 +91,7 @@ class Daemon:
     # --- Life ---
 
     def start(self, wait=True):
-        arguments = [STOPD, "--config", "/dev/null"]
+        arguments = [STOPD, "--config", self.config]
         for key, value in self.settings.items():
             arguments += ["--set", f"{key}={value}"]
         with open(self.log_path, "ab") as log:

@@ -51,6 +51,7 @@ enum {
     ANSWER_SECONDS = 60,        /* libvirtd has to answer within */
     RESTART_MILLISECONDS = 100, /* from one start of libvirtd to the next, at least */
     HOLD_POLL_MILLISECONDS = 20,
+    PROBE_MILLISECONDS = 10,
 };
 
 static const char *const fresh[] = {
@@ -95,7 +96,7 @@ static void die(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fprintf(stderr, "%s%s\n", error ? ": " : "", error ? strerror(error) : "");
-    exit(EXIT_NOT_SET_UP);
+    _exit(EXIT_NOT_SET_UP);
 }
 
 static void path_in(const struct kit *kit, const char *name, char path[static PATH_MAX])
@@ -148,10 +149,24 @@ static long milliseconds_since(const struct timespec *then)
     return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
 }
 
-/* A key pressed on the terminal reaches the command without us: it is in the same process group. */
-static bool came_from_keyboard(const struct signalfd_siginfo *info)
+/* Waits for signals, at most so many milliseconds, and gives them to the process "to"; but a key
+ * pressed on the terminal reaches the command without us, as it is in the same process group.
+ * Returns the signal that came while there was nobody to give it to, or 0. */
+static int pass_signals_on(const struct kit *kit, pid_t to, int milliseconds)
 {
-    return info->ssi_code == SI_KERNEL;
+    struct pollfd fd = {.fd = kit->signals, .events = POLLIN};
+    struct signalfd_siginfo info;
+
+    poll(&fd, 1, milliseconds);
+    while (read(kit->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            continue;
+        if (!to)
+            return (int)info.ssi_signo;
+        if (info.ssi_code != SI_KERNEL)
+            kill(to, (int)info.ssi_signo);
+    }
+    return 0;
 }
 
 static pid_t fork_child(const struct kit *kit)
@@ -167,6 +182,24 @@ static pid_t fork_child(const struct kit *kit)
 
 /* --- inside: pid 1 of the namespace --------------------------------------------------------- */
 
+/* What libvirt learns of QEMU, in half a second, it may keep from run to run. It checks for itself
+ * that it still holds; where build-guest has made no cache, it learns anew. */
+static void share_capabilities(void)
+{
+    static const char inside[] = "/var/cache/libvirt/qemu/capabilities";
+    const char *cache = getenv("STOPD_KIT_CACHE");
+    char outside[PATH_MAX];
+
+    if (snprintf(outside, sizeof outside, "%s/capabilities",
+                 cache ? cache : "/var/cache/stopd-kit") >= (int)sizeof outside ||
+        (mkdir(outside, 0755) < 0 && errno != EEXIST))
+        return;
+    make_dir("/var/cache/libvirt/qemu");
+    make_dir(inside);
+    if (mount(outside, inside, NULL, MS_BIND, NULL) < 0)
+        die("cannot mount %s", outside);
+}
+
 static void make_private(void)
 {
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -180,6 +213,7 @@ static void make_private(void)
         if (mount("stopd-kit", fresh[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
             die("cannot mount %s", fresh[i]);
     }
+    share_capabilities();
     make_dir("/etc/libvirt/hooks");
     write_file("/etc/libvirt/libvirtd.conf", libvirtd_conf);
     write_file("/etc/libvirt/qemu.conf", qemu_conf);
@@ -191,9 +225,8 @@ static void offer_qemu_driver_only(void)
     static const char dir[] = "/run/libvirt/kit-drivers";
     glob_t found;
 
-    if (glob("/usr/lib*/*/libvirt/connection-driver/libvirt_driver_qemu.so", 0, NULL, &found) !=
-            0 &&
-        glob("/usr/lib*/libvirt/connection-driver/libvirt_driver_qemu.so", 0, NULL, &found) != 0)
+    if (glob("/usr/lib{/*,64,}/libvirt/connection-driver/libvirt_driver_qemu.so", GLOB_BRACE, NULL,
+             &found) != 0)
         return; /* Laid out otherwise: it takes what it has. */
     make_dir(dir);
     if (symlink(found.gl_pathv[0], "/run/libvirt/kit-drivers/libvirt_driver_qemu.so") < 0 &&
@@ -259,7 +292,7 @@ static void start_prober(struct kit *kit)
     while (milliseconds_since(&started) < ANSWER_SECONDS * 1000L) {
         if (access("/run/libvirt/libvirt-sock", F_OK) == 0 && virConnectOpen("qemu:///system"))
             _exit(0);
-        usleep(10000);
+        poll(NULL, 0, PROBE_MILLISECONDS);
     }
     _exit(1);
 }
@@ -327,24 +360,14 @@ static int supervise(struct kit *kit, char **argv)
     start_libvirtd(kit);
     start_prober(kit);
     for (;;) {
-        struct pollfd fd = {.fd = kit->signals, .events = POLLIN};
-        struct signalfd_siginfo info;
-        int code;
+        int signal =
+            pass_signals_on(kit, kit->command, kit->libvirtd ? -1 : HOLD_POLL_MILLISECONDS);
+        int code = reap(kit, argv);
 
-        poll(&fd, 1, kit->libvirtd ? -1 : HOLD_POLL_MILLISECONDS);
-        while (read(kit->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-            int signal = (int)info.ssi_signo;
-
-            if (signal == SIGCHLD)
-                continue;
-            if (!kit->command)
-                return 128 + signal;
-            if (!came_from_keyboard(&info))
-                kill(kit->command, signal);
-        }
-        code = reap(kit, argv);
         if (code >= 0)
             return code;
+        if (signal && !kit->command)
+            return 128 + signal;
         if (!kit->libvirtd && libvirtd_may_start(kit))
             start_libvirtd(kit);
     }
@@ -361,7 +384,7 @@ _Noreturn static void be_inner(struct kit *kit, const int tether[static 2], char
         _exit(EXIT_NOT_SET_UP); /* It died before we had asked to be told. */
     close(tether[0]);
     make_private();
-    exit(supervise(kit, argv));
+    _exit(supervise(kit, argv)); /* A leak checker cannot work in a pid 1. */
 }
 
 /* --- outside -------------------------------------------------------------------------------- */
@@ -430,17 +453,10 @@ static int wait_for(struct kit *kit, pid_t inner)
 {
     int status;
 
-    for (;;) {
-        struct pollfd fd = {.fd = kit->signals, .events = POLLIN};
-        struct signalfd_siginfo info;
-
-        poll(&fd, 1, -1);
-        while (read(kit->signals, &info, sizeof info) == (ssize_t)sizeof info)
-            if (info.ssi_signo != SIGCHLD && !came_from_keyboard(&info))
-                kill(inner, (int)info.ssi_signo);
-        if (waitpid(inner, &status, WNOHANG) == inner)
-            return exit_code(status);
-    }
+    do
+        pass_signals_on(kit, inner, -1);
+    while (waitpid(inner, &status, WNOHANG) != inner);
+    return exit_code(status);
 }
 
 _Noreturn static void usage(int code)

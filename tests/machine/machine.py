@@ -322,7 +322,7 @@ class Machine:
 
     def _command(self, fds):
         args = [QEMU, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
-                "-machine", "microvm,pcie=on,acpi=on,rtc=on", "-accel", "tcg", "-cpu", "max",
+                "-machine", "q35", "-accel", "tcg", "-cpu", "max",
                 "-m", str(self.memory), "-kernel", f"{build()}/vmlinux",
                 "-initrd", f"{self.folder}/initramfs", "-append", CMDLINE,
                 "-serial", f"file:{self.folder}/console",

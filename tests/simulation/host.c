@@ -13,6 +13,7 @@
 #include "simulation/life.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SINK "file"
@@ -115,8 +116,11 @@ static void note_what_is_seen(struct life *life, struct flight *f)
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++)
         if (c->kind == CALL_CONNECT || uuid_compare(d->definition->uuid, c->domain) == 0) {
-            f->versions[i] = d->manners.is_unreadable ? 0 : d->version;
-            f->runs[i] = d->run;
+            struct glimpse *g = &f->glimpses[i];
+
+            g->version = d->manners.is_unreadable ? 0 : d->version;
+            g->run = d->run;
+            snprintf(g->id, sizeof(g->id), "%s", instance_public_id(d->definition));
         }
 }
 
@@ -353,6 +357,7 @@ void host_end_engine(struct life *life, bool properly)
         return;
     if (properly) {
         tell(life, "stopd ends");
+        life->is_ending = true;
         engine_quiesce(life->engine);
         host_turn(life);
         if (!life->engine)
@@ -371,7 +376,7 @@ void host_end_engine(struct life *life, bool properly)
     life->lost_at = USEC_NEVER;
     if (!properly)
         journal_faults_crash(life);
-    life->is_dying = false;
+    life->is_dying = life->is_ending = false;
     life->witness.n_crashes++;
     witness_forsake(life);
     life->restart_at = life->now + dice_between(&life->dice, USEC_PER_MSEC, 90 * USEC_PER_SEC);

@@ -22,8 +22,11 @@ struct flight {
     enum call_fault fault;
     bool is_written_off;     /* nobody waits for it any more */
     bool outlives_connection;
-    /* What it has seen of each domain, by its place in the world; 0: nothing */
-    unsigned versions[LIFE_DOMAINS_MOST], runs[LIFE_DOMAINS_MOST];
+    /* What it has seen of each domain, by its place in the world; version 0: nothing */
+    struct glimpse {
+        unsigned version, run;
+        char id[WITNESS_ID];
+    } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;
 };
 
@@ -86,6 +89,7 @@ struct life {
     struct witness witness;
     usec_t next_command, next_weather;
     unsigned commands_left, weather_left;
+    bool is_ending; /* stopd goes properly: whoever waits is answered early */
     unsigned requests_out;
     uint64_t delivered, cursor; /* the sink's */
     usec_t last_turn;

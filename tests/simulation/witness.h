@@ -14,6 +14,7 @@ struct call;
 
 #define WITNESS_DOMAINS 4
 #define WITNESS_RUNS 64
+#define WITNESS_ID 48
 
 /* Something that was asked, and what became of it. */
 struct ask {
@@ -55,9 +56,12 @@ struct seen_domain {
     bool chain_is_open;     /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;     /* the engine has been told of this one at the latest */
     unsigned known_version; /* and of this definition */
+    char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
-    unsigned tainted_run;   /* a call that was written off has meddled with this one */
+    unsigned tainted_run;   /* a call that was written off has meddled with this one, or its
+                               lifecycle cannot be put back */
+    unsigned unlocked_run;  /* a button was pressed that could set no interlock */
     struct seen_run {
         bool is_gone; /* its process has ended */
         enum end_cause cause;
@@ -69,16 +73,15 @@ struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence; /* of the last event that was read */
-    bool has_picture;  /* an engine has seen the world once */
     unsigned n_operations, n_events, n_commits, n_crashes;
 };
 
-void witness_init(struct life *life);
 void witness_clear(struct life *life);
 struct seen_domain *witness_domain(struct life *life, const struct simulated_domain *d);
 
 /* A commit has succeeded: reads what it wrote. */
 void witness_committed(struct life *life);
+void witness_check_reported(struct life *life);
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what, unsigned run);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);

@@ -177,7 +177,7 @@ static inline unsigned stand_in_count(struct stand_in *s, enum request_kind kind
 
 struct fixture {
     struct scratch *scratch;
-    char socket[128], journal_path[128];
+    char socket[96], journal_path[96];
     struct journal *journal;
     struct stand_in engine;
     struct api_settings settings;

@@ -225,7 +225,7 @@ static void an_operation_can_be_cancelled(void **state)
 static void a_journal_that_cannot_be_read_is_unavailable(void **state)
 {
     struct fixture *f = *state;
-    char aside[160];
+    char aside[128];
 
     snprintf(aside, sizeof(aside), "%s.aside", f->journal_path);
     rename(f->journal_path, aside);

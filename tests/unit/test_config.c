@@ -1,4 +1,4 @@
-/* test_config.c - contract section 2: what the configuration is without a word, and how it takes one */
+/* test_config.c - contract section 2: defaults, where values come from, errors that name places */
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"
 
@@ -140,27 +140,27 @@ static bool says(const char *text, const char *section, const char *line)
 static const struct {
     const char *section, *name, *value;
 } contract[] = {
-    {"hypervisor",    "uri",             "qemu:///system"        },
-    {"hypervisor",    "workers",         "8"                     },
-    {"hypervisor",    "call_timeout",    "30s"                   },
-    {"hypervisor",    "destroy_timeout", "90s"                   },
-    {"stop",          "grace",           "120s"                  },
-    {"stop",          "resend",          "10s"                   },
-    {"stop",          "method",          "acpi"                  },
-    {"stop",          "on_timeout",      "fail"                  },
-    {"stop",          "stopped_mode",    "KeepCharging"          },
-    {"stop",          "parallel",        "0"                     },
-    {"local_storage", "families",        "ecs.i1"                },
-    {"api",           "socket",          "/run/stopd/stopd.sock" },
-    {"api",           "operators",       "root,stopd"            },
-    {"api",           "readers",         "*"                     },
-    {"api",           "socket_mode",     "0660"                  },
-    {"api",           "socket_group",    "stopd"                 },
-    {"api",           "rate",            "0"                     },
-    {"journal",       "path",            "/var/lib/stopd/stopd.db"},
-    {"journal",       "retain",          "72h"                   },
-    {"log",           "level",           "info"                  },
-    {"log",           "format",          "auto"                  },
+    {"hypervisor", "uri", "qemu:///system"},
+    {"hypervisor", "workers", "8"},
+    {"hypervisor", "call_timeout", "30s"},
+    {"hypervisor", "destroy_timeout", "90s"},
+    {"stop", "grace", "120s"},
+    {"stop", "resend", "10s"},
+    {"stop", "method", "acpi"},
+    {"stop", "on_timeout", "fail"},
+    {"stop", "stopped_mode", "KeepCharging"},
+    {"stop", "parallel", "0"},
+    {"local_storage", "families", "ecs.i1"},
+    {"api", "socket", "/run/stopd/stopd.sock"},
+    {"api", "operators", "root,stopd"},
+    {"api", "readers", "*"},
+    {"api", "socket_mode", "0660"},
+    {"api", "socket_group", "stopd"},
+    {"api", "rate", "0"},
+    {"journal", "path", "/var/lib/stopd/stopd.db"},
+    {"journal", "retain", "72h"},
+    {"log", "level", "info"},
+    {"log", "format", "auto"},
 };
 
 static void without_a_file_the_contracts_defaults_hold(void **state)
@@ -299,10 +299,10 @@ static void comments_blanks_and_indentation_mean_nothing(void **state)
 
 static void what_is_printed_is_what_is_read(void **state)
 {
-    _cleanup_(config_free) struct config *first =
-        load(SET("stop.grace=1500ms", "stop.method=agent,acpi", "api.operators=",
-                 "api.socket_mode=600", "upstream.a.type=file", "upstream.a.url=/var/log/a.jsonl",
-                 "upstream.site.b.url=-", "upstream.site.b.type=file", "host.id=h"));
+    _cleanup_(config_free) struct config *first = load(
+        SET("stop.grace=1500ms", "stop.method=agent,acpi", "api.operators=", "api.socket_mode=600",
+            "upstream.a.type=file", "upstream.a.url=/var/log/a.jsonl", "upstream.site.b.url=-",
+            "upstream.site.b.type=file", "host.id=h"));
     _cleanup_(freep) char *text = written(first);
 
     assert_true(says(text, "stop", "grace = 1500ms"));
@@ -327,23 +327,23 @@ static void durations_have_units(void **state)
         const char *text;
         usec_t value; /* 0: refused */
     } durations[] = {
-        {"5",      5 * USEC_PER_SEC     },
-        {"30s",    30 * USEC_PER_SEC    },
-        {"10m",    600 * USEC_PER_SEC   },
-        {"2h",     7200 * USEC_PER_SEC  },
-        {"1500ms", 1500 * USEC_PER_MSEC },
-        {"24h",    86400 * USEC_PER_SEC },
-        {"25h",    0                    },
-        {"0",      0                    },
-        {"999ms",  0                    },
-        {"-5",     0                    },
-        {"5 s",    0                    },
-        {"1.5s",   0                    },
-        {"5d",     0                    },
-        {"s",      0                    },
-        {"",       0                    },
-        {"18446744073709551615h", 0     },
-        {"99999999999999999999",  0     },
+        {"5", 5 * USEC_PER_SEC},
+        {"30s", 30 * USEC_PER_SEC},
+        {"10m", 600 * USEC_PER_SEC},
+        {"2h", 7200 * USEC_PER_SEC},
+        {"1500ms", 1500 * USEC_PER_MSEC},
+        {"24h", 86400 * USEC_PER_SEC},
+        {"25h", 0},
+        {"0", 0},
+        {"999ms", 0},
+        {"-5", 0},
+        {"5 s", 0},
+        {"1.5s", 0},
+        {"5d", 0},
+        {"s", 0},
+        {"", 0},
+        {"18446744073709551615h", 0},
+        {"99999999999999999999", 0},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(durations); i++) {
@@ -376,21 +376,21 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         char *setting;
         const char *message;
     } wrong[] = {
-        {"hypervisor.workers=0",   "must be a whole number from 1 to 1024, not '0'"     },
-        {"hypervisor.workers=8x",  "must be a whole number from 1 to 1024, not '8x'"    },
-        {"hypervisor.uri=",        "must not be empty"                                  },
-        {"stop.method=button",     "must be acpi, agent or agent,acpi, not 'button'"    },
-        {"stop.method=",           "must be acpi, agent or agent,acpi, not ''"          },
-        {"stop.on_timeout=Force",  "must be fail or force, not 'Force'"                 },
-        {"stop.stopped_mode=keep", "must be KeepCharging or StopCharging, not 'keep'"   },
-        {"log.level=loud",         "must be error, warning, notice, info or debug, not 'loud'"},
-        {"log.format=xml",         "must be auto, journald, text or json, not 'xml'"    },
-        {"api.socket_mode=0980",   "must be an octal mode such as 0660, not '0980'"     },
-        {"api.socket_mode=7777",   "must be an octal mode such as 0660, not '7777'"     },
-        {"api.operators=a,,b",     "must be words with a comma between each two, not 'a,,b'"},
-        {"host.id=a/b",            "must be of letters, digits, '-', '.' and '_', not 'a/b'"},
-        {"upstream.x.type=kafka",  "must be file, not 'kafka'"                          },
-        {"stop.method=acpi\nx",    "has a control character"                            },
+        {"hypervisor.workers=0", "must be a whole number from 1 to 1024, not '0'"},
+        {"hypervisor.workers=8x", "must be a whole number from 1 to 1024, not '8x'"},
+        {"hypervisor.uri=", "must not be empty"},
+        {"stop.method=button", "must be acpi, agent or agent,acpi, not 'button'"},
+        {"stop.method=", "must be acpi, agent or agent,acpi, not ''"},
+        {"stop.on_timeout=Force", "must be fail or force, not 'Force'"},
+        {"stop.stopped_mode=keep", "must be KeepCharging or StopCharging, not 'keep'"},
+        {"log.level=loud", "must be error, warning, notice, info or debug, not 'loud'"},
+        {"log.format=xml", "must be auto, journald, text or json, not 'xml'"},
+        {"api.socket_mode=0980", "must be an octal mode such as 0660, not '0980'"},
+        {"api.socket_mode=7777", "must be an octal mode such as 0660, not '7777'"},
+        {"api.operators=a,,b", "must be words with a comma between each two, not 'a,,b'"},
+        {"host.id=a/b", "must be of letters, digits, '-', '.' and '_', not 'a/b'"},
+        {"upstream.x.type=kafka", "must be file, not 'kafka'"},
+        {"stop.method=acpi\nx", "has a control character"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
@@ -401,7 +401,8 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
     }
 }
 
-/* Every default is what its own kind writes, so the manual, the printed configuration and the contract agree. */
+/* Every default is what its own kind writes, so the manual, the printed configuration and the
+ * contract agree. */
 static void each_default_is_written_as_it_is_read(void **state)
 {
     size_t n;
@@ -436,31 +437,32 @@ static void errors_name_file_and_line(void **state)
     static const struct {
         const char *text, *message;
     } wrong[] = {
-        {"[stop]\ngrace = 5s\n\ngrase = 6s\n",  "stopd.conf:4: unknown key stop.grase"             },
-        {"[stop]\n\n[stopp]\ngrace = 5s\n",     "stopd.conf:3: unknown section [stopp]"            },
-        {"# only comments\n[stopp]\n",          "stopd.conf:2: unknown section [stopp]"            },
-        {"[Stop]\n",                            "stopd.conf:1: unknown section [Stop]"             },
-        {"[upstream]\ntype = file\n",           "stopd.conf:1: unknown section [upstream]"         },
+        {"[stop]\ngrace = 5s\n\ngrase = 6s\n", "stopd.conf:4: unknown key stop.grase"},
+        {"[stop]\n\n[stopp]\ngrace = 5s\n", "stopd.conf:3: unknown section [stopp]"},
+        {"# only comments\n[stopp]\n", "stopd.conf:2: unknown section [stopp]"},
+        {"[Stop]\n", "stopd.conf:1: unknown section [Stop]"},
+        {"[upstream]\ntype = file\n", "stopd.conf:1: unknown section [upstream]"},
         {"[stop]\ngrace = 5s\n# x\ngrace = 5s\n",
-                                                "stopd.conf:4: stop.grace is given twice, first on line 2"},
+         "stopd.conf:4: stop.grace is given twice, first on line 2"},
         {"[stop]\ngrace = 5s\n[log]\n[stop]\n  grace = 5s\n",
-                                                "stopd.conf:5: stop.grace is given twice, first on line 2"},
-        {"\n\n[stop]\ngrace = soon\n",          "stopd.conf:4: stop.grace: must be a duration "
-                                                "(500ms, 30s, 10m, 72h) from 1s to 24h, not 'soon'"},
-        {"[stop]\ngrace\n",                     "stopd.conf:2: neither a [section] nor a KEY = VALUE"},
-        {"[stop\ngrace = 5s\n",                 "stopd.conf:1: a section without its ']'"          },
-        {"[stop] grace = 5s\n",                 "stopd.conf:1: something stands behind the section's ']'"},
-        {"grace = 5s\n",                        "stopd.conf:1: a key before the first [section]"   },
-        {"[stop]\n = 5s\n",                     "stopd.conf:2: unknown key stop."                  },
-        {"[api]\nlisten = 0.0.0.0:1\n",         "stopd.conf:2: api.listen is not supported by this version"},
-        {"[upstream.a]\ntype = nats\n",         "stopd.conf:2: upstream.a.type: 'nats' is not supported "
-                                                "by this version"                                  },
-        {"[upstream.a b]\ntype = file\n",       "stopd.conf:2: a sink's name is of letters, digits, "
-                                                "'-', '.' and '_', not 'a b'"                      },
-        {"[upstream.a]\n\ntype = file\n",       "stopd.conf:3: [upstream.a] has no url"            },
-        {"[upstream.a]\nurl = /x\n",            "stopd.conf:2: [upstream.a] has no type"           },
+         "stopd.conf:5: stop.grace is given twice, first on line 2"},
+        {"\n\n[stop]\ngrace = soon\n", "stopd.conf:4: stop.grace: must be a duration "
+                                       "(500ms, 30s, 10m, 72h) from 1s to 24h, not 'soon'"},
+        {"[stop]\ngrace\n", "stopd.conf:2: neither a [section] nor a KEY = VALUE"},
+        {"[stop\ngrace = 5s\n", "stopd.conf:1: a section without its ']'"},
+        {"[stop] grace = 5s\n", "stopd.conf:1: something stands behind the section's ']'"},
+        {"grace = 5s\n", "stopd.conf:1: a key before the first [section]"},
+        {"[stop]\n = 5s\n", "stopd.conf:2: unknown key stop."},
+        {"[api]\nlisten = 0.0.0.0:1\n",
+         "stopd.conf:2: api.listen is not supported by this version"},
+        {"[upstream.a]\ntype = nats\n", "stopd.conf:2: upstream.a.type: 'nats' is not supported "
+                                        "by this version"},
+        {"[upstream.a b]\ntype = file\n", "stopd.conf:2: a sink's name is of letters, digits, "
+                                          "'-', '.' and '_', not 'a b'"},
+        {"[upstream.a]\n\ntype = file\n", "stopd.conf:3: [upstream.a] has no url"},
+        {"[upstream.a]\nurl = /x\n", "stopd.conf:2: [upstream.a] has no type"},
         {"[upstream.a]\nurl = /x\ncreate = 1\n",
-                                                "stopd.conf:3: upstream.a.create is not supported by this version"},
+         "stopd.conf:3: upstream.a.create is not supported by this version"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
@@ -474,7 +476,8 @@ static void an_error_in_a_drop_in_names_the_drop_in(void **state)
     assert_non_null(strstr(refusal(NULL, NULL), "conf.d/50-x.conf:3: stop.grace: must be"));
 }
 
-/* inih would take the rest of a long line for a line of its own, and the text behind a NUL for nothing. */
+/* inih would take the rest of a long line for a line of its own, and the text behind a NUL for
+ * nothing. */
 static void lines_that_inih_would_misread_are_errors(void **state)
 {
     _cleanup_(freep) char *line = malloc(6000);
@@ -490,14 +493,16 @@ static void lines_that_inih_would_misread_are_errors(void **state)
     memcpy(line, "[upstream.", strlen("[upstream."));
     memcpy(line + 200, "]\nurl = x\n", sizeof("]\nurl = x\n"));
     write_file("stopd.conf", line);
-    assert_string_equal(refusal(NULL, NULL), "stopd.conf:2: a sink's name has at most 32 characters");
+    assert_string_equal(refusal(NULL, NULL),
+                        "stopd.conf:2: a sink's name has at most 32 characters");
 }
 
 static void settings_have_to_be_whole(void **state)
 {
     assert_string_equal(refusal(NULL, SET("stop.grace")),
                         "--set stop.grace: must be SECTION.KEY=VALUE");
-    assert_string_equal(refusal(NULL, SET("grace=5s")), "--set grace=5s: must be SECTION.KEY=VALUE");
+    assert_string_equal(refusal(NULL, SET("grace=5s")),
+                        "--set grace=5s: must be SECTION.KEY=VALUE");
     assert_string_equal(refusal(NULL, SET("stop.grase=5s")), "--set: unknown key stop.grase");
     assert_string_equal(refusal(NULL, SET("x.y=5s")), "--set: unknown section [x]");
     assert_string_equal(refusal(NULL, SET("upstream.a.b.url=a=b.c")),
@@ -507,12 +512,24 @@ static void settings_have_to_be_whole(void **state)
 static void keys_of_parts_to_come_are_refused_by_name(void **state)
 {
     static char *const later[] = {
-        "local_storage.devices",  "local_storage.files",         "local_storage.methods",
-        "local_storage.level",    "local_storage.verify",        "local_storage.parallel",
-        "local_storage.helper",   "local_storage.max_mib_per_s", "api.listen",
-        "api.tls_cert",           "api.tls_key",                 "api.tls_client_ca",
-        "api.tls_clients",        "api.tls_readers",             "api.insecure_loopback",
-        "commands.nats_url",      "commands.max_age",            "stop.evidence",
+        "local_storage.devices",
+        "local_storage.files",
+        "local_storage.methods",
+        "local_storage.level",
+        "local_storage.verify",
+        "local_storage.parallel",
+        "local_storage.helper",
+        "local_storage.max_mib_per_s",
+        "api.listen",
+        "api.tls_cert",
+        "api.tls_key",
+        "api.tls_client_ca",
+        "api.tls_clients",
+        "api.tls_readers",
+        "api.insecure_loopback",
+        "commands.nats_url",
+        "commands.max_age",
+        "stop.evidence",
         "upstream.x.create",
     };
 
@@ -562,11 +579,11 @@ static char *read_source(const char *name)
     return text;
 }
 
-#define REQUIRE_SOURCE(variable, name)                                                             \
-    _cleanup_(freep) char *variable = read_source(name);                                           \
-    if (!variable) {                                                                               \
-        print_message("skipped: " name " is not where this test was compiled\n");                  \
-        skip();                                                                                    \
+#define REQUIRE_SOURCE(variable, name)                                            \
+    _cleanup_(freep) char *variable = read_source(name);                          \
+    if (!variable) {                                                              \
+        print_message("skipped: " name " is not where this test was compiled\n"); \
+        skip();                                                                   \
     }
 
 static void the_manual_has_every_key_and_its_default(void **state)
@@ -604,8 +621,8 @@ static void the_example_has_every_key_and_its_default(void **state)
     REQUIRE_SOURCE(example, "contrib/stopd.conf.example");
 
     for (size_t i = 0; i < n; i++) {
-        const char *section = text_equal(keys[i].section, SINK_SECTION) ? "upstream.NAME"
-                                                                        : keys[i].section;
+        const char *section =
+            text_equal(keys[i].section, SINK_SECTION) ? "upstream.NAME" : keys[i].section;
         char line[256];
 
         if (!keys[i].type || !keys[i].fallback)

@@ -271,6 +271,7 @@ static void a_journal_that_is_not_there_is_waited_for(void **state)
     assert_true(status.failing);
     j = open_journal(journal_path(state));
     commit_events(j, 1, 3);
+    relay_notify(r, 3);
     await(&s, s.cursor == 3);
     relay_stop(r, AT_ONCE);
     assert_got(&s, 1, 3);

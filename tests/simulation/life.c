@@ -1,0 +1,299 @@
+/* life.c - one life: a storm, then quiet, then the reckoning
+ *
+ * Theory of operation. The seed chooses the temper, the domains and stopd's configuration. Then time
+ * jumps from one thing that is due to the next: the world's own, a call's effect or answer, a hint, a
+ * command, a stroke of weather, the engine's deadline. When commands and weather are used up the world
+ * becomes well behaved and time runs on until nothing is under way; then everything has to have
+ * ended, or to stand in the open for a reason.
+ */
+#include "simulation/life.h"
+
+#include "stopd/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long the quiet may take: every grace, back-off and time-out that the storm left behind. */
+#define QUIET_MOST (900 * USEC_PER_SEC)
+/* Nothing is under way and nothing has happened for so long: the end. */
+#define QUIET_LEAST (25 * USEC_PER_SEC)
+
+static const struct life *log_to; /* whose story log lines belong to */
+static struct dice *uuid_dice;
+
+/* --- What the linker puts in the place of the outside's chance and log --------------------------- */
+
+void __wrap_uuid_generate_random(uuid_t out);
+void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...);
+
+void __wrap_uuid_generate_random(uuid_t out)
+{
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t bits = dice_next(uuid_dice);
+
+        memcpy(out + 8 * i, &bits, sizeof(bits));
+    }
+    out[6] = (unsigned char)((out[6] & 0x0f) | 0x40);
+    out[8] = (unsigned char)((out[8] & 0x3f) | 0x80);
+}
+
+void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...)
+{
+    char text[1000];
+    va_list ap;
+
+    if (!log_to || !log_to->is_told || log_to->is_dying)
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    story_line(log_to, "log: %s", text);
+}
+
+/* --- The story ----------------------------------------------------------------------------------- */
+
+void story_line(const struct life *life, const char *format, ...)
+{
+    va_list ap;
+
+    printf("%12.6f  ", (double)life->now / 1e6);
+    va_start(ap, format);
+    vprintf(format, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+void rule_broken(struct life *life, const char *rule, const char *format, ...)
+{
+    char text[600];
+    int n = snprintf(text, sizeof(text), "rule %s: ", rule);
+    va_list ap;
+
+    if (life->broken)
+        return;
+    va_start(ap, format);
+    vsnprintf(text + n, sizeof(text) - (size_t)n, format, ap);
+    va_end(ap);
+    life->broken = strdup(text);
+    tell(life, "BROKEN %s", text);
+}
+
+const char *domain_word(const struct simulated_domain *d)
+{
+    return d->definition->name;
+}
+
+/* --- The beginning ------------------------------------------------------------------------------- */
+
+static void choose_temper(struct life *life)
+{
+    struct dice *dice = &life->dice;
+    struct temper *t = &life->temper;
+    bool is_rough = dice_percent(dice, 60);
+
+    t->commands = 1 + dice_below(dice, 7);
+    t->weather = dice_below(dice, is_rough ? 12 : 4);
+    t->slow_calls = dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
+    t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, 8) : 0;
+    t->failing_calls = is_rough && dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
+    t->lost_answers = is_rough && dice_percent(dice, 40) ? dice_below(dice, 15) : 0;
+    t->lost_hints = dice_percent(dice, 30) ? dice_below(dice, 40) : 0;
+    t->doubled_hints = dice_below(dice, 20);
+    t->late_hints = dice_percent(dice, 40) ? dice_below(dice, 40) : 0;
+    t->commit_failures = dice_percent(dice, 40) ? 100 : 0;
+    t->has_crashes = dice_percent(dice, 60);
+    t->has_host_reboots = dice_percent(dice, 30);
+    t->has_identity_changes = dice_percent(dice, 10);
+    t->has_parallel_bound = dice_percent(dice, 30);
+}
+
+static void choose_settings(struct life *life)
+{
+    static const char *const families[] = {"ecs.i1"};
+    struct dice *dice = &life->dice;
+
+    life->settings = (struct engine_settings){
+        .host_id = "simulated",
+        .policy =
+            {
+                .stop = {.grace = dice_between(dice, 2, 60) * USEC_PER_SEC,
+                         .method = (enum stop_method)(1 + dice_below(dice, METHOD_MAX - 1)),
+                         .on_timeout = dice_percent(dice, 40) ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL},
+                .resend = dice_between(dice, 1, 15) * USEC_PER_SEC,
+                .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
+                .local_families = families,
+                .n_local_families = ELEMENTSOF(families),
+            },
+        .parallel = life->temper.has_parallel_bound ? 1 + dice_below(dice, 2) : 0,
+        .call_timeout = 30 * USEC_PER_SEC,
+        .destroy_timeout = 90 * USEC_PER_SEC,
+        .retain = 72 * 3600 * USEC_PER_SEC,
+    };
+}
+
+static void begin(struct life *life)
+{
+    static struct journal *journal;
+    _cleanup_(error_free) struct error *error = NULL;
+    bool fresh;
+
+    if (!journal && journal_open(":memory:", &fresh, &journal, &error) < 0) {
+        fprintf(stderr, "simulate: %s\n", error_message(error));
+        exit(70);
+    }
+    life->journal = journal;
+    journal_wipe(journal);
+    journal_faults_attend(life);
+    life->world = simulated_new(dice_percent(&life->dice, 92));
+    if (!life->world)
+        abort();
+    life->world->pids = 2 + dice_below(&life->dice, 20);
+    life->world->observer = (struct simulated_observer){witness_happened, life};
+    life->available_at = life->lost_at = life->arrived_at = life->journal_well_at = USEC_NEVER;
+    life->restart_at = USEC_NEVER;
+    choose_temper(life);
+    choose_settings(life);
+    life->commands_left = life->temper.commands;
+    life->weather_left = life->temper.weather;
+    life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);
+    simulated_advance(life->world, life->now);
+    weather_create(life);
+    life->next_command = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
+    life->next_weather = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
+    host_start_engine(life);
+}
+
+/* --- Time ---------------------------------------------------------------------------------------- */
+
+static void earlier(usec_t *due, usec_t candidate)
+{
+    if (candidate < *due)
+        *due = candidate;
+}
+
+/* When the engine wants its next turn, on the life's clock. */
+static usec_t engine_due(const struct life *life)
+{
+    usec_t due = engine_next_turn(life->engine), now = host_now((void *)life).monotonic;
+
+    if (due == USEC_NEVER || due <= now)
+        return due == USEC_NEVER ? due : life->now;
+    return life->now + (due - now);
+}
+
+static usec_t next_due(const struct life *life)
+{
+    usec_t due = USEC_NEVER;
+
+    earlier(&due, simulated_next(life->world));
+    earlier(&due, host_next(life));
+    earlier(&due, weather_next(life));
+    earlier(&due, life->restart_at);
+    if (!life->is_quiet) {
+        earlier(&due, life->next_command);
+        earlier(&due, life->next_weather);
+    }
+    if (life->engine)
+        earlier(&due, life->has_arrivals ? life->now : engine_due(life));
+    return due;
+}
+
+static void go_to(struct life *life, usec_t due)
+{
+    if (due < life->now)
+        due = life->now;
+    if (life->engine && engine_is_attached(life->engine))
+        witness_time(life, due - life->now);
+    life->now = due;
+    simulated_advance(life->world, due);
+}
+
+static usec_t pause(struct life *life)
+{
+    usec_t most = dice_percent(&life->dice, 40) ? 2 * USEC_PER_SEC : 30 * USEC_PER_SEC;
+
+    return dice_percent(&life->dice, 10) ? 0 : dice_between(&life->dice, 0, most);
+}
+
+static void stir(struct life *life)
+{
+    if (life->next_command <= life->now) {
+        life->next_command = life->commands_left > 0 ? life->now + pause(life) : USEC_NEVER;
+        if (life->commands_left > 0) {
+            life->commands_left--;
+            ask_something(life);
+        }
+    }
+    if (life->next_weather <= life->now) {
+        life->next_weather = life->weather_left > 0 ? life->now + pause(life) : USEC_NEVER;
+        if (life->weather_left > 0) {
+            life->weather_left--;
+            weather_change(life);
+        }
+    }
+}
+
+static void advance(struct life *life)
+{
+    go_to(life, next_due(life));
+    weather_advance(life);
+    host_advance(life);
+    if (!life->is_quiet)
+        stir(life);
+    if (!life->engine && life->restart_at <= life->now)
+        host_start_engine(life);
+    if (life->engine && (life->has_arrivals || engine_due(life) <= life->now))
+        host_turn(life);
+}
+
+static bool is_storm_over(const struct life *life)
+{
+    return life->next_command == USEC_NEVER && life->next_weather == USEC_NEVER;
+}
+
+static bool is_settled(const struct life *life)
+{
+    return life->engine && engine_is_attached(life->engine) && !life->flights && !life->hints &&
+           engine_unfinished(life->engine) == 0 && life->requests_out == 0 &&
+           simulated_next(life->world) == USEC_NEVER;
+}
+
+bool life_run(struct life *life, uint64_t seed, bool is_told)
+{
+    usec_t quiet_at, settled_at = 0;
+
+    *life = (struct life){.seed = seed, .is_told = is_told};
+    dice_seed(&life->dice, seed);
+    dice_seed(&life->uuid_dice, ~seed);
+    uuid_dice = &life->uuid_dice;
+    log_to = life;
+    begin(life);
+    while (!life->broken && !is_storm_over(life))
+        advance(life);
+    if (!life->broken)
+        weather_calm(life);
+    quiet_at = life->now;
+    while (!life->broken && life->now < quiet_at + QUIET_MOST) {
+        advance(life);
+        if (!is_settled(life))
+            settled_at = life->now;
+        else if (life->now >= settled_at + QUIET_LEAST)
+            break;
+    }
+    if (!life->broken)
+        witness_end(life);
+    host_end_engine(life, true);
+    return !life->broken;
+}
+
+void life_clear(struct life *life)
+{
+    log_to = NULL;
+    host_end_engine(life, false);
+    host_forget_flights(life);
+    life->world->hypervisor.ops->free(&life->world->hypervisor);
+    witness_clear(life);
+    journal_faults_attend(NULL);
+    free(life->broken);
+}

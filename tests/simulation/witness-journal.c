@@ -1,0 +1,414 @@
+/* witness-journal.c - what the journal holds after each commit, against what has truly happened
+ *
+ * Theory of operation. Events are read back as soon as they are committed. Their sequences rise by
+ * one; the transitions of a domain are a chain without a gap; each Stopped stands for a run whose
+ * process has gone, each Running for a run that has not been reported before. How a stop ended has
+ * to be the truth about the run that it was for.
+ *
+ * Runs that came and went while nobody looked need no report, so what is counted is a bound: no more
+ * ends than processes that ended, no more starts than runs.
+ */
+#include "simulation/life.h"
+
+#include "base/json.h"
+#include "journal/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EVENTS_MOST 32
+
+struct event {
+    uint64_t sequence;
+    char *instance_id;
+    bool is_failure;
+    enum instance_state from, to;
+    char request_id[UUID_TEXT_SIZE], code[64], reason[200];
+};
+
+/* --- Reading ----------------------------------------------------------------------------------- */
+
+static void copy_member(json_object *data, const char *key, char *ret, size_t size)
+{
+    const char *value = NULL;
+
+    if (json_get_string(data, key, &value) == 0 && value)
+        snprintf(ret, size, "%s", value);
+}
+
+static bool parse_event(sqlite3_stmt *q, struct event *ret)
+{
+    _cleanup_(json) json_object *body = json_tokener_parse(column_text(q, 3, NULL));
+    const char *from = NULL, *to = NULL, *sequence = NULL;
+    json_object *data;
+    char expected[24];
+
+    *ret = (struct event){0};
+    column_number(q, 0, &ret->sequence);
+    snprintf(expected, sizeof(expected), "%020llu", (unsigned long long)ret->sequence);
+    if (json_get_object(body, "data", &data) < 0 ||
+        json_get_string(body, "sequence", &sequence) < 0 || !text_equal(sequence, expected))
+        return false;
+    (void)text_replace(&ret->instance_id, column_text(q, 1, NULL));
+    copy_member(data, "requestId", ret->request_id, sizeof(ret->request_id));
+    copy_member(data, "code", ret->code, sizeof(ret->code));
+    copy_member(data, "reason", ret->reason, sizeof(ret->reason));
+    ret->is_failure = text_equal(column_text(q, 2, NULL), "stopd.operation.failed.v1");
+    if (ret->is_failure)
+        return true;
+    return json_get_string(data, "from", &from) == 0 && json_get_string(data, "to", &to) == 0 &&
+           from && to && instance_state_from_string(from, &ret->from) == 0 &&
+           instance_state_from_string(to, &ret->to) == 0;
+}
+
+static size_t read_events(struct life *life, struct event *events)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    size_t n = 0;
+
+    if (database_query(&life->journal->database,
+                       "SELECT sequence, instance_id, type, body FROM event"
+                       " WHERE sequence > ?1 ORDER BY sequence",
+                       VALUES(number(life->witness.sequence)), &q, NULL) < 0)
+        abort();
+    while (n < EVENTS_MOST && database_next(&life->journal->database, q, NULL) > 0)
+        if (!parse_event(q, &events[n++]))
+            rule_broken(life, "6 events", "event %llu is not whole",
+                        (unsigned long long)life->witness.sequence + n);
+    return n;
+}
+
+/* --- Whose event it is ------------------------------------------------------------------------- */
+
+static struct ask *find_ask(const struct life *life, const char *request_id)
+{
+    for (struct ask *a = life->witness.asks; a && *request_id; a = a->next)
+        if (a->kind == REQUEST_STOP && text_equal(a->request_id, request_id))
+            return a;
+    return NULL;
+}
+
+static struct simulated_domain *find_domain(const struct life *life, const struct event *e,
+                                            const struct ask *ask)
+{
+    if (ask)
+        return ask->domain;
+    for (struct simulated_domain *d = life->world->domains; d; d = d->next)
+        if (text_equal(instance_public_id(d->definition), e->instance_id))
+            return d;
+    return NULL;
+}
+
+/* --- Stops ------------------------------------------------------------------------------------- */
+
+static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
+{
+    if (!ask || ask->is_dry) {
+        rule_broken(life, "4.4 outbox", "a stop is reported that nobody asked for: %.8s",
+                    e->request_id);
+        return;
+    }
+    if (ask->is_operation)
+        rule_broken(life, "4.4 outbox", "the beginning of %.8s is reported twice", e->request_id);
+    for (const struct ask *a = life->witness.asks; a; a = a->next) {
+        if (a == ask || a->kind != REQUEST_STOP)
+            continue;
+        if (ask->token && a->token == ask->token && a->is_operation)
+            rule_broken(life, "3 ClientToken", "token %u began two stops", ask->token);
+        if (a->domain == ask->domain && a->is_operation && !a->is_ended)
+            rule_broken(life, "3 status", "two stops of %s at once", domain_word(ask->domain));
+    }
+    for (size_t i = 0, claims = 0; i < WITNESS_DOMAINS; i++) {
+        claims += text_equal(life->witness.domains[i].known_id, e->instance_id);
+        if (claims > 1)
+            rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
+                        e->instance_id);
+    }
+    ask->is_operation = true;
+    life->witness.n_operations++;
+}
+
+/* With the operation ends the consent of all that was said about it. */
+static void see_ended(struct life *life, struct ask *ask)
+{
+    ask->is_ended = true;
+    for (struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_STOP && a->domain == ask->domain &&
+            (a == ask || a->is_answered || a->is_forsaken))
+            a->is_void = true;
+}
+
+static void check_stopped(struct life *life, const struct ask *ask)
+{
+    const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
+
+    if (!life->world->has_processes || run->is_cause_lost)
+        return;
+    if (run->cause == END_SAVED || run->cause == END_MIGRATED)
+        rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
+                    domain_word(ask->domain), end_cause_to_string(run->cause));
+}
+
+static bool was_cancel_asked(const struct life *life, const struct ask *ask)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_CANCEL && a->domain == ask->domain)
+            return true;
+    return false;
+}
+
+static void check_failure(struct life *life, struct ask *ask, const char *code)
+{
+    struct seen_domain *seen = witness_domain(life, ask->domain);
+    const struct seen_run *run = &seen->runs[ask->run];
+    bool knows = life->world->has_processes;
+
+    if (text_equal(code, "GracePeriodOver")) {
+        if (!ask->is_pressed || ask->counted < ask->grace)
+            rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
+                        ask->request_id);
+    } else if (text_equal(code, "InstanceSaved")) {
+        if (knows && run->cause != END_SAVED)
+            rule_broken(life, "4.6 saved", "%.8s fails as saved, which it was not",
+                        ask->request_id);
+    } else if (text_equal(code, "InstanceMigrated")) {
+        if (knows && run->cause != END_MIGRATED)
+            rule_broken(life, "4.6 saved", "%.8s fails as migrated, which it was not",
+                        ask->request_id);
+    } else if (text_equal(code, "InstanceStartedAgain")) {
+        if (knows && (!run->is_gone || seen->known_run <= ask->run))
+            rule_broken(life, "4.6 incarnation", "%.8s fails as started again, which it was not",
+                        ask->request_id);
+        seen->reported_run = seen->known_run;
+        seen->accounted = seen->known_run - 1;
+    } else if (text_equal(code, "Cancelled")) {
+        if (!was_cancel_asked(life, ask))
+            rule_broken(life, "4.5 cancel", "%.8s is cancelled by nobody", ask->request_id);
+    } else if (!text_equal(code, "IncorrectInstanceStatus") &&
+               !text_equal(code, "GuestAgentAbsent")) {
+        rule_broken(life, "4.5 reason", "%.8s fails as '%s'", ask->request_id, code);
+    }
+}
+
+/* --- Transitions ------------------------------------------------------------------------------- */
+
+static int chain_of(enum instance_state state)
+{
+    switch (state) {
+    case STATE_RUNNING:
+        return CHAIN_RUNNING;
+    case STATE_STOPPING:
+        return CHAIN_STOPPING;
+    case STATE_STOPPED:
+        return CHAIN_STOPPED;
+    default:
+        return CHAIN_NEW;
+    }
+}
+
+static void check_chain(struct life *life, struct simulated_domain *d, const struct event *e)
+{
+    struct seen_domain *seen = witness_domain(life, d);
+    bool fits = (int)seen->chain == chain_of(e->from);
+
+    /* Where nothing was reported yet, what was taken down in silence comes first. */
+    if (seen->chain == CHAIN_NEW)
+        fits = true;
+    if (seen->chain_is_open && (e->from == STATE_PENDING || e->from == STATE_STOPPED))
+        fits = true;
+    if (!fits || e->from == e->to)
+        rule_broken(life, "4.4 chain", "event %llu of %s goes from %s to %s, the last was %d",
+                    (unsigned long long)e->sequence, domain_word(d),
+                    instance_state_to_string(e->from), instance_state_to_string(e->to),
+                    (int)seen->chain);
+    if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
+        seen->chain_is_open = !simulated_is_present(d) && seen->chain_is_open;
+    seen->chain = (typeof(seen->chain))chain_of(e->to);
+}
+
+/* Stopped: the process of a run has gone that has not been accounted for. */
+static void check_proof(struct life *life, struct simulated_domain *d, const struct event *e)
+{
+    struct seen_domain *seen = witness_domain(life, d);
+
+    for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
+        if (seen->runs[run].is_gone) {
+            seen->accounted = run;
+            return;
+        }
+    rule_broken(life, "4.7 proof", "%s is reported Stopped (%s), and no run of it has ended",
+                domain_word(d), e->reason);
+}
+
+static void check_start(struct life *life, struct simulated_domain *d)
+{
+    struct seen_domain *seen = witness_domain(life, d);
+
+    if (seen->known_run <= seen->reported_run)
+        rule_broken(life, "4.7 once", "the start of run %u of %s is reported again",
+                    seen->known_run, domain_word(d));
+    seen->reported_run = seen->known_run;
+    if (seen->accounted < seen->known_run - 1)
+        seen->accounted = seen->known_run - 1;
+}
+
+static const struct event *failure_of(const struct event *events, size_t n, const char *request_id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (events[i].is_failure && text_equal(events[i].request_id, request_id))
+            return &events[i];
+    return NULL;
+}
+
+static void take_transition(struct life *life, const struct event *e, const struct event *failure)
+{
+    struct ask *ask = find_ask(life, e->request_id);
+    struct simulated_domain *d = find_domain(life, e, ask);
+
+    if (d && !life->temper.has_identity_changes) {
+        check_chain(life, d, e);
+        if (e->to == STATE_STOPPED)
+            check_proof(life, d, e);
+        if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
+            check_start(life, d);
+    }
+    if (e->to == STATE_STOPPING) {
+        see_accepted(life, ask, e);
+    } else if (e->from == STATE_STOPPING) {
+        if (!ask || !ask->is_operation || ask->is_ended) {
+            rule_broken(life, "4.4 outbox", "a stop ends that does not go on: %.8s", e->request_id);
+            return;
+        }
+        if (failure)
+            check_failure(life, ask, failure->code);
+        else if (e->to == STATE_STOPPED)
+            check_stopped(life, ask);
+        else
+            rule_broken(life, "4.5 reason", "%.8s fails without saying why", e->request_id);
+        see_ended(life, ask);
+    }
+}
+
+/* Operations, reports and events say the same: they were written together. */
+void witness_check_reported(struct life *life)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+
+    if (database_query(&life->journal->database, "SELECT domain, state FROM reported", NO_VALUES,
+                       &q, NULL) < 0)
+        abort();
+    while (database_next(&life->journal->database, q, NULL) > 0) {
+        struct simulated_domain *d;
+        struct seen_domain *seen;
+        enum instance_state state;
+        bool is_stopping = false;
+        uuid_t uuid;
+
+        if (uuid_parse(column_text(q, 0, NULL), uuid) < 0 ||
+            instance_state_from_string(column_text(q, 1, NULL), &state) < 0)
+            abort();
+        d = simulated_find(life->world, uuid);
+        seen = witness_domain(life, d);
+        for (const struct ask *a = life->witness.asks; a; a = a->next)
+            is_stopping |= a->domain == d && a->is_operation && !a->is_ended;
+        if (is_stopping != (state == STATE_STOPPING))
+            rule_broken(life, "4.4 one transaction", "%s is reported as %s, and is %sin a stop",
+                        domain_word(d), instance_state_to_string(state),
+                        is_stopping ? "" : "not ");
+        if (!life->temper.has_identity_changes && !seen->chain_is_open &&
+            seen->chain != CHAIN_NEW && (int)seen->chain != chain_of(state))
+            rule_broken(life, "4.4 one transaction",
+                        "%s is reported as %s, which is not its last event", domain_word(d),
+                        instance_state_to_string(state));
+    }
+}
+
+void witness_committed(struct life *life)
+{
+    struct event events[EVENTS_MOST];
+    size_t n = read_events(life, events);
+
+    life->witness.n_commits++;
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e = &events[i];
+
+        tell(life, "event %llu: %s %s%s%s (%s%s)%s%.8s", (unsigned long long)e->sequence,
+             e->instance_id, e->is_failure ? "fails" : instance_state_to_string(e->from),
+             e->is_failure ? "" : "→", e->is_failure ? "" : instance_state_to_string(e->to),
+             e->code, e->reason, *e->request_id ? ", " : "", e->request_id);
+        if (e->sequence != ++life->witness.sequence)
+            rule_broken(life, "4.4 outbox", "event %llu follows event %llu",
+                        (unsigned long long)e->sequence,
+                        (unsigned long long)life->witness.sequence - 1);
+        if (!e->is_failure)
+            take_transition(life, e, failure_of(events, n, e->request_id));
+        free(e->instance_id);
+        life->witness.n_events++;
+    }
+    if (n > 0)
+        witness_check_reported(life);
+}
+
+/* --- The end ----------------------------------------------------------------------------------- */
+
+/* What the world keeps open for good: a process that does not end. */
+static bool is_kept_open(const struct life *life, const struct simulated_domain *d)
+{
+    return life->world->has_processes && d->n_processes > 0 && !simulated_is_present(d);
+}
+
+static void check_end_of(struct life *life, const struct simulated_domain *d, bool has_row,
+                         enum instance_state state)
+{
+    const struct seen_domain *seen = witness_domain(life, d);
+    bool is_there = simulated_is_present(d);
+
+    if (is_kept_open(life, d))
+        return;
+    if (is_there && (!has_row || state != STATE_RUNNING))
+        rule_broken(life, "4.7 missed", "%s runs in the end and is reported as %s", domain_word(d),
+                    has_row ? instance_state_to_string(state) : "nothing");
+    if (!is_there && has_row && state != STATE_STOPPED)
+        rule_broken(life, "4.7 missed", "%s is off in the end and is reported as %s",
+                    domain_word(d), instance_state_to_string(state));
+    if (is_there && life->world->has_processes && !life->temper.has_identity_changes &&
+        seen->reported_run != d->run)
+        rule_broken(life, "4.7 missed", "run %u of %s was never reported, run %u was", d->run,
+                    domain_word(d), seen->reported_run);
+}
+
+static bool find_row(struct life *life, const struct simulated_domain *d, enum instance_state *ret)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    char uuid[UUID_TEXT_SIZE];
+
+    uuid_unparse_lower(d->definition->uuid, uuid);
+    if (database_query(&life->journal->database, "SELECT state FROM reported WHERE domain = ?1",
+                       VALUES(text(uuid)), &q, NULL) < 0)
+        abort();
+    return database_next(&life->journal->database, q, NULL) > 0 &&
+           instance_state_from_string(column_text(q, 0, NULL), ret) == 0;
+}
+
+void witness_end(struct life *life)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next) {
+        if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
+            !is_kept_open(life, a->domain))
+            rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
+                        domain_word(a->domain));
+        if (a->kind == REQUEST_STOP && a->is_ended) {
+            /* It is in the journal as such. */
+            char operation[UUID_TEXT_SIZE];
+
+            if (journal_resolve(life->journal, a->request_id, operation, NULL) <= 0)
+                rule_broken(life, "4.5 durable", "%.8s has left the journal", a->request_id);
+        }
+    }
+    for (const struct simulated_domain *d = life->world->domains; d; d = d->next) {
+        enum instance_state state = STATE_PENDING;
+        bool has_row = find_row(life, d, &state);
+
+        check_end_of(life, d, has_row, state);
+    }
+}
