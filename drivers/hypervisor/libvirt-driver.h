@@ -103,9 +103,10 @@ int events_register(struct connection *c, struct error **err);
 void events_deregister(struct connection *c);
 void tell_changed(struct libvirt *l, const uuid_t domain);
 void tell_lost(struct libvirt *l, const char *why);
-/* What is known of the last end. A sighting that began at `stamp` and saw the domain up forgets
- * what was older. */
-enum end_cause end_recall(struct libvirt *l, const uuid_t domain);
+/* What is known of the last end. Where nothing is and is_due says that an event must be on its way,
+ * it is waited for a moment. A sighting that began at `stamp` and saw the domain up forgets what
+ * was older. */
+enum end_cause end_recall(struct libvirt *l, const uuid_t domain, bool is_due);
 uint64_t end_stamp(struct libvirt *l);
 void end_forget(struct libvirt *l, const uuid_t domain, uint64_t stamp);
 

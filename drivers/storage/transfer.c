@@ -47,11 +47,15 @@ struct transfer {
     size_t memory_size;
     struct io_uring ring;
     bool has_ring;
+    bool is_broken; /* the ring itself: what is in flight cannot be waited for */
     int failure; /* the first one, as a negative errno; *err of the caller is set */
 };
 
+/* A broken ring and its memory are left to the end of the process: the device may still write there. */
 static void transfer_cleanup(struct transfer *t)
 {
+    if (t->is_broken)
+        return;
     if (t->has_ring)
         io_uring_queue_exit(&t->ring);
     if (t->memory)
@@ -177,8 +181,11 @@ static void reap(struct transfer *t, const struct storage_reading *reading, stru
     struct io_uring_cqe *cqe;
     int r = io_uring_submit_and_wait(&t->ring, 1);
 
-    if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY && t->failure >= 0)
-        t->failure = error_set_errno(err, ERROR_IO, r, "waiting for the device");
+    if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
+        t->is_broken = true;
+        if (t->failure >= 0)
+            t->failure = error_set_errno(err, ERROR_IO, r, "waiting for the device");
+    }
     while (io_uring_peek_cqe(&t->ring, &cqe) == 0) {
         unsigned index = (unsigned)io_uring_cqe_get_data64(cqe);
         ssize_t n = cqe->res;
@@ -198,7 +205,7 @@ static int transfer_run(struct transfer *t,
 {
     bool is_over = false;
 
-    while (!is_over || t->n_free < t->depth) {
+    while (!t->is_broken && (!is_over || t->n_free < t->depth)) {
         struct storage_span span;
 
         while (!is_over && t->n_free > 0) {
@@ -221,7 +228,7 @@ static int next_to_read(void *context, struct storage_span *ret, struct error **
 {
     const struct storage_reading *reading = context;
 
-    return reading->next(reading->context, ret);
+    return reading->next(reading->context, ret, err);
 }
 
 int transfer_read(int fd, uint64_t size, const struct storage_reading *reading, struct error **err)

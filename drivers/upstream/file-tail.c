@@ -1,15 +1,17 @@
 /* file-tail.c - the end of a file of events, as a crash may have left it
  *
- * Theory of operation. A process that is killed while it writes leaves a prefix of what it wrote: some
- * whole lines and perhaps a piece of one. The piece is cut off; the whole lines are events, although
- * nobody was told that they are delivered, and the last one's id says where delivery goes on.
+ * Theory of operation. A process that is killed while it writes leaves a prefix of what it wrote:
+ * some whole lines and perhaps a piece of one. The piece is cut off; the whole lines are events,
+ * although nobody was told that they are delivered, and the last one's id says where delivery goes
+ * on.
  *
- * A machine that loses its power may keep the later pages of a chunk and lose earlier ones, which then
- * read as NULs. JSON has none, so the first NUL is where the file ends for us: what stands behind it
- * belongs to the same chunk, was never acknowledged, and comes again.
+ * A machine that loses its power may keep the later pages of a chunk and lose earlier ones, which
+ * then read as NULs. JSON has none, so the first NUL is where the file ends for us: what stands
+ * behind it belongs to the same chunk, was never acknowledged, and comes again.
  *
- * Lines that are whole but no events (somebody's note) are left alone and looked past. What is left in
- * the end may so far be only in the page cache, so it is put on the disk before its id is believed.
+ * Lines that are whole but no events (somebody's note) are left alone and looked past. What is left
+ * in the end may so far be only in the page cache, so it is put on the disk before its id is
+ * believed.
  */
 #include "file-tail.h"
 
@@ -54,7 +56,8 @@ static int read_window(int fd, const char *path, struct window *ret, struct erro
     return 0;
 }
 
-/* How much of the window is whole lines; less than 0: it has no line at all, nor is it the whole file. */
+/* How much of the window is whole lines; less than 0: it has no line at all, nor is it the whole
+ * file. */
 static ssize_t whole_lines(const struct window *w)
 {
     const char *hole = memchr(w->bytes, '\0', w->size);
@@ -84,7 +87,8 @@ static bool id_of_line(const char *line, size_t size, char ret[static UUID_TEXT_
     return found;
 }
 
-/* From the last line to the first. The window's first line may lack its beginning, and then is no JSON. */
+/* From the last line to the first. The window's first line may lack its beginning, and then is no
+ * JSON. */
 static void find_last_id(const char *lines, size_t size, char ret[static UUID_TEXT_SIZE])
 {
     ret[0] = '\0';

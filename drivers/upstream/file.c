@@ -1,21 +1,21 @@
 /* file.c - the sink "file": events as lines of JSON, appended to a file or to standard output
  *
- * Theory of operation. A chunk of events is one write and one fdatasync, and delivered only then. The
- * file itself says what it holds: at each opening its torn end is mended (file-tail.c) and the id of
- * its last event read, so that a crash between a write and the journal's note of it doubles nothing.
- * Only where the file was moved away between the two, its successor cannot know, and the events of
- * those milliseconds are in both.
+ * Theory of operation. A chunk of events is one write and one fdatasync, and delivered only then.
+ * The file itself says what it holds: at each opening its torn end is mended (file-tail.c) and the
+ * id of its last event read, so that a crash between a write and the journal's note of it doubles
+ * nothing. Only where the file was moved away between the two, its successor cannot know, and the
+ * events of those milliseconds are in both.
  *
- * Rotation is by rename, with no signal needed: before each chunk it is looked whether the path still
- * leads to the open file. What was written before is complete in the file that was moved.
+ * Rotation is by rename, with no signal needed: before each chunk it is looked whether the path
+ * still leads to the open file. What was written before is complete in the file that was moved.
  *
- * After a failure nothing may stand in the file that is not known to be on the disk: a later look would
- * take it for delivered. A failed fsync counts as nothing written, although the lines can be read, for
- * the kernel may have dropped them and says so only once. They are cut off at once or, where that fails
- * too, at the next opening.
+ * After a failure nothing may stand in the file that is not known to be on the disk: a later look
+ * would take it for delivered. A failed fsync counts as nothing written, although the lines can be
+ * read, for the kernel may have dropped them and says so only once. They are cut off at once or,
+ * where that fails too, at the next opening.
  *
- * One process appends at a time, which a lock on the file makes sure of: another one's mending would
- * cut our line off while it is being written.
+ * One process appends at a time, which a lock on the file makes sure of: another one's mending
+ * would cut our line off while it is being written.
  */
 #include "file.h"
 #include "file-tail.h"
@@ -229,8 +229,8 @@ static size_t whole_events(const struct file_sink *s, const struct upstream_even
     return k;
 }
 
-/* Standard output cannot be cut: the next line begins on a new one. What is no file has no disk to be
- * put on. */
+/* Standard output cannot be cut: the next line begins on a new one. What is no file has no disk to
+ * be put on. */
 static int deliver_to_stdout(struct file_sink *s, const struct upstream_event *events, size_t n,
                              size_t size, size_t *delivered, struct error **err)
 {
@@ -247,7 +247,8 @@ static int deliver_to_stdout(struct file_sink *s, const struct upstream_event *e
     return 0;
 }
 
-/* The write stopped at written bytes, or (all of them) the fsync failed. What stays is what is on the disk. */
+/* The write stopped at written bytes, or (all of them) the fsync failed. What stays is what is on
+ * the disk. */
 static void settle(struct file_sink *s, const struct upstream_event *events, size_t n,
                    size_t written, size_t *delivered)
 {

@@ -165,10 +165,19 @@ void stand_still(struct turn *t)
     op->look_delay = 0;
 }
 
+/* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same. */
+static void resume_grace(struct turn *t)
+{
+    if (t->op->presses > 0)
+        t->op->grace_since = t->now.monotonic;
+}
+
 /* The hypervisor is at hand again. Whatever was under way is forgotten; the look decides. */
 void look_afresh(struct turn *t)
 {
     stand_still(t);
+    if (t->op->stage == STAGE_SHUTTING_DOWN)
+        resume_grace(t);
     look(t);
 }
 

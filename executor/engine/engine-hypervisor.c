@@ -232,6 +232,8 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     }
     in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
     engine_step(e, d, &in);
+    if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
+        engine_stage_reported(e, d, STATE_STOPPED, NULL);
     if (s->state == DOMAIN_ABSENT && !engine_operation_now(d)) {
         d->reported_changed = false;
         d->forget = true;
@@ -242,8 +244,8 @@ void engine_process_hint(struct engine *e, const uuid_t domain)
 {
     struct domain *d;
 
-    if (e->attachment != ATTACHED)
-        return; /* the full read is still to come */
+    if (e->attachment == DETACHED)
+        return; /* the full read is still to come; one that is under way may have passed it by */
     d = inventory_get(&e->inventory, domain);
     if (!d)
         return;
@@ -290,10 +292,12 @@ static void attached(struct engine *e, struct call *c)
     for (size_t i = 0; i < c->list.n; i++)
         take_listed(e, &c->list.items[i]);
     e->is_first_picture = false;
-    inventory_foreach(&e->inventory, d) if (!d->is_listed && !engine_operation_now(d))
+    inventory_foreach(&e->inventory, d)
     {
-        d->wanted |= EFFECT_LOOK;
-        engine_stage_domain(e, d);
+        if (!d->is_listed && !engine_operation_now(d))
+            d->wanted |= EFFECT_LOOK;
+        if (d->wanted)
+            engine_stage_domain(e, d);
     }
     engine_step_all(e, IN_ATTACHED);
 }

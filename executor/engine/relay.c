@@ -1,31 +1,27 @@
 /* relay.c - the outbox's way to one sink
  *
  * Theory of operation. A sink may be slow, away for days, or hang; so each has a thread, and a
- * connection of its own to read the journal by. The thread knows one number, the sequence up to which
- * the sink has everything. It reads what is behind it, hands it over, moves the number on and tells the
- * engine, which stores it as the sink's cursor. The cursor in the journal may be older than the truth:
- * a sink that knows its last event says so when it is opened, and what the journal has up to there is
- * not sent again.
+ * connection of its own to read the journal by. The thread knows one number, the sequence up to
+ * which the sink has everything. It reads what is behind it, hands it over, moves the number on and
+ * tells the engine, which stores it as the sink's cursor. The cursor in the journal may be older
+ * than the truth: a sink that knows its last event says so when it is opened, and what the journal
+ * has up to there is not sent again.
  *
- * The engine's notice that there are new events is only a hint: the thread looks into the journal, and
- * sleeps when there is nothing behind its number and no notice came since before it looked.
+ * The engine's notice that there are new events is only a hint: the thread looks into the journal,
+ * and sleeps when there is nothing behind its number and no notice came since before it looked.
  *
- * Whatever fails, the sink or the reading, is tried again from the opening on, after a pause that grows
- * and is never the same for two hosts whose common sink went away. The operator hears of it once, and
- * once of its end; the rest is in the status.
+ * Whatever fails, the sink or the reading, is tried again from the opening on, after a pause that
+ * grows and is never the same for two hosts whose common sink went away. The operator hears of it
+ * once, and once of its end; the rest is in the status.
  *
- * A stop waits for the batch that is out, not for the outbox to be empty: the journal keeps the rest.
- * A thread that does not come back from its sink is left to itself, with all that it uses; it must not
- * call back then, which is what the second mutex is for. It is apart from the first so that the callback
- * may take locks under which others call relay_notify().
+ * A stop waits for the batch that is out, not for the outbox to be empty: the journal keeps the
+ * rest. A thread that does not come back from its sink is left to itself, with all that it uses; it
+ * must not call back then, which is what the second mutex is for. It is apart from the first so
+ * that the callback may take locks under which others call relay_notify().
  */
-#include "engine/relay.h"
-#include "engine/relay-batch.h"
-#include "stopd/log-message-ids.h"
-#include "stopd/log.h"
+#include "engine/relay-internal.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,41 +30,11 @@
 #define BACKOFF_LEAST USEC_PER_SEC
 #define BACKOFF_MOST (60 * USEC_PER_SEC)
 
-struct relay {
-    /* Set before the thread starts */
-    char *name;
-    char *journal_path;
-    struct upstream *upstream;
-    void (*cursor)(void *userdata, const char *sink, uint64_t sequence);
-    void *userdata;
-    usec_t backoff_least, backoff_most;
-    pthread_t thread;
-
-    /* The thread's own */
-    struct journal_reader *reader;
-    uint64_t position; /* the sink has everything up to here */
-    usec_t backoff;    /* the last pause */
-    struct batch batch;
-
-    pthread_mutex_t lock; /* for what follows */
-    pthread_cond_t wake;  /* news, or stopping */
-    pthread_cond_t gone;  /* ended */
-    bool waiting;         /* for news */
-    bool stopping, ended, abandoned;
-    uint64_t newest;
-    struct relay_status status; /* without its lag */
-
-    pthread_mutex_t calling; /* held over a callback */
-    bool silent;
-};
-
 static struct timespec timespec_of(usec_t monotonic)
 {
     return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
                              .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
 }
-
-/* --- What others see and say ----------------------------------------------------------------- */
 
 void relay_notify(struct relay *r, uint64_t sequence)
 {
@@ -81,26 +47,6 @@ void relay_notify(struct relay *r, uint64_t sequence)
     pthread_mutex_unlock(&r->lock);
 }
 
-void relay_status(struct relay *r, struct relay_status *ret)
-{
-    pthread_mutex_lock(&r->lock);
-    *ret = r->status;
-    ret->lag = r->newest > ret->delivered ? r->newest - ret->delivered : 0;
-    pthread_mutex_unlock(&r->lock);
-}
-
-/* The sink has everything up to here. */
-static void move_to(struct relay *r, uint64_t sequence, uint64_t events)
-{
-    r->position = sequence;
-    pthread_mutex_lock(&r->lock);
-    r->status.delivered = sequence;
-    r->status.events += events;
-    if (sequence > r->newest)
-        r->newest = sequence;
-    pthread_mutex_unlock(&r->lock);
-}
-
 static void tell_cursor(struct relay *r)
 {
     pthread_mutex_lock(&r->calling);
@@ -109,50 +55,7 @@ static void tell_cursor(struct relay *r)
     pthread_mutex_unlock(&r->calling);
 }
 
-static void set_busy(struct relay *r, bool busy)
-{
-    usec_t since = busy ? moment_now().monotonic : 0;
-
-    pthread_mutex_lock(&r->lock);
-    r->status.busy_since = since;
-    pthread_mutex_unlock(&r->lock);
-}
-
-static void note_failure(struct relay *r, const struct error *e)
-{
-    const struct log_fields fields = {.message_id = MESSAGE_ID_SINK_FAILED,
-                                      .code = error_public_code(error_code_of(e))};
-    bool was_failing;
-
-    pthread_mutex_lock(&r->lock);
-    was_failing = r->status.failing;
-    if (!was_failing)
-        r->status.failing_since = moment_now().realtime;
-    r->status.failing = true;
-    r->status.failures++;
-    snprintf(r->status.error, sizeof(r->status.error), "%s", error_message(e));
-    pthread_mutex_unlock(&r->lock);
-    if (!was_failing)
-        log_say(LOG_LEVEL_ERROR, &fields,
-                "sink %s: %s; its events wait in the journal, and it is tried again", r->name,
-                error_message(e));
-}
-
-static void note_success(struct relay *r)
-{
-    bool was_failing;
-
-    r->backoff = 0;
-    pthread_mutex_lock(&r->lock);
-    was_failing = r->status.failing;
-    r->status.failing = false;
-    r->status.failing_since = 0;
-    pthread_mutex_unlock(&r->lock);
-    if (was_failing)
-        log_notice("sink %s is well again", r->name);
-}
-
-/* --- Waiting ----------------------------------------------------------------------------------- */
+/* --- Waiting --------------------------------------------------------------------------------- */
 
 static bool is_stopping(struct relay *r, uint64_t *newest)
 {
@@ -177,17 +80,14 @@ static void wait_for_news(struct relay *r, uint64_t known)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Between the least pause and three times the last one, anywhere. */
+/* Anywhere between the least pause and three times the last one. */
 static usec_t next_backoff(struct relay *r)
 {
-    usec_t most = r->backoff * 3;
+    usec_t most = 3 * (r->backoff > 0 ? r->backoff : r->backoff_least);
 
-    if (most < r->backoff_least)
-        most = r->backoff_least;
     if (most > r->backoff_most)
         most = r->backoff_most;
-    r->backoff = r->backoff_least +
-                 arc4random_uniform((uint32_t)(most - r->backoff_least + 1));
+    r->backoff = r->backoff_least + arc4random_uniform((uint32_t)(most - r->backoff_least + 1));
     return r->backoff;
 }
 
@@ -201,7 +101,7 @@ static void pause_after_failure(struct relay *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* --- Delivering -------------------------------------------------------------------------------- */
+/* --- Delivering ------------------------------------------------------------------------------ */
 
 static int read_position(struct relay *r, struct error **err)
 {
@@ -211,7 +111,7 @@ static int read_position(struct relay *r, struct error **err)
     if (result >= 0)
         result = journal_read_cursor(r->reader, r->name, &cursor, err);
     if (result > 0 && cursor > r->position)
-        move_to(r, cursor, 0);
+        relay_move_to(r, cursor, 0);
     return result;
 }
 
@@ -222,31 +122,17 @@ static int open_sink(struct relay *r, struct error **err)
     uint64_t last;
     int result;
 
-    set_busy(r, true);
+    relay_set_busy(r, true);
     result = r->upstream->ops->open(r->upstream, last_id, err);
-    set_busy(r, false);
+    relay_set_busy(r, false);
     if (result < 0 || !last_id[0])
         return result;
     result = journal_read_event_sequence(r->reader, last_id, &last, err);
     if (result > 0 && last > r->position) {
-        move_to(r, last, 0);
+        relay_move_to(r, last, 0);
         tell_cursor(r);
     }
     return result;
-}
-
-/* The journal's events are one unbroken run; a gap in front of it was dropped before this sink existed. */
-static void note_gap(struct relay *r, uint64_t first)
-{
-    uint64_t missed = first - r->position - 1;
-
-    if (r->position == 0 || missed == 0)
-        return;
-    pthread_mutex_lock(&r->lock);
-    r->status.missed += missed;
-    pthread_mutex_unlock(&r->lock);
-    log_warning("sink %s: %llu events behind sequence %llu are no longer in the journal", r->name,
-                (unsigned long long)missed, (unsigned long long)r->position);
 }
 
 static int deliver(struct relay *r, struct error **err)
@@ -255,12 +141,12 @@ static int deliver(struct relay *r, struct error **err)
     size_t delivered = 0;
     int result;
 
-    note_gap(r, b->events[0].sequence);
-    set_busy(r, true);
+    relay_set_busy(r, true);
     result = r->upstream->ops->deliver(r->upstream, b->events, b->n, &delivered, err);
-    set_busy(r, false);
+    relay_set_busy(r, false);
     if (delivered > 0) {
-        move_to(r, b->events[delivered - 1].sequence, delivered);
+        relay_note_gap(r, b->events[0].sequence);
+        relay_move_to(r, b->events[delivered - 1].sequence, delivered);
         tell_cursor(r);
     }
     if (result >= 0 && delivered < b->n)
@@ -281,8 +167,10 @@ static int deliver_all(struct relay *r, struct error **err)
         result = batch_read(&r->batch, r->reader, r->position, err);
         if (result >= 0 && r->batch.n > 0)
             result = deliver(r, err);
-        if (result >= 0)
-            note_success(r);
+        if (result >= 0) {
+            r->backoff = 0;
+            relay_note_success(r);
+        }
         if (result >= 0 && r->batch.n == 0)
             wait_for_news(r, known);
         batch_clear(&r->batch);
@@ -291,7 +179,7 @@ static int deliver_all(struct relay *r, struct error **err)
     return result;
 }
 
-/* --- The thread's life --------------------------------------------------------------------------- */
+/* --- The thread's life ----------------------------------------------------------------------- */
 
 static void relay_free(struct relay *r)
 {
@@ -318,7 +206,7 @@ static void *relay_main(void *userdata)
         _cleanup_(error_free) struct error *e = NULL;
 
         if (deliver_all(r, &e) < 0) {
-            note_failure(r, e);
+            relay_note_failure(r, e);
             pause_after_failure(r);
         }
     }
@@ -392,7 +280,8 @@ int relay_start(const struct relay_settings *settings, struct relay **ret, struc
     return 0;
 }
 
-/* Leaves the thread to itself; from here on it may free r at any moment. False: it has ended just now. */
+/* Leaves the thread to itself; from here on it may free r at any moment. False: it has ended just
+ * now. */
 static bool abandon(struct relay *r)
 {
     bool abandoned;

@@ -60,8 +60,8 @@ struct values {
     size_t n;
 };
 #define NO_VALUES ((struct values){0})
-#define VALUES(...)                                                                                \
-    ((struct values){(const struct value[]){__VA_ARGS__},                                          \
+#define VALUES(...)                                       \
+    ((struct values){(const struct value[]){__VA_ARGS__}, \
                      sizeof((const struct value[]){__VA_ARGS__}) / sizeof(struct value)})
 
 /* Runs a statement to its end; rows are thrown away. sql has to be a literal: the statement is
@@ -83,8 +83,8 @@ int database_ask_number(struct database *d, const char *sql, int64_t *ret, struc
 int database_ask_text(struct database *d, const char *sql, char ret[static DATABASE_ANSWER],
                       struct error **err);
 
-/* Columns of the row at hand. A file can hold anything: what is not text without a NUL is NULL, what
- * is not a number from 0 on is false, and then *ret is untouched. */
+/* Columns of the row at hand. A file can hold anything: what is not text without a NUL is NULL,
+ * what is not a number from 0 on is false, and then *ret is untouched. */
 const char *column_text(sqlite3_stmt *q, int column, size_t *size);
 bool column_number(sqlite3_stmt *q, int column, uint64_t *ret);
 

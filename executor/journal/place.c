@@ -114,8 +114,7 @@ int place_claim(const char *path, int *ret, struct error **err)
     return 0;
 }
 
-/* An older file may have been left readable by others, and its companions take their mode from it.
- */
+/* An older file may have been left readable by others; its companions take their mode from it. */
 static void tighten(const char *path, const char *suffix)
 {
     char name[4096];

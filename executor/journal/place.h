@@ -1,4 +1,5 @@
-/* place.h - where a journal lives: its folder, its file, and the lock that makes one process its writer */
+/* place.h - where a journal lives: its folder, its file, and the lock that makes one process its
+ * writer */
 #ifndef STOPD_JOURNAL_PLACE_H
 #define STOPD_JOURNAL_PLACE_H
 

@@ -20,7 +20,8 @@ int schema_check(struct database *d, struct error **err);
 int journal_write(struct journal *j, const char *sql, struct values values, struct error **err);
 
 /* Rows as values; an error names the row. */
-int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err); /* request_id, document */
+int document_of_row(sqlite3_stmt *q, json_object **ret,
+                    struct error **err); /* request_id, document */
 /* sequence, id, instance_id, type, body; ret points into the row. */
 int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err);
 /* The columns of the table, in its order. */

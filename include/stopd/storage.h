@@ -154,7 +154,7 @@ struct storage_pace {
 /* Reads in any number of pieces, in no order. */
 struct storage_reading {
     size_t piece; /* the longest span that next() gives; a power of two from 4096 to 1 MiB */
-    bool (*next)(void *context, struct storage_span *ret);
+    int (*next)(void *context, struct storage_span *ret, struct error **err); /* 1, or 0 at the end, or negative */
     /* data is ours only during the call. A negative return ends the reading. */
     int (*look)(void *context, uint64_t offset, const void *data, size_t n, struct error **err);
     void *context;

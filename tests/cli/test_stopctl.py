@@ -710,6 +710,23 @@ def test_following_goes_on_behind_the_last_event_after_a_break(daemon):
     assert [r.query.get("after") for r in opened] == ["0", "2"]
 
 
+def test_a_daemon_that_is_away_is_waited_for_and_that_is_said_once(daemon):
+    def write(*events):
+        return Stream(lambda file: [file.write(f"data: {json.dumps(e)}\n\n".encode())
+                                    for e in events])
+
+    def last(file):
+        file.write(f"data: {json.dumps(event(2))}\n\n".encode())
+        daemon.ended.wait(30)
+
+    daemon.on("GET /v1/events", (200, {"events": []}), write(event(1)), DROP, DROP, Stream(last))
+    child = start("events", "--json", "--follow", "--socket", daemon.socket)
+    lines = read_lines(child, 2)
+    result = interrupt(child)
+    assert [json.loads(line) for line in lines] == [event(1), event(2)]
+    assert result.err == "stopctl: events: the daemon is away, waiting for it\n"
+
+
 def test_watch_begins_now(daemon):
     ahead = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 60))
     streams(daemon, [event(1), event(2, when=ahead)])

@@ -76,8 +76,9 @@ static const char qemu_conf[] = "user = \"root\"\n"
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 struct kit {
-    char dir[PATH_MAX];
-    bool dir_is_ours; /* made by us, so removed by us when the command succeeded */
+    char path[PATH_MAX];
+    int dir;
+    bool is_temporary; /* made by us, so removed by us when the command succeeded */
     sigset_t old_mask;
     int signals; /* a signalfd of SIGCHLD and of what is passed on */
     pid_t libvirtd, prober, command;
@@ -99,34 +100,23 @@ static void die(const char *format, ...)
     _exit(EXIT_NOT_SET_UP);
 }
 
-static void path_in(const struct kit *kit, const char *name, char path[static PATH_MAX])
-{
-    if (snprintf(path, PATH_MAX, "%s/%s", kit->dir, name) >= PATH_MAX) {
-        errno = ENAMETOOLONG;
-        die("%s/%s", kit->dir, name);
-    }
-}
-
 /* The file has its whole content from the moment it is seen under its name. */
-static void write_file(const char *path, const char *content)
+static void write_file(int dir, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void write_file(int dir, const char *name, const char *format, ...)
 {
-    char temporary[PATH_MAX];
-    FILE *file;
+    char temporary[64];
+    va_list args;
+    int fd;
 
-    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
-        die("%s: name too long", path);
-    file = fopen(temporary, "we");
-    if (!file || fputs(content, file) == EOF || fclose(file) == EOF || rename(temporary, path) < 0)
-        die("cannot write %s", path);
-}
-
-static void write_pid(const struct kit *kit, const char *name, pid_t pid)
-{
-    char path[PATH_MAX], text[32];
-
-    path_in(kit, name, path);
-    snprintf(text, sizeof text, "%d\n", (int)pid);
-    write_file(path, text);
+    snprintf(temporary, sizeof temporary, "%s.new", name);
+    fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    va_start(args, format);
+    if (fd < 0 || vdprintf(fd, format, args) < 0 || close(fd) < 0 ||
+        renameat(dir, temporary, dir, name) < 0)
+        die("cannot write %s", name);
+    va_end(args);
 }
 
 static void make_dir(const char *path)
@@ -202,6 +192,8 @@ static void share_capabilities(void)
 
 static void make_private(void)
 {
+    int etc;
+
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         die("cannot have a mount namespace");
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -215,8 +207,10 @@ static void make_private(void)
     }
     share_capabilities();
     make_dir("/etc/libvirt/hooks");
-    write_file("/etc/libvirt/libvirtd.conf", libvirtd_conf);
-    write_file("/etc/libvirt/qemu.conf", qemu_conf);
+    etc = open("/etc/libvirt", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    write_file(etc, "libvirtd.conf", "%s", libvirtd_conf);
+    write_file(etc, "qemu.conf", "%s", qemu_conf);
+    close(etc);
 }
 
 /* libvirtd loads the drivers that it finds, and shall find QEMU's only. */
@@ -239,16 +233,12 @@ static void offer_qemu_driver_only(void)
 _Noreturn static void become_libvirtd(const struct kit *kit)
 {
     static char *const argv[] = {"libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid", NULL};
-    char log[PATH_MAX];
-    int fd;
+    int log = openat(kit->dir, "libvirtd.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    path_in(kit, "libvirtd.log", log);
-    fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
-        die("cannot write %s", log);
-    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
-        die("cannot open /dev/null");
+    if (log < 0 || dup2(nothing, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+        dup2(log, STDERR_FILENO) < 0)
+        die("cannot write libvirtd.log");
     setsid();
     /* Without cgroups and without a system bus it neither makes groups on the host nor registers
      * machines there. The namespace is its own, so the command keeps its view. */
@@ -269,7 +259,7 @@ static void start_libvirtd(struct kit *kit)
     kit->libvirtd = fork_child(kit);
     if (kit->libvirtd == 0)
         become_libvirtd(kit);
-    write_pid(kit, "libvirtd.pid", kit->libvirtd);
+    write_file(kit->dir, "libvirtd.pid", "%d\n", (int)kit->libvirtd);
 }
 
 static void be_silent(void *opaque, virErrorPtr error)
@@ -281,20 +271,14 @@ static void be_silent(void *opaque, virErrorPtr error)
 /* A process of its own asks: opening a connection can hang, and no deadline helps against that. */
 static void start_prober(struct kit *kit)
 {
-    struct timespec started;
-
     kit->prober = fork_child(kit);
     if (kit->prober != 0)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &started);
     virSetErrorFunc(NULL, be_silent);
-    alarm(ANSWER_SECONDS);
-    while (milliseconds_since(&started) < ANSWER_SECONDS * 1000L) {
-        if (access("/run/libvirt/libvirt-sock", F_OK) == 0 && virConnectOpen("qemu:///system"))
-            _exit(0);
+    alarm(ANSWER_SECONDS); /* It ends the process. */
+    while (access("/run/libvirt/libvirt-sock", F_OK) < 0 || !virConnectOpen("qemu:///system"))
         poll(NULL, 0, PROBE_MILLISECONDS);
-    }
-    _exit(1);
+    _exit(0);
 }
 
 static void start_command(struct kit *kit, char **argv)
@@ -302,7 +286,7 @@ static void start_command(struct kit *kit, char **argv)
     kit->command = fork_child(kit);
     if (kit->command != 0)
         return;
-    setenv("STOPD_KIT_DIR", kit->dir, 1);
+    setenv("STOPD_KIT_DIR", kit->path, 1);
     setenv("LIBVIRT_DEFAULT_URI", "qemu:///system", 1);
     execvp(argv[0], argv);
     fprintf(stderr, "private-libvirt: cannot run %s: %s\n", argv[0], strerror(errno));
@@ -311,14 +295,11 @@ static void start_command(struct kit *kit, char **argv)
 
 static void libvirtd_ended(struct kit *kit)
 {
-    char path[PATH_MAX];
-
     kit->libvirtd = 0;
-    path_in(kit, "libvirtd.pid", path);
-    unlink(path);
+    unlinkat(kit->dir, "libvirtd.pid", 0);
     if (!kit->command) {
         errno = 0;
-        die("libvirtd ended before it answered; see %s/libvirtd.log", kit->dir);
+        die("libvirtd ended before it answered; see %s/libvirtd.log", kit->path);
     }
 }
 
@@ -335,7 +316,7 @@ static int reap(struct kit *kit, char **argv)
             errno = 0;
             if (exit_code(status) != 0)
                 die("libvirtd did not answer in %d s; see %s/libvirtd.log", ANSWER_SECONDS,
-                    kit->dir);
+                    kit->path);
             kit->prober = 0;
             start_command(kit, argv);
         } else if (pid == kit->command) {
@@ -347,11 +328,8 @@ static int reap(struct kit *kit, char **argv)
 
 static bool libvirtd_may_start(const struct kit *kit)
 {
-    char hold[PATH_MAX];
-
-    path_in(kit, "hold", hold);
     return milliseconds_since(&kit->libvirtd_started) >= RESTART_MILLISECONDS &&
-           access(hold, F_OK) < 0;
+           faccessat(kit->dir, "hold", F_OK, 0) < 0;
 }
 
 /* Runs until the command has ended. What it leaves ends with us. */
@@ -360,14 +338,12 @@ static int supervise(struct kit *kit, char **argv)
     start_libvirtd(kit);
     start_prober(kit);
     for (;;) {
-        int signal =
-            pass_signals_on(kit, kit->command, kit->libvirtd ? -1 : HOLD_POLL_MILLISECONDS);
-        int code = reap(kit, argv);
+        int wait = kit->libvirtd ? -1 : HOLD_POLL_MILLISECONDS;
+        int signal = pass_signals_on(kit, kit->command, wait);
+        int code = signal ? 128 + signal : reap(kit, argv);
 
         if (code >= 0)
             return code;
-        if (signal && !kit->command)
-            return 128 + signal;
         if (!kit->libvirtd && libvirtd_may_start(kit))
             start_libvirtd(kit);
     }
@@ -384,7 +360,7 @@ _Noreturn static void be_inner(struct kit *kit, const int tether[static 2], char
         _exit(EXIT_NOT_SET_UP); /* It died before we had asked to be told. */
     close(tether[0]);
     make_private();
-    _exit(supervise(kit, argv)); /* A leak checker cannot work in a pid 1. */
+    _exit(supervise(kit, argv));
 }
 
 /* --- outside -------------------------------------------------------------------------------- */
@@ -400,22 +376,22 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 static void choose_dir(struct kit *kit, const char *asked)
 {
     const char *temporary = getenv("TMPDIR");
-    char path[PATH_MAX];
 
     if (asked) {
         make_dir(asked);
-        if (!realpath(asked, kit->dir))
+        if (!realpath(asked, kit->path))
             die("%s", asked);
     } else {
-        kit->dir_is_ours = true;
-        snprintf(kit->dir, sizeof kit->dir, "%s/stopd-kit.XXXXXX", temporary ? temporary : "/tmp");
-        if (!mkdtemp(kit->dir))
-            die("cannot make %s", kit->dir);
+        kit->is_temporary = true;
+        snprintf(kit->path, sizeof kit->path, "%s/stopd-kit.XXXXXX",
+                 temporary ? temporary : "/tmp");
+        if (!mkdtemp(kit->path))
+            die("cannot make %s", kit->path);
     }
-    path_in(kit, "console", path);
-    make_dir(path);
-    path_in(kit, "hold", path);
-    unlink(path); /* of an earlier run */
+    kit->dir = open(kit->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (kit->dir < 0 || (mkdirat(kit->dir, "console", 0755) < 0 && errno != EEXIST))
+        die("%s", kit->path);
+    unlinkat(kit->dir, "hold", 0); /* of an earlier run */
 }
 
 static void catch_signals(struct kit *kit)
@@ -501,11 +477,13 @@ int main(int argc, char **argv)
     choose_dir(&kit, dir);
     catch_signals(&kit);
     inner = start_inner(&kit, argv + i);
-    write_pid(&kit, "host.pid", inner);
+    write_file(kit.dir, "host.pid", "%d\n", (int)inner);
     code = wait_for(&kit, inner);
-    if (kit.dir_is_ours && code == 0)
-        nftw(kit.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    else if (kit.dir_is_ours)
-        fprintf(stderr, "private-libvirt: exit %d; %s is kept\n", code, kit.dir);
-    return code;
+    unlinkat(kit.dir, "host.pid", 0);
+    unlinkat(kit.dir, "libvirtd.pid", 0);
+    if (kit.is_temporary && code == 0)
+        nftw(kit.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    else if (kit.is_temporary)
+        fprintf(stderr, "private-libvirt: exit %d; %s is kept\n", code, kit.path);
+    _exit(code); /* A leak checker would fork, and our pid namespace has ended. */
 }

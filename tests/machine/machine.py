@@ -299,7 +299,8 @@ class Machine:
         """The path of a disk in there, by serial and NSID as no name can be trusted; or ""."""
         serial = self.controller_of(disk).serial
         nsid = self.namespace_of(disk).nsid
-        return self.ask(f'for d in /sys/block/nvme*n*; do [ "$(cat $d/nsid)" = {nsid} ] && '
+        return self.ask('for d in /sys/block/nvme*n*; do [ -b "/dev/${d##*/}" ] && '
+                        f'[ "$(cat $d/nsid)" = {nsid} ] && '
                         f'[ "$(tr -d " " <$d/device/serial)" = {serial} ] && '
                         'echo "/dev/${d##*/}"; done; true')
 

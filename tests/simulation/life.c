@@ -148,7 +148,7 @@ static void begin(struct life *life)
     life->world = simulated_new(dice_percent(&life->dice, 92));
     if (!life->world)
         abort();
-    life->world->pids = 2 + dice_below(&life->dice, 20);
+    life->world->pids = 2 + (pid_t)dice_below(&life->dice, 20);
     life->world->observer = (struct simulated_observer){witness_happened, life};
     life->available_at = life->lost_at = life->arrived_at = life->journal_well_at = USEC_NEVER;
     life->restart_at = USEC_NEVER;
@@ -209,7 +209,7 @@ static void go_to(struct life *life, usec_t due)
     simulated_advance(life->world, due);
 }
 
-static usec_t pause(struct life *life)
+static usec_t a_while(struct life *life)
 {
     usec_t most = dice_percent(&life->dice, 40) ? 2 * USEC_PER_SEC : 30 * USEC_PER_SEC;
 
@@ -219,14 +219,14 @@ static usec_t pause(struct life *life)
 static void stir(struct life *life)
 {
     if (life->next_command <= life->now) {
-        life->next_command = life->commands_left > 0 ? life->now + pause(life) : USEC_NEVER;
+        life->next_command = life->commands_left > 0 ? life->now + a_while(life) : USEC_NEVER;
         if (life->commands_left > 0) {
             life->commands_left--;
             ask_something(life);
         }
     }
     if (life->next_weather <= life->now) {
-        life->next_weather = life->weather_left > 0 ? life->now + pause(life) : USEC_NEVER;
+        life->next_weather = life->weather_left > 0 ? life->now + a_while(life) : USEC_NEVER;
         if (life->weather_left > 0) {
             life->weather_left--;
             weather_change(life);

@@ -6,6 +6,7 @@
  */
 #include "simulation/life.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -42,8 +42,6 @@ static void give_manners(struct life *life, struct simulated_domain *d)
     m->forgets_cause = dice_percent(dice, 10);
     m->hides_process = dice_percent(dice, 3);
     m->is_unreadable = dice_percent(dice, 3);
-    if (dice_percent(dice, 25))
-        d->defined_lifecycle.on_poweroff = LIFECYCLE_RESTART;
 }
 
 static struct instance *make_instance(struct life *life, unsigned i)
@@ -82,6 +80,8 @@ void weather_create(struct life *life)
             abort();
         give_manners(life, d);
         d->is_persistent = dice_percent(&life->dice, 80);
+        if (dice_percent(&life->dice, 25))
+            d->defined_lifecycle.on_poweroff = LIFECYCLE_RESTART;
         if (dice_percent(&life->dice, 85))
             simulated_start(life->world, d);
         else if (!d->is_persistent)

@@ -252,12 +252,15 @@ void witness_learned(struct life *life, const struct flight *f)
         struct seen_domain *seen = &life->witness.domains[i];
 
         if (is_first) {
-            seen->reported_run = g->run;
+            /* One that could not be read may be reported or not when it is. */
+            seen->reported_run = g->shows_run ? g->run : 0;
+            seen->unread_run = g->shows_run ? 0 : g->run;
             seen->accounted = g->run > 0 ? g->run - 1 : 0;
         }
         if (g->version == 0)
             continue;
-        seen->known_run = g->run;
+        if (g->shows_run)
+            seen->known_run = g->run;
         seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
     }

@@ -59,6 +59,7 @@ struct seen_domain {
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
+    unsigned unread_run;    /* could not be read when the first picture was taken */
     unsigned tainted_run;   /* a call that was written off has meddled with this one, or its
                                lifecycle cannot be put back */
     unsigned unlocked_run;  /* a button was pressed that could set no interlock */

@@ -173,6 +173,17 @@ static inline unsigned stand_in_count(struct stand_in *s, enum request_kind kind
     return n;
 }
 
+/* What the last wait was for. */
+static inline uint64_t stand_in_last_after(struct stand_in *s)
+{
+    uint64_t after;
+
+    pthread_mutex_lock(&s->lock);
+    after = s->last_after;
+    pthread_mutex_unlock(&s->lock);
+    return after;
+}
+
 /* --- The whole ---------------------------------------------------------------------------------- */
 
 struct fixture {

@@ -6,7 +6,8 @@
 
 #include <json-c/json.h>
 
-/* The file is the events from first to last, each once, a line each, in their order, and nothing else. */
+/* The file is the events from first to last, each once, a line each, in their order, and nothing
+ * else. */
 static inline void assert_lines(const char *path, uint64_t first, uint64_t last)
 {
     _cleanup_(freep) char *bytes = scratch_read(path, NULL);

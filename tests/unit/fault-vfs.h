@@ -1,10 +1,12 @@
-/* fault-vfs.h - a disk under SQLite that fails when it is told to, and that knows what a power cut would leave
+/* fault-vfs.h - a disk under SQLite that fails when it is told to, and that knows what a power cut
+ * would leave
  *
- * Theory of operation. SQLite reaches files through a table of functions, its VFS. This one stands before the
- * system's own and counts what changes a file: writes, truncations, syncs. The call whose turn it is fails as disks do: a
- * full one takes half of it or nothing, a broken one fails a sync of which the data may or may not be there. A sync
- * that succeeds also copies the file to FILE.synced, which is what is left of it when the power goes at any later time
- * before the next sync. */
+ * Theory of operation. SQLite reaches files through a table of functions, its VFS. This one stands
+ * before the system's own and counts what changes a file: writes, truncations, syncs. The call
+ * whose turn it is fails as disks do: a full one takes half of it or nothing, a broken one fails a
+ * sync of which the data may or may not be there. A sync that succeeds also copies the file to
+ * FILE.synced, which is what is left of it when the power goes at any later time before the next
+ * sync. */
 #ifndef STOPD_TESTS_FAULT_VFS_H
 #define STOPD_TESTS_FAULT_VFS_H
 
@@ -18,8 +20,8 @@ static struct {
     bool active;
     long countdown; /* the call that makes it 0 fails */
     enum fault_kind kind;
-    bool for_good;  /* all later calls fail too */
-    bool failed;    /* one has */
+    bool for_good; /* all later calls fail too */
+    bool failed;   /* one has */
     bool keep_synced;
 } fault;
 
@@ -40,7 +42,8 @@ static inline void fault_disarm(void)
 
 static inline bool fault_is_due(void)
 {
-    if (!fault.active || (fault.failed && !fault.for_good) || (!fault.failed && --fault.countdown > 0))
+    if (!fault.active || (fault.failed && !fault.for_good) ||
+        (!fault.failed && --fault.countdown > 0))
         return false;
     fault.failed = true;
     errno = fault.kind == FAULT_FULL ? ENOSPC : EIO;
@@ -58,10 +61,10 @@ static inline sqlite3_file *fault_real(sqlite3_file *f)
     return ((struct fault_file *)f)->real;
 }
 
-#define FAULT_PASS(name, parameters, ...)                                                          \
-    static inline int fault_##name parameters                                                      \
-    {                                                                                              \
-        return fault_real(f)->pMethods->x##name(fault_real(f), ##__VA_ARGS__);                     \
+#define FAULT_PASS(name, parameters, ...)                                      \
+    static inline int fault_##name parameters                                  \
+    {                                                                          \
+        return fault_real(f)->pMethods->x##name(fault_real(f), ##__VA_ARGS__); \
     }
 FAULT_PASS(Close, (sqlite3_file * f))
 FAULT_PASS(Read, (sqlite3_file * f, void *to, int n, sqlite3_int64 at), to, n, at)
@@ -72,8 +75,8 @@ FAULT_PASS(CheckReservedLock, (sqlite3_file * f, int *ret), ret)
 FAULT_PASS(FileControl, (sqlite3_file * f, int op, void *arg), op, arg)
 FAULT_PASS(SectorSize, (sqlite3_file * f))
 FAULT_PASS(DeviceCharacteristics, (sqlite3_file * f))
-FAULT_PASS(ShmMap, (sqlite3_file * f, int page, int size, int extend, void volatile **ret), page, size,
-           extend, ret)
+FAULT_PASS(ShmMap, (sqlite3_file * f, int page, int size, int extend, void volatile **ret), page,
+           size, extend, ret)
 FAULT_PASS(ShmLock, (sqlite3_file * f, int offset, int n, int flags), offset, n, flags)
 FAULT_PASS(ShmUnmap, (sqlite3_file * f, int delete), delete)
 
@@ -119,7 +122,8 @@ static inline int fault_Sync(sqlite3_file *f, int flags)
     return SQLITE_OK;
 }
 
-static inline int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret)
+static inline int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
+                             int *ret)
 {
     static const sqlite3_io_methods methods = {
         .iVersion = 2,

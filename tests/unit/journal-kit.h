@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define assert_success(call, err)                                                                  \
-    do {                                                                                           \
-        int result_ = (call);                                                                      \
-        if (result_ < 0)                                                                           \
-            fail_msg("%s: %d, %s", #call, result_, error_message(err));                            \
+#define assert_success(call, err)                                       \
+    do {                                                                \
+        int result_ = (call);                                           \
+        if (result_ < 0)                                                \
+            fail_msg("%s: %d, %s", #call, result_, error_message(err)); \
     } while (0)
 
 /* The call, which sets err, fails with this code and a message that has this in it. */
@@ -23,7 +23,7 @@
         if (result_ >= 0)                                                                          \
             fail_msg("%s: %d, but it should have failed", #call, result_);                         \
         if (error_code_of(err) != (error_code_) || !strstr(error_message(err), part))              \
-            fail_msg("%s: %s, \"%s\"", #call, error_name(error_code_of(err)), error_message(err));  \
+            fail_msg("%s: %s, \"%s\"", #call, error_name(error_code_of(err)), error_message(err)); \
         error_free(take(err));                                                                     \
     } while (0)
 
@@ -123,8 +123,9 @@ static inline int try_put_event(struct journal *j, uint64_t n, size_t padding, u
     int size;
 
     event_id(n, id);
-    size = asprintf(&body, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"sequence\":\"%020llu\",\"x\":\"%0*d\"}",
-                    id, (unsigned long long)n, (int)padding, 7);
+    size = asprintf(
+        &body, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"sequence\":\"%020llu\",\"x\":\"%0*d\"}",
+        id, (unsigned long long)n, (int)padding, 7);
     e.body = body;
     e.body_size = (size_t)size;
     return journal_put_event(j, &e, at, err);

@@ -56,7 +56,8 @@ static inline const char *scratch_path(struct scratch *s, const char *name)
     return s->path;
 }
 
-/* Makes the folder a disk of this size, seen by this process only. False, with the reason printed: not possible here. */
+/* Makes the folder a disk of this size, seen by this process only. False, with the reason printed:
+ * not possible here. */
 static inline bool scratch_small_disk(struct scratch *s, const char *options)
 {
     if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&

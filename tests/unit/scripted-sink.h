@@ -48,8 +48,8 @@ static inline int scripted_open(struct upstream *u, char last_id[static UUID_TEX
     return fails ? error_set(err, ERROR_IO, "the sink does not open") : 0;
 }
 
-static inline int scripted_deliver(struct upstream *u, const struct upstream_event *events, size_t n,
-                                   size_t *delivered, struct error **err)
+static inline int scripted_deliver(struct upstream *u, const struct upstream_event *events,
+                                   size_t n, size_t *delivered, struct error **err)
 {
     struct scripted_sink *s = (struct scripted_sink *)u;
     bool fails;
@@ -111,27 +111,27 @@ static inline void scripted_init(struct scripted_sink *s)
 }
 
 /* Waits until the condition on s holds. */
-#define await(s, condition)                                                                        \
-    do {                                                                                           \
-        struct timespec until_;                                                                    \
-        int late_ = 0;                                                                             \
-        clock_gettime(CLOCK_REALTIME, &until_);                                                    \
-        until_.tv_sec += PATIENCE;                                                                 \
-        pthread_mutex_lock(&(s)->lock);                                                            \
-        while (!(condition) && late_ == 0)                                                         \
-            late_ = pthread_cond_timedwait(&(s)->changed, &(s)->lock, &until_);                    \
-        pthread_mutex_unlock(&(s)->lock);                                                          \
-        if (late_)                                                                                 \
-            fail_msg("not within %d s: %s", PATIENCE, #condition);                                 \
+#define await(s, condition)                                                     \
+    do {                                                                        \
+        struct timespec until_;                                                 \
+        int late_ = 0;                                                          \
+        clock_gettime(CLOCK_REALTIME, &until_);                                 \
+        until_.tv_sec += PATIENCE;                                              \
+        pthread_mutex_lock(&(s)->lock);                                         \
+        while (!(condition) && late_ == 0)                                      \
+            late_ = pthread_cond_timedwait(&(s)->changed, &(s)->lock, &until_); \
+        pthread_mutex_unlock(&(s)->lock);                                       \
+        if (late_)                                                              \
+            fail_msg("not within %d s: %s", PATIENCE, #condition);              \
     } while (0)
 
 /* Changes what it is to do. */
-#define tell(s, change)                                                                            \
-    do {                                                                                           \
-        pthread_mutex_lock(&(s)->lock);                                                            \
-        change;                                                                                    \
-        pthread_cond_broadcast(&(s)->changed);                                                     \
-        pthread_mutex_unlock(&(s)->lock);                                                          \
+#define tell(s, change)                        \
+    do {                                       \
+        pthread_mutex_lock(&(s)->lock);        \
+        change;                                \
+        pthread_cond_broadcast(&(s)->changed); \
+        pthread_mutex_unlock(&(s)->lock);      \
     } while (0)
 
 #endif

@@ -1,4 +1,5 @@
-/* test_file_sink.c - events in a file: whole lines, each once, over crashes, full disks and rotation */
+/* test_file_sink.c - events in a file: whole lines, each once, over crashes, full disks and
+ * rotation */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ static struct {
     unsigned syncs_to_fail;
     unsigned cuts_to_fail;
     bool is_instant; /* no sync at all: kill -9 leaves what was written */
-    off_t synced; /* the size of the file that was last put on the disk */
+    off_t synced;    /* the size of the file that was last put on the disk */
 } disk;
 
 /* In the C library's place, for the sink in this program. */
@@ -60,8 +61,9 @@ static struct upstream_event *events_from(uint64_t first, size_t n, size_t paddi
         e->sequence = first + i;
         if (asprintf(&id, "11111111-2222-4333-8444-%012llx", (unsigned long long)e->sequence) < 0)
             abort();
-        size = asprintf(&body, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"sequence\":\"%llu\",\"x\":\"%0*d\"}",
-                        id, (unsigned long long)e->sequence, (int)padding + 1, 0);
+        size = asprintf(
+            &body, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"sequence\":\"%llu\",\"x\":\"%0*d\"}",
+            id, (unsigned long long)e->sequence, (int)padding + 1, 0);
         e->id = id;
         e->body = body;
         e->body_size = (size_t)size;
@@ -110,7 +112,8 @@ static uint64_t last_of(struct upstream *u)
 }
 
 /* Returns what deliver() does; on failure the message has to have this in it. */
-static size_t deliver(struct upstream *u, uint64_t first, size_t n, size_t padding, const char *failure)
+static size_t deliver(struct upstream *u, uint64_t first, size_t n, size_t padding,
+                      const char *failure)
 {
     struct upstream_event *events = events_from(first, n, padding);
     struct error *err = NULL;
@@ -137,7 +140,7 @@ static void assert_open_fails(struct upstream *u, const char *part)
     error_free(err);
 }
 
-/* --- A sound disk ------------------------------------------------------------------------------ */
+/* --- A sound disk ---------------------------------------------------------------------------- */
 
 static void events_are_lines_in_their_order(void **state)
 {
@@ -175,7 +178,7 @@ static void a_large_batch_is_several_chunks(void **state)
     u->ops->free(u);
 }
 
-/* --- What crashes leave ------------------------------------------------------------------------ */
+/* --- What crashes leave ---------------------------------------------------------------------- */
 
 static void a_torn_line_is_cut_off_wherever_it_was_torn(void **state)
 {
@@ -204,7 +207,7 @@ static void a_torn_line_is_cut_off_wherever_it_was_torn(void **state)
     free(bytes);
 }
 
-/* A power cut kept a later page and lost an earlier one: nothing behind the hole was acknowledged. */
+/* A power cut kept a later page and lost an earlier one; what is behind it was not acknowledged. */
 static void a_hole_ends_the_file(void **state)
 {
     const char *path = scratch_path(*state, "events.jsonl");
@@ -262,7 +265,8 @@ static void a_file_that_is_no_text_is_left_alone(void **state)
     u->ops->free(u);
 }
 
-/* What the end of the file holds may never have left the page cache: it is not believed before it has. */
+/* What the end of the file holds may never have left the page cache: it is not believed before it
+ * has. */
 static void the_last_id_is_that_of_a_line_on_the_disk(void **state)
 {
     const char *path = scratch_path(*state, "events.jsonl");
@@ -280,7 +284,7 @@ static void the_last_id_is_that_of_a_line_on_the_disk(void **state)
     u->ops->free(u);
 }
 
-/* --- A disk that fails ------------------------------------------------------------------------- */
+/* --- A disk that fails ----------------------------------------------------------------------- */
 
 static void what_a_failed_sync_left_is_cut_off(void **state)
 {
@@ -350,7 +354,7 @@ static void a_full_disk_loses_and_doubles_nothing(void **state)
     u->ops->free(u);
 }
 
-/* --- Its place --------------------------------------------------------------------------------- */
+/* --- Its place ------------------------------------------------------------------------------- */
 
 static void a_missing_folder_is_told_and_got_over(void **state)
 {
@@ -430,7 +434,7 @@ static void rotation_by_rename_needs_no_signal(void **state)
     u->ops->free(u);
 }
 
-/* --- Standard output --------------------------------------------------------------------------- */
+/* --- Standard output ------------------------------------------------------------------------- */
 
 /* A child delivers to its standard output, which is our end of a pipe. */
 static void deliver_into_pipe(const struct child *self, int flags)
@@ -439,7 +443,8 @@ static void deliver_into_pipe(const struct child *self, int flags)
     char last_id[UUID_TEXT_SIZE] = "unset";
 
     dup2(self->reports, STDOUT_FILENO);
-    if (fcntl(STDOUT_FILENO, F_SETFL, flags) < 0 || u->ops->open(u, last_id, NULL) < 0 || last_id[0])
+    if (fcntl(STDOUT_FILENO, F_SETFL, flags) < 0 || u->ops->open(u, last_id, NULL) < 0 ||
+        last_id[0])
         _exit(1);
     deliver(u, 1, MOST, 1000, NULL);
     u->ops->free(u);
@@ -467,7 +472,7 @@ static void standard_output_gets_the_same_lines(void **state)
     }
 }
 
-/* --- kill -9 ----------------------------------------------------------------------------------- */
+/* --- kill -9 --------------------------------------------------------------------------------- */
 
 static void deliver_until_killed(const char *path, const struct child *self)
 {

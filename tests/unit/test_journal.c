@@ -179,7 +179,7 @@ static void operations_are_listed_newest_first(void **state)
     journal_close(j);
 }
 
-/* The brief of the lists: an index serves them, so that other rows' documents are never looked at. */
+/* An index serves a list; other rows' documents are never looked at. */
 static void a_list_reads_no_document_that_it_does_not_show(void **state)
 {
     struct journal *j = open_journal(journal_path(state));
@@ -242,7 +242,8 @@ static void a_token_is_its_callers(void **state)
     begin(j);
     assert_success(journal_put_token(j, "alice", "t1", "InstanceId=i-1\n", "R1", RECENTLY, &err),
                    err);
-    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", "R2", RECENTLY, &err), err);
+    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", "R2", RECENTLY, &err),
+                   err);
     assert_int_equal(journal_find_token(j, "alice", "t1", &fingerprint, &request_id, &err), 1);
     assert_string_equal(fingerprint, "InstanceId=i-1\n");
     assert_string_equal(request_id, "R1");
@@ -257,7 +258,7 @@ static void a_token_is_its_callers(void **state)
     journal_close(j);
 }
 
-/* --- What was reported ------------------------------------------------------------------------- */
+/* --- What was reported ----------------------------------------------------------------------- */
 
 struct reports {
     struct reported last;
@@ -306,7 +307,7 @@ static void the_last_report_of_a_domain_is_kept(void **state)
     journal_close(j);
 }
 
-/* --- Events ------------------------------------------------------------------------------------ */
+/* --- Events ---------------------------------------------------------------------------------- */
 
 struct sequences {
     char text[512];
@@ -365,7 +366,8 @@ static void events_are_read_in_their_order(void **state)
     assert_events(r, 12, 100, "");
     assert_success(journal_read_events(r, 0, 9, note_sequence, &two, &err), err);
     assert_string_equal(two.text, "1 2 ");
-    assert_failure(journal_read_events(r, 0, 9, refuse_event, NULL, &err), err, ERROR_NO_MEMORY, "");
+    assert_failure(journal_read_events(r, 0, 9, refuse_event, NULL, &err), err, ERROR_NO_MEMORY,
+                   "");
 
     event_id(7, id);
     assert_int_equal(journal_read_event_sequence(r, id, &n, &err), 1);
@@ -397,7 +399,7 @@ static void a_cursor_is_kept_for_each_sink(void **state)
     journal_close(j);
 }
 
-/* --- Retention --------------------------------------------------------------------------------- */
+/* --- Retention ------------------------------------------------------------------------------- */
 
 static int retain(struct journal *j, const char *const *sinks, size_t n_sinks, unsigned most)
 {
@@ -439,7 +441,8 @@ static void an_event_stays_until_every_sink_has_it(void **state)
     journal_close(j);
 }
 
-/* The outbox is one unbroken run: an old event behind a young one (the clock was set back) stays too. */
+/* The outbox is one unbroken run: an old event behind a young one (the clock was set back) stays
+ * too. */
 static void events_leave_from_the_oldest_end_only(void **state)
 {
     struct journal *j = open_journal(journal_path(state));
@@ -515,7 +518,7 @@ static void finished_operations_and_tokens_go_when_they_are_old(void **state)
     journal_close(j);
 }
 
-/* --- Its place --------------------------------------------------------------------------------- */
+/* --- Its place ------------------------------------------------------------------------------- */
 
 static unsigned mode_of(struct scratch *s, const char *name)
 {
@@ -551,7 +554,8 @@ static void its_folder_and_files_are_its_owners_alone(void **state)
     umask(mask);
     assert_failure(journal_open(scratch_path(s, "not/there/stopd.db"), NULL, &j, &err), err,
                    ERROR_JOURNAL, "set journal.path");
-    assert_failure(journal_open(scratch_path(s, "made"), NULL, &j, &err), err, ERROR_JOURNAL, "made");
+    assert_failure(journal_open(scratch_path(s, "made"), NULL, &j, &err), err, ERROR_JOURNAL,
+                   "made");
 }
 
 static void a_second_writer_is_refused_by_the_firsts_pid(void **state)
@@ -570,7 +574,8 @@ static void a_second_writer_is_refused_by_the_firsts_pid(void **state)
     }
     assert_true(child_hear(&holder, &ready));
     snprintf(name, sizeof(name), "process %d ", (int)holder.pid);
-    assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL_LOCKED, name);
+    assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL_LOCKED,
+                   name);
     child_kill(&holder, 0);
     j = open_journal(journal_path(state)); /* the lock went with the process */
     assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL_LOCKED,
@@ -589,7 +594,8 @@ static void a_read_only_disk_is_told(void **state)
     j = open_journal(journal_path(state));
     journal_close(j);
     assert_int_equal(mount(NULL, s->folder, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
-    assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL, "Read-only");
+    assert_failure(journal_open(journal_path(state), NULL, &j, &err), err, ERROR_JOURNAL,
+                   "Read-only");
 }
 
 static void a_reader_needs_a_journal(void **state)

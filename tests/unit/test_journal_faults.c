@@ -1,4 +1,4 @@
-/* test_journal_faults.c - the journal on disks that fail, in files that are damaged, under kill -9 */
+/* test_journal_faults.c - the journal on disks that fail, in damaged files, under kill -9 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ static bool has_event(const char *path, uint64_t n)
     return found > 0;
 }
 
-/* --- A disk that fails ------------------------------------------------------------------------- */
+/* --- A disk that fails ----------------------------------------------------------------------- */
 
 /* What the file would be after a crash, opened beside it. synced: after a power cut. */
 static struct journal *after_crash(struct scratch *s, bool synced, char path[static 128])
@@ -63,9 +63,9 @@ static struct journal *a_journal(struct scratch *s, unsigned base)
     struct journal *j;
 
     for (size_t i = 0; i < 6; i++) {
-        static const char *const names[] = {"stopd.db",        "stopd.db-wal",
-                                            "stopd.db-shm",    "stopd.db.synced",
-                                            "stopd.db-wal.synced", "crashed.db-wal"};
+        static const char *const names[] = {
+            "stopd.db",        "stopd.db-wal",        "stopd.db-shm",
+            "stopd.db.synced", "stopd.db-wal.synced", "crashed.db-wal"};
 
         snprintf(name, sizeof(name), "%s/%s", s->folder, names[i]);
         unlink(name);
@@ -140,7 +140,8 @@ static bool live_with_fault(struct scratch *s, unsigned base, long n, enum fault
     return fault.failed;
 }
 
-/* The header's word: ERROR_JOURNAL is certainly nothing, ERROR_INTERNAL is either. For every call of a turn. */
+/* The header's word: ERROR_JOURNAL is certainly nothing, ERROR_INTERNAL is either. For every call
+ * of a turn. */
 static void a_failed_commit_says_what_is_known_of_it(void **state)
 {
     struct verdicts v = {0};
@@ -155,7 +156,8 @@ static void a_failed_commit_says_what_is_known_of_it(void **state)
     assert_true(v.unknown_but_there > 0);
 }
 
-/* The same for turns at whose end the log is moved to the file: about a thousand calls, here one in 41. */
+/* The same for turns at whose end the log is moved to the file: about a thousand calls, here one
+ * in 41. */
 static void a_failed_checkpoint_costs_nothing(void **state)
 {
     struct verdicts v = {0};
@@ -283,11 +285,12 @@ static unsigned read_everything(const char *path, bool *opened)
     }
     if (opened)
         *opened = true;
-#define READ(call)                                                                                 \
-    if ((call) < 0) {                                                                              \
-        if (!strstr(error_message(err), "journal")) fail_msg("%s", error_message(err));                                \
-        failed++;                                                                                  \
-        error_free(take(err));                                                                     \
+#define READ(call)                                  \
+    if ((call) < 0) {                               \
+        if (!strstr(error_message(err), "journal")) \
+            fail_msg("%s", error_message(err));     \
+        failed++;                                   \
+        error_free(take(err));                      \
     }
     READ(journal_load_unfinished(j, ignore_operation, NULL, &err))
     READ(journal_load_reported(j, ignore_report, NULL, &err))
@@ -360,7 +363,8 @@ static void a_damaged_row_is_named(void **state)
     journal_close(j);
 }
 
-/* Every prefix of a document, and every byte of it another one: an error or an operation, never more. */
+/* Every prefix of a document, and every byte of it another one: an error or an operation, never
+ * more. */
 static void no_document_is_trusted(void **state)
 {
     const char *path = journal_path(state);
@@ -430,7 +434,7 @@ static void no_file_is_trusted(void **state)
     free(bad);
 }
 
-/* --- kill -9 ----------------------------------------------------------------------------------- */
+/* --- kill -9 --------------------------------------------------------------------------------- */
 
 static void commit_until_killed(const char *path, const struct child *self)
 {
@@ -463,7 +467,8 @@ static unsigned count_unfinished(struct journal *j)
     return n;
 }
 
-/* What was said to be committed is there, and the rest is all or nothing: as many operations as events. */
+/* What was said to be committed is there, and the rest is all or nothing: as many operations as
+ * events. */
 static void a_killed_writer_loses_nothing_that_it_promised(void **state)
 {
     unsigned seed = 7;

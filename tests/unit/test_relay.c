@@ -61,7 +61,32 @@ static void assert_got(struct scripted_sink *s, uint64_t first, uint64_t last)
         assert_int_equal(s->got[i], first + i);
 }
 
-/* --- Which events ------------------------------------------------------------------------------ */
+/* What goes to standard error while a test runs, where the log goes. */
+static int catch_log(struct scratch *s)
+{
+    int kept = dup(STDERR_FILENO),
+        fd = open(scratch_path(s, "log"), O_RDWR | O_CREAT | O_APPEND, 0600);
+
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    return kept;
+}
+
+static void release_log(struct scratch *s, int kept, const char *const *expected, size_t n)
+{
+    _cleanup_(freep) char *bytes = scratch_read(scratch_path(s, "log"), NULL);
+    char *rest = bytes;
+    size_t i = 0;
+
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    for (char *line; (line = strsep(&rest, "\n")) && rest; i++)
+        if (i >= n || !strstr(line, expected[i]))
+            fail_msg("line %zu of the log: %s", i, line);
+    assert_int_equal(i, n);
+}
+
+/* --- Which events ---------------------------------------------------------------------------- */
 
 static void all_that_is_committed_is_delivered_in_order(void **state)
 {
@@ -142,12 +167,14 @@ static void a_sink_that_has_more_than_the_cursor_says_gets_nothing_twice(void **
 static void events_that_were_dropped_before_their_turn_are_counted(void **state)
 {
     struct journal *j = open_journal(journal_path(state));
+    int kept = catch_log(*state);
     struct relay_status status;
     struct error *err = NULL;
     struct scripted_sink s;
     struct relay *r;
 
     scripted_init(&s);
+    s.deliveries_to_fail = 2;
     commit_events(j, 1, 9);
     commit_cursor(j, 2);
     begin(j); /* this sink was not configured then */
@@ -159,39 +186,19 @@ static void events_that_were_dropped_before_their_turn_are_counted(void **state)
     assert_int_equal(status.missed, 4);
     relay_stop(r, AT_ONCE);
     assert_got(&s, 7, 9);
+    release_log(*state, kept,
+                (const char *const[]){"takes no more", "4 events behind sequence 2", "well again"},
+                3);
     journal_close(j);
 }
 
-/* --- Failures ---------------------------------------------------------------------------------- */
-
-/* What goes to standard error while a test runs, where the log goes. */
-static int catch_log(struct scratch *s)
-{
-    int kept = dup(STDERR_FILENO), fd = open(scratch_path(s, "log"), O_RDWR | O_CREAT | O_APPEND, 0600);
-
-    dup2(fd, STDERR_FILENO);
-    close(fd);
-    return kept;
-}
-
-static void release_log(struct scratch *s, int kept, const char *const *expected, size_t n)
-{
-    _cleanup_(freep) char *bytes = scratch_read(scratch_path(s, "log"), NULL);
-    char *rest = bytes;
-    size_t i = 0;
-
-    dup2(kept, STDERR_FILENO);
-    close(kept);
-    for (char *line; (line = strsep(&rest, "\n")) && rest; i++)
-        if (i >= n || !strstr(line, expected[i]))
-            fail_msg("line %zu of the log: %s", i, line);
-    assert_int_equal(i, n);
-}
+/* --- Failures -------------------------------------------------------------------------------- */
 
 static void a_failure_is_told_once_and_its_end_once(void **state)
 {
-    static const char *const log[] = {"sink sink: the sink does not open", "sink sink is well again",
-                                      "sink sink: the sink takes no more", "sink sink is well again"};
+    static const char *const log[] = {
+        "sink sink: the sink does not open", "sink sink is well again",
+        "sink sink: the sink takes no more", "sink sink is well again"};
     struct journal *j = open_journal(journal_path(state));
     int kept = catch_log(*state);
     struct relay_status status;
@@ -252,7 +259,8 @@ static void no_event_is_skipped_that_cannot_be_read(void **state)
     await(&s, s.opens >= 5);
     relay_stop(r, AT_ONCE);
     assert_int_equal(s.n_got, 0);
-    release_log(*state, kept, (const char *const[]){"sink sink: event 2 in the journal is damaged"}, 1);
+    release_log(*state, kept, (const char *const[]){"sink sink: event 2 in the journal is damaged"},
+                1);
     journal_close(j);
 }
 
@@ -308,7 +316,7 @@ static void pauses_keep_their_bounds(void **state)
     journal_close(j);
 }
 
-/* --- Status and the end ------------------------------------------------------------------------ */
+/* --- Status and the end ---------------------------------------------------------------------- */
 
 static void the_status_says_how_far_behind_a_sink_is(void **state)
 {
@@ -412,7 +420,7 @@ static void a_sink_that_hangs_is_abandoned(void **state)
     await(&s, s.is_hanging);
     assert_int_equal(relay_stop(r, 5 * USEC_PER_MSEC), -ETIMEDOUT);
     tell(&s, s.hangs = false);
-    await(&s, s.freed); /* it came back, and took itself away */
+    await(&s, s.freed);             /* it came back, and took itself away */
     assert_int_equal(s.cursors, 0); /* without a word */
     journal_close(j);
 }
@@ -452,7 +460,7 @@ static void any_thread_may_notify_and_look(void **state)
     journal_close(j);
 }
 
-/* --- kill -9 ----------------------------------------------------------------------------------- */
+/* --- kill -9 --------------------------------------------------------------------------------- */
 
 /* A daemon in small: commits events and the cursor that the relay told, and wakes the relay. */
 struct daemon {

@@ -1,0 +1,64 @@
+/* open.c - which driver a device is for */
+#include "storage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block.h"
+
+/* A path is looked at before it is opened, because opening alone does things to some devices (a tape, a watchdog).
+ * What was opened is then compared with what was looked at. */
+static int open_for_looking(const char *path, struct stat *st, int *ret, struct error **err)
+{
+    _cleanup_(close) int fd = -1;
+    struct stat before;
+
+    if (stat(path, &before) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "looking at %s", path);
+    if (!S_ISBLK(before.st_mode) && !S_ISREG(before.st_mode))
+        return error_set(err, ERROR_UNSUPPORTED, "%s is neither a block device nor a file", path);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0)
+        return error_set_errno(err, ERROR_IO, errno, "opening %s", path);
+    if (fstat(fd, st) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "looking at %s", path);
+    if (st->st_dev != before.st_dev || st->st_ino != before.st_ino || st->st_rdev != before.st_rdev ||
+        (st->st_mode & S_IFMT) != (before.st_mode & S_IFMT))
+        return error_set(err, ERROR_CONFLICT, "%s became another file while it was opened", path);
+    *ret = fd;
+    fd = -1;
+    return 0;
+}
+
+int storage_open_through(const char *path, const struct storage_seam *seam, struct storage_device **ret,
+                         struct error **err)
+{
+    _cleanup_(close) int fd = -1;
+    char resolved[PATH_MAX];
+    struct stat st;
+    int r;
+
+    if (!realpath(path, resolved))
+        return error_set_errno(err, ERROR_IO, errno, "resolving %s", path);
+    r = open_for_looking(resolved, &st, &fd, err);
+    if (r < 0)
+        return r;
+    r = block_open(resolved, fd, seam, ret, err);
+    if (r >= 0)
+        fd = -1;
+    return r;
+}
+
+int storage_open(const char *path, struct storage_device **ret, struct error **err)
+{
+    return storage_open_through(path, &storage_seam_kernel, ret, err);
+}
+
+void storage_close(struct storage_device *d)
+{
+    if (d)
+        d->ops->close(d);
+}

@@ -1,0 +1,99 @@
+/* ladder.c - which method clears a device: the best that it says it can do, and why not a better one
+ *
+ * Theory of operation. The request lists methods, best first. The device says of each whether it can do it, how far
+ * it reaches and what level it comes to. A rung is open when the device can do it, it comes to the level that was
+ * asked for, and it reaches nothing that is not this instance's. The first open rung is taken. Nothing is ever
+ * found out by trying: an emulated drive takes any command and says that it succeeded.
+ *
+ * A rung that was tried and failed, or whose result was not believed, is closed, and the next open one is taken.
+ * When none is left the device is not cleared; a lower level is never taken for want of a higher one.
+ */
+#include "wipe/ladder.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/json.h"
+
+_printf_(2, 3) static void close_for(struct rung *r, const char *format, ...)
+{
+    va_list ap;
+
+    r->is_open = false;
+    va_start(ap, format);
+    vsnprintf(r->reason, sizeof(r->reason), format, ap);
+    va_end(ap);
+}
+
+void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verify,
+                  const char *sole_tenant)
+{
+    const struct storage_offer *o = &r->offer;
+
+    r->is_open = true;
+    snprintf(r->reason, sizeof(r->reason), "%s", o->why);
+    if (!o->is_available)
+        r->is_open = false;
+    else if (level == LEVEL_PURGE && o->level < LEVEL_PURGE)
+        close_for(r, "it does not reach level purge");
+    else if (o->level == LEVEL_NONE && verify == WIPE_VERIFY_NONE)
+        close_for(r, "it is not taken without a full verification");
+    else if (o->reach == REACH_SUBSYSTEM && is_set(sole_tenant))
+        close_for(r, "it would clear every namespace of the subsystem: %s", sole_tenant);
+}
+
+int ladder_survey(struct storage_device *d, const struct wipe_request *request, const char *sole_tenant,
+                  struct ladder *ret, struct error **err)
+{
+    struct ladder l = {0};
+
+    for (size_t i = 0; i < request->n_methods; i++) {
+        struct rung *r = &l.rungs[l.n++];
+        int result;
+
+        r->method = request->methods[i];
+        result = d->ops->offer(d, r->method, &r->offer, err);
+        if (result < 0)
+            return error_context(err, "asking %s for %s", d->path, clear_method_to_string(r->method));
+        ladder_judge(r, request->level, request->verify, sole_tenant);
+    }
+    *ret = l;
+    return 0;
+}
+
+const struct rung *ladder_best(const struct ladder *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->rungs[i].is_open)
+            return &l->rungs[i];
+    return NULL;
+}
+
+struct rung *ladder_find(struct ladder *l, enum clear_method method)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->rungs[i].method == method)
+            return &l->rungs[i];
+    return NULL;
+}
+
+void ladder_close(struct rung *r, const char *why)
+{
+    close_for(r, "%s", why);
+}
+
+json_object *ladder_passed_over(const struct ladder *l, const struct rung *taken)
+{
+    _cleanup_(json) json_object *array = json_object_new_array();
+
+    for (size_t i = 0; array && i < l->n && &l->rungs[i] != taken; i++) {
+        json_object *o = json_object_new_object();
+
+        if (json_append(array, o) < 0 ||
+            json_add_string(o, "method", clear_method_to_string(l->rungs[i].method)) < 0 ||
+            json_add_string(o, "reason", l->rungs[i].reason) < 0)
+            return NULL;
+    }
+    return take(array);
+}

@@ -1,0 +1,73 @@
+"""What the tests of the small machine share: one boot of it, and stopd-wipe handed in."""
+
+import os
+import subprocess
+
+import machine as small
+import pytest
+from faulty import FaultyDisk
+from machine import Controller, Disk, Namespace
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+
+EUI_OURS, EUI_NEIGHBOUR = 0x0025385B71B01234, 0x0025385B71B05678
+
+
+@pytest.fixture(scope="session")
+def holder(tmp_path_factory):
+    program = str(tmp_path_factory.mktemp("holder") / "holder")
+    subprocess.run(["cc", "-static", "-O1", "-o", program, f"{HERE}/holder.c"], check=True)
+    return program
+
+
+class Disks:
+    """The disks of the machine; each says what it is there for."""
+
+    def __init__(self, folder):
+        self.ours = Disk(folder, "ours", 32)
+        self.neighbour = Disk(folder, "neighbour")  # on the same controller as ours
+        self.ignore = Disk(folder, "ignore")        # discards are taken and ignored
+        self.wide = Disk(folder, "wide")            # blocks of 4096 bytes
+        self.faulty = FaultyDisk(folder, "faulty", 32)
+        self.swap1 = Disk(folder, "swap1")          # can be attached and detached
+        self.swap2 = Disk(folder, "swap2")
+        self.paths = Disk(folder, "paths")          # behind two controllers
+
+    def controllers(self):
+        return [
+            Controller("TWO", [Namespace(self.ours, 1, EUI_OURS),
+                               Namespace(self.neighbour, 2, EUI_NEIGHBOUR)]),
+            Controller("IGNORE", [Namespace(self.ignore, discard="ignore")]),
+            Controller("WIDE", [Namespace(self.wide, block_size=4096)]),
+            Controller("FAULTY", [Namespace(self.faulty)]),
+            Controller("SWAP", [Namespace(self.swap1, 1, options={"shared": False}),
+                                Namespace(self.swap2, 2, options={"shared": False})],
+                       subsystem="swap"),
+            Controller("PATHS", [Namespace(self.paths)], subsystem="paths"),
+            Controller("PATHS", subsystem="paths"),
+        ]
+
+
+@pytest.fixture(scope="session")
+def disks(tmp_path_factory):
+    return Disks(str(tmp_path_factory.mktemp("disks")))
+
+
+def find_wipe():
+    """The program under test, or None."""
+    build = os.environ.get("STOPD_BUILD", "")
+    for place in ("executor/wipe/stopd-wipe", "executor/stopd-wipe", "stopd-wipe"):
+        if build and os.access(f"{build}/{place}", os.X_OK):
+            return f"{build}/{place}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory, disks, holder):
+    if why := small.missing():
+        pytest.skip(why)
+    programs = [holder] + ([find_wipe()] if find_wipe() else [])
+    one = small.Machine(tmp_path_factory.mktemp("machine"), disks.controllers(), programs)
+    one.boot()
+    yield one
+    one.cut_power()
