@@ -83,7 +83,7 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
 static int act_begin(struct hypervisor *h, const uuid_t domain, struct act *a, struct error **err)
 {
     char text[UUID_TEXT_SIZE];
-    int r = lease_begin(libvirt_of(h), ROLE_ACTING, &a->c, err);
+    int r = lease_begin(libvirt_of(h), &a->c, err);
 
     if (r < 0)
         return r;

@@ -2,23 +2,28 @@
  *
  * Theory of operation. Calls are made by several threads, each can hang for a minute, and the
  * connection under them can break at any time. So calls do not use "the connection": each borrows
- * one from a small pool and counts on it for as long as it takes. A connection that broke, or that
- * a reconnect replaces, is retired: no new call gets it, those in flight keep it, and whoever
- * leaves it last closes it. So a reconnect waits for nobody, and an abandoned call may come back at
- * any later time.
+ * one from a pool and has it to itself for as long as it takes. The pool grows with the calls that
+ * are out, up to CONNECTIONS_MAX, and is kept. A connection that broke, or that a reconnect
+ * replaces, is retired: no new call gets it, the one in flight keeps it and closes it when it
+ * leaves. So a reconnect waits for nobody, and an abandoned call may come back at any later time.
  *
- * Two roles, never mixed: libvirtd serves the calls of one connection side by side, but only a few
- * of them (max_client_requests, 5 by default). Past those it does not even read the next one, nor a
- * keepalive, so that a connection full of stuck calls breaks. Therefore a role's
- * connection carries at most CALLS_MAX calls, one less than that, and when all are full another is
- * opened. Events come on the first asking connection. An in-process hypervisor (embed, test) has
- * neither a daemon nor such bounds, and for test:///FILE each connection would be a world of its
- * own: there one connection serves all.
+ * One call, one connection, for three reasons. A question never stands in line behind an act that
+ * is stuck. A daemon that has max_client_requests (5) calls of one client stops reading from it,
+ * keepalives included, so that a connection full of stuck calls breaks. And when a connection
+ * breaks with several calls on it, libvirt 9.0.0's client corrupts memory: a call that is woken by
+ * another one's arrival leaves an I/O source in the client's main context that points into its
+ * stack; when that call returns first, the next one dispatches it. Seen as a crash each time that
+ * keepalive ended a connection with calls of several threads. With one call at a time the pointer
+ * never outlives its frame.
  *
- * A connection never heals. When one breaks, libvirt's event loop says so (keepalive finds a daemon
- * that hangs), the listener is told once, and everything is opened anew by the next connect().
- * Opening is not protected by keepalive and can hang. A connect() that has been overtaken by a
- * later one, because its caller gave it up, finds its generation gone by and leaves no trace.
+ * Events come on the first connection. An in-process hypervisor (embed, test) has no such
+ * troubles, and for test:///FILE each connection would be a world of its own: there one serves all.
+ *
+ * A connection never heals. When one breaks, libvirt's event loop says so (keepalive finds a
+ * daemon that hangs), the listener is told once, and everything is opened anew by the next
+ * connect(). Opening is not protected by keepalive and can hang. A connect() that has been
+ * overtaken by a later one, because its caller gave it up, finds its generation gone by and leaves
+ * no trace.
  *
  * Closing talks to the daemon as well, so it is done by callers' threads and never by the event
  * loop's.
@@ -38,8 +43,8 @@
 #define KEEPALIVE_SECONDS 4
 #define KEEPALIVE_COUNT 3
 
-#define CALLS_MAX 4
-#define CONNECTIONS_PER_ROLE 16
+/* More than the workers there are: an abandoned call keeps its connection until it comes back. */
+#define CONNECTIONS_MAX 48
 
 static void on_close(virConnectPtr conn, int reason, void *userdata)
 {
@@ -153,8 +158,7 @@ static int open_connection(struct connection *c, struct error **err)
 }
 
 /* A connection that is on the list, open, and its caller's. */
-static int new_connection(struct libvirt *l, enum role role, struct connection **ret,
-                          struct error **err)
+static int new_connection(struct libvirt *l, struct connection **ret, struct error **err)
 {
     struct connection *c = calloc(1, sizeof(*c));
     int r;
@@ -162,7 +166,6 @@ static int new_connection(struct libvirt *l, enum role role, struct connection *
     if (!c)
         return error_no_memory(err);
     c->driver = l;
-    c->role = role;
     pthread_mutex_lock(&l->lock);
     c->next = l->connections;
     l->connections = c;
@@ -222,8 +225,7 @@ static void bury_all(struct connection *idle)
 int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **err)
 {
     struct libvirt *l = libvirt_of(h);
-    _cleanup_(discard) struct connection *asking = NULL;
-    _cleanup_(discard) struct connection *acting = NULL;
+    _cleanup_(discard) struct connection *c = NULL;
     struct connection *idle;
     uint64_t generation;
     int r;
@@ -234,55 +236,47 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
     pthread_mutex_unlock(&l->lock);
     bury_all(idle);
 
-    r = new_connection(l, ROLE_ASKING, &asking, err);
+    r = new_connection(l, &c, err);
     if (r == 0)
-        r = events_register(asking, err);
-    if (r == 0 && !asking->around.in_process)
-        r = new_connection(l, ROLE_ACTING, &acting, err);
+        r = events_register(c, err);
     if (r < 0)
         return r;
 
     pthread_mutex_lock(&l->lock);
-    if (may_pool(l, asking, generation) && (!acting || may_pool(l, acting, generation))) {
-        *has_processes = asking->around.has_processes;
-        take(asking)->state = CONNECTION_POOLED;
-        if (acting)
-            take(acting)->state = CONNECTION_POOLED;
+    if (may_pool(l, c, generation)) {
+        *has_processes = c->around.has_processes;
         l->is_lost = false;
+        take(c)->state = CONNECTION_POOLED;
     }
     pthread_mutex_unlock(&l->lock);
-    return asking ? not_pooled(l, err) : 0;
+    return c ? not_pooled(l, err) : 0;
 }
 
-/* The least busy one that can take a call, and how many the role has. l->lock is held. */
-static struct connection *pick(const struct libvirt *l, enum role role, unsigned *ret_n,
-                               bool *ret_connected)
+/* A connection that can take a call; how many there are, and whether any is in the pool. l->lock is
+ * held. */
+static struct connection *pick(const struct libvirt *l, unsigned *ret_n, bool *ret_connected)
 {
-    struct connection *best = NULL;
+    struct connection *found = NULL;
 
     *ret_n = 0;
     *ret_connected = false;
     for (struct connection *c = l->connections; c; c = c->next) {
-        bool is_pooled = c->state == CONNECTION_POOLED;
-
-        *ret_n += c->role == role;
-        if (!is_pooled || c->broken || (c->role != role && !c->around.in_process))
+        ++*ret_n;
+        if (c->state != CONNECTION_POOLED || c->broken)
             continue;
         *ret_connected = true;
-        if (c->calls >= CALLS_MAX && !c->around.in_process)
-            continue;
-        if (!best || c->calls < best->calls)
-            best = c;
+        if (c->calls == 0 || c->around.in_process)
+            found = c;
     }
-    return best;
+    return found;
 }
 
-/* Opens one more connection of a role, with its first call on it. */
-static int widen(struct libvirt *l, enum role role, uint64_t generation, struct connection **ret,
+/* Opens one more connection, with its call on it. */
+static int widen(struct libvirt *l, uint64_t generation, struct connection **ret,
                  struct error **err)
 {
     _cleanup_(discard) struct connection *c = NULL;
-    int r = new_connection(l, role, &c, err);
+    int r = new_connection(l, &c, err);
 
     if (r < 0)
         return r;
@@ -296,7 +290,7 @@ static int widen(struct libvirt *l, enum role role, uint64_t generation, struct 
     return c ? not_pooled(l, err) : 0;
 }
 
-int lease_begin(struct libvirt *l, enum role role, struct connection **ret, struct error **err)
+int lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
 {
     struct connection *c;
     uint64_t generation;
@@ -304,17 +298,17 @@ int lease_begin(struct libvirt *l, enum role role, struct connection **ret, stru
     unsigned n;
 
     pthread_mutex_lock(&l->lock);
-    c = pick(l, role, &n, &connected);
+    c = pick(l, &n, &connected);
     if (c)
         c->calls++;
     generation = l->generation;
     pthread_mutex_unlock(&l->lock);
     if (!connected)
         return error_set(err, ERROR_UNKNOWN, "not connected to %s", l->uri);
-    if (!c && n >= CONNECTIONS_PER_ROLE)
+    if (!c && n >= CONNECTIONS_MAX)
         return error_set(err, ERROR_UNKNOWN, "too many calls to %s do not return", l->uri);
     if (!c)
-        return widen(l, role, generation, ret, err);
+        return widen(l, generation, ret, err);
     *ret = c;
     return 0;
 }

@@ -11,13 +11,10 @@
 #include <pthread.h>
 #include <libvirt/libvirt.h>
 
-/* Acts can be stuck for as long as a minute, and what asks must not stand in line behind them. */
-enum role { ROLE_ASKING, ROLE_ACTING, ROLE_MAX };
-
 enum connection_state {
     CONNECTION_OPENING, /* its opener's */
     CONNECTION_POOLED,  /* given to calls */
-    CONNECTION_RETIRED, /* closed when the last call on it has returned */
+    CONNECTION_RETIRED, /* closed when the call on it has returned */
 };
 
 /* What is known of the hypervisor behind a connection. */
@@ -35,12 +32,11 @@ struct connection {
     struct connection *next; /* in libvirt->connections; guarded by its lock, as the next three */
     enum connection_state state;
     bool broken;    /* libvirt said so: it does not heal */
-    unsigned calls; /* in flight on it */
+    unsigned calls; /* in flight on it: one at most, save in-process */
 
     /* Its opener's until it is pooled, not changed after */
     struct libvirt *driver;
     virConnectPtr conn;
-    enum role role;
     struct surroundings around;
     int events[EVENT_KINDS]; /* callback ids */
     size_t n_events;
@@ -91,7 +87,7 @@ static inline struct libvirt *libvirt_of(struct hypervisor *h)
 /* libvirt-connection.c */
 int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **err);
 /* A connection for one call. lease_end() ends the call; a NULL is accepted. */
-int lease_begin(struct libvirt *l, enum role role, struct connection **ret, struct error **err);
+int lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
 void lease_end(struct connection *c);
 DEFINE_CLEANUP(struct connection *, lease_end);
 /* Retires every connection. False where calls are still out on some, which then outlive this. */

@@ -271,7 +271,7 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
     int r;
 
     uuid_copy(s.domain, domain);
-    r = lease_begin(l, ROLE_ASKING, &c, err);
+    r = lease_begin(l, &c, err);
     if (r < 0)
         return r;
     dom = virDomainLookupByUUID(c->conn, domain);
@@ -333,7 +333,7 @@ int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err
     _cleanup_(domains_free) virDomainPtr *doms = NULL;
     struct sightings list = {0};
     int n;
-    int r = lease_begin(l, ROLE_ASKING, &c, err);
+    int r = lease_begin(l, &c, err);
 
     if (r < 0)
         return r;

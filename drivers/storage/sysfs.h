@@ -1,8 +1,8 @@
-/* sysfs.h - reading the kernel's attributes of a device */
+/* sysfs.h - where the kernel keeps its attributes of a block device; reading them is in storage.h */
 #ifndef STOPD_STORAGE_SYSFS_H
 #define STOPD_STORAGE_SYSFS_H
 
-#include "stopd/base.h"
+#include "stopd/storage.h"
 
 #include <limits.h>
 
@@ -15,12 +15,5 @@ struct sysfs_block {
 };
 
 int sysfs_find(const char *sys, unsigned major, unsigned minor, struct sysfs_block *ret);
-
-/* The text of folder/attribute without blanks at its ends; "" where there is none. */
-void sysfs_text(const char *folder, const char *attribute, char *ret, size_t size);
-/* 0 where there is none or it is no number. */
-uint64_t sysfs_number(const char *folder, const char *attribute);
-/* The last component of the link folder/attribute, or "". */
-void sysfs_link(const char *folder, const char *attribute, char *ret, size_t size);
 
 #endif

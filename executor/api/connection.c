@@ -15,6 +15,7 @@
  */
 #include "api/connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 void connections_init(struct connections *all, const struct api_limits *limits)
@@ -137,4 +138,11 @@ unsigned connections_busy_of(const struct connections *all, const struct caller 
     if (text_equal(c->caller.name, caller->name))
         n++;
     return n;
+}
+
+bool connection_has_left(const struct connection *c)
+{
+    struct pollfd end = {.fd = c->fd};
+
+    return poll(&end, 1, 0) > 0;
 }

@@ -44,6 +44,8 @@ void connection_set_quiet(struct connections *all, struct connection *c);
 bool connection_is_slow(const struct connections *all, const struct connection *c);
 /* Is there room for one more request that waits or streams, whoever's? */
 bool connections_may_be_busy(const struct connections *all);
+/* Has the client closed its end for reading too? One that only sends no more has not left. */
+bool connection_has_left(const struct connection *c);
 /* How many connections of this caller are busy. */
 unsigned connections_busy_of(const struct connections *all, const struct caller *caller);
 

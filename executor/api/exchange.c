@@ -7,9 +7,12 @@
  * other checks wait for the whole request, and answer in the contract's order.
  *
  * What must be asked of the engine is posted, and the connection suspended: the thread goes on with
- * other clients. The library does not notice that a suspended client leaves, so what may take long
- * is asked for a slice at a time; after each the resumed connection is looked at, and a client that
- * has left is found there.
+ * other clients. Two things have to be known about the library (0.9.75) there. It does not notice
+ * that a suspended client leaves: so what may take long is asked for a slice at a time, and between
+ * two slices we look. And a connection that is suspended in the same turn in which it was read is
+ * read again when it is resumed, where the end of what the client sends counts as its departure,
+ * so that who sends a request through a pipe would never be answered: so a whole request is
+ * handled a turn later, when the library has stopped reading.
  */
 #include "api/exchange.h"
 
@@ -151,6 +154,10 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *http, const ch
         *upload_size = 0;
         return r;
     }
+    if (!x->is_whole) { /* see above: come back, and read nothing meanwhile */
+        x->is_whole = true;
+        return MHD_YES;
+    }
     if (x->question)
         exchange_continue(x);
     else
@@ -285,7 +292,7 @@ usec_t exchange_next_slice(const struct exchange *x)
 {
     usec_t now = moment_now().monotonic, slice = x->listener->api->limits.slice;
 
-    if (x->deadline <= now)
+    if (x->deadline <= now || connection_has_left(x->connection))
         return 0;
     return x->deadline - now < slice ? x->deadline - now : slice;
 }

@@ -29,7 +29,7 @@ struct exchange {
     bool is_unreadable;           /* that was the body: what is in it nobody knows */
     char *body;
     size_t body_size; /* as it came; past BODY_MOST nothing is kept */
-    bool begun;
+    bool begun, is_whole;
 
     /* Found out by the router. */
     const struct route *route; /* NULL: there is none */
@@ -78,7 +78,7 @@ struct request *exchange_request(const struct exchange *x, enum request_kind kin
 void exchange_continue(struct exchange *x);
 
 /* How long the engine is to wait now of a wait that ends at x->deadline: a slice at most; 0: no
- * longer. */
+ * longer, or for nobody, for the client has left. */
 usec_t exchange_next_slice(const struct exchange *x);
 
 #endif

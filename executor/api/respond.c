@@ -21,18 +21,10 @@ static void add_number(struct MHD_Response *response, const char *name, uint64_t
     MHD_add_response_header(response, name, text);
 }
 
-static void MHD_destroy_response_cleanup(struct MHD_Response **response)
-{
-    if (*response)
-        MHD_destroy_response(*response);
-}
-
 /* Takes response. */
 static void send_response(struct exchange *x, unsigned status, const char *type,
                           struct MHD_Response *response)
 {
-    _cleanup_(MHD_destroy_response) struct MHD_Response *owned = response;
-
     if (!response)
         return;
     MHD_add_response_header(response, "Content-Type", type);
@@ -48,6 +40,7 @@ static void send_response(struct exchange *x, unsigned status, const char *type,
     }
     if (MHD_queue_response(x->http, status, response) == MHD_YES)
         x->status = status;
+    MHD_destroy_response(response);
 }
 
 static void send_text(struct exchange *x, unsigned status, const char *type, char *text)
@@ -62,22 +55,17 @@ static void send_text(struct exchange *x, unsigned status, const char *type, cha
     send_response(x, status, type, response);
 }
 
-static void json_object_put_cleanup(json_object **object)
-{
-    json_object_put(*object);
-}
-
+/* Takes body. */
 static void send_object(struct exchange *x, unsigned status, enum format format, const char *root,
                         json_object *body)
 {
-    _cleanup_(json_object_put) json_object *owned = body;
-
     if (!body && status == MHD_HTTP_OK)
         respond_code(x, ERROR_NO_MEMORY, NULL);
     else if (body && format == FORMAT_XML)
         send_text(x, status, "application/xml", render_xml(root, body));
     else if (body)
         send_text(x, status, "application/json", render_json(body));
+    json_object_put(body);
 }
 
 void respond_object(struct exchange *x, json_object *body)

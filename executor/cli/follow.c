@@ -122,10 +122,11 @@ static void take_acceptance(struct following *f, struct followed *one, const str
                             struct error **e)
 {
     const char *id = NULL;
-    int r = *e ? -EINVAL : json_get_string(x->answer, "RequestId", &id);
+    uuid_t uuid;
 
-    if (r == 0 && id && strlen(id) < sizeof(one->request_id)) {
-        strcpy(one->request_id, id);
+    if (!*e && json_get_string(x->answer, "RequestId", &id) == 0 && id &&
+        uuid_parse(id, uuid) == 0) {
+        memcpy(one->request_id, id, sizeof(one->request_id));
         one->step = FOLLOW_WAITING;
         one->last_heard = monotonic();
         if (!f->plan->wait)
@@ -138,6 +139,7 @@ static void take_acceptance(struct following *f, struct followed *one, const str
             ask_again(one);
             return;
         }
+        one->in_doubt = true;
         error_context(e, "whether it was accepted is not known");
         end_with(f, one, e);
     } else {

@@ -20,6 +20,7 @@ struct followed {
     char request_id[UUID_TEXT_SIZE]; /* "" until it is accepted */
     json_object *operation;          /* as last seen, or NULL */
     bool validated;                  /* a dry run that passed */
+    bool in_doubt;                   /* asked in vain, and whether it was accepted is not known */
     struct error *error;             /* why it ended before the operation did */
     char *code;                      /* its Code, as it came */
 

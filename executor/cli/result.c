@@ -83,7 +83,7 @@ static void print_error(struct cli *cli, const struct followed *f)
     _cleanup_(error_free) struct error *e = NULL;
     bool is_unreachable = error_code_of(f->error) == ERROR_UNREACHABLE;
 
-    if (f->request_id[0] == '\0' && f->tries > 0) {
+    if (f->in_doubt) {
         print_doubt(f);
         return;
     }

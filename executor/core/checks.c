@@ -6,6 +6,7 @@
  */
 #include "core/stop.h"
 
+#include <errno.h>
 #include <string.h>
 
 typedef int (*check)(const struct command *c, const struct check_context *x, struct error **err);
@@ -86,13 +87,22 @@ static int check_confirm_stop(const struct command *c, const struct check_contex
 static int check_local_disks(const struct command *c, const struct check_context *x,
                              struct error **err)
 {
-    if (!has_local_storage(x))
+    if (!has_local_storage(x) || x->running)
         return 0;
-    return error_set(
-        err, ERROR_DISK_STATUS,
-        "The local disks of %s cannot be cleared by this version of stopd, and it is not "
-        "stopped with its data on them.",
-        instance_public_id(x->instance));
+    if (!x->can_clear)
+        return error_set(err, ERROR_DISK_STATUS,
+                         "The local disks of %s cannot be cleared: no helper is configured.",
+                         instance_public_id(x->instance));
+    if (x->plan_error)
+        return error_set(err, x->plan_error->code, "%s", x->plan_error->message);
+    if (!x->plan)
+        return CHECK_NEEDS_DISKS;
+    if (x->plan->n == 0)
+        return error_set(
+            err, ERROR_DISK_STATUS,
+            "No local disk of %s was found, and a disk that is not found is not cleared.",
+            instance_public_id(x->instance));
+    return 0;
 }
 
 static int refuse_status(struct error **err, const char *sentence)
@@ -157,7 +167,7 @@ int command_check(const struct command *c, const struct check_context *context, 
     for (size_t i = 0; i < ELEMENTSOF(checks); i++) {
         int r = checks[i](c, context, err);
 
-        if (r < 0)
+        if (r != 0)
             return r;
     }
     *escalates = context->running != NULL;
@@ -179,6 +189,14 @@ static enum stopped_mode resolve_stopped_mode(const struct command *c,
     if (mode == STOPPED_MODE_STOP_CHARGING && why_not_stop_charging(x) != ERROR_NONE)
         mode = STOPPED_MODE_KEEP_CHARGING;
     return mode;
+}
+
+static int copy_disks(struct operation *op, const struct check_context *x)
+{
+    if (!x->plan)
+        return 0;
+    op->disks_at_acceptance = disks_snapshot(x->instance);
+    return op->disks_at_acceptance ? disk_plan_copy(&op->disks, x->plan) : -ENOMEM;
 }
 
 struct operation *operation_begin(const struct command *c, const struct check_context *context,
@@ -207,11 +225,65 @@ struct operation *operation_begin(const struct command *c, const struct check_co
     op->force_stop = c->force_stop;
     op->has_processes = context->has_processes;
     op->incarnation = *context->incarnation;
+    if (copy_disks(op, context) < 0)
+        return NULL;
     op->accepted_at = now.realtime;
     op->stage = STAGE_QUEUED;
     operation_note(op, now.realtime, false, "accepted", "%s by %s%s%s",
                    c->force_stop ? "a power cut" : "a shutdown", c->principal.name,
                    c->override_lock ? ", overriding the security lock" : "",
                    c->override_arrears ? ", overriding expiry and arrears" : "");
+    return take(op);
+}
+
+int clear_check(const struct check_context *x, struct error **err)
+{
+    const struct command none = {0};
+    int r = check_metadata(&none, x, err);
+
+    if (r == 0)
+        r = check_lock(&none, x, err);
+    if (r < 0)
+        return r;
+    if (!has_local_storage(x))
+        return error_set(err, ERROR_DISK_STATUS,
+                         "%s is not of a family whose local disks are cleared.",
+                         instance_public_id(x->instance));
+    if (x->running)
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "An operation of the instance is under way (RequestId %s).",
+                         x->running->request_id);
+    if (!x->certain)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "libvirt cannot tell the state of domain %s at present.",
+                         x->instance->name);
+    if (x->seen != DOMAIN_OFF || x->is_saved)
+        return refuse_status(err, x->is_saved
+                                      ? "The instance is saved, and goes on with its disks."
+                                      : "Only the disks of an instance that is off are cleared.");
+    return check_local_disks(&none, x, err);
+}
+
+struct operation *operation_begin_clear(const struct check_context *x, const char *request_id,
+                                        const struct principal *principal, struct moment now)
+{
+    _cleanup_(operation_free) struct operation *op = operation_new();
+
+    if (!op)
+        return NULL;
+    memcpy(op->request_id, request_id, sizeof(op->request_id));
+    uuid_copy(op->domain, x->instance->uuid);
+    if (text_replace(&op->instance_id, instance_public_id(x->instance)) < 0 ||
+        text_replace(&op->domain_name, x->instance->name) < 0 ||
+        text_replace(&op->principal, principal->name) < 0 || copy_disks(op, x) < 0)
+        return NULL;
+    op->action = ACTION_CLEAR;
+    op->stopped_mode = x->policy->stopped_mode;
+    op->method = x->policy->stop.method;
+    op->on_timeout = x->policy->stop.on_timeout;
+    op->accepted_at = op->off_at = now.realtime;
+    op->stage = STAGE_CLEARING;
+    operation_note(op, now.realtime, false, "accepted", "a clear of %zu local disks by %s",
+                   op->disks.n, principal->name);
     return take(op);
 }

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 DEFINE_ENUM_WORDS(enum disk_state, disk_state, DISK_STATE_MAX, "waiting", "clearing", "verifying",
@@ -143,6 +144,48 @@ int disk_candidates(const struct instance *i, struct disk_candidate **ret, size_
     *ret = take(candidates);
     *n = found;
     return 0;
+}
+
+char *disks_snapshot(const struct instance *i)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    for (size_t k = 0; k < i->n_disks; k++)
+        if (is_set(i->disks[k].source))
+            fprintf(f, "%s\t%s\n", i->disks[k].target, i->disks[k].source);
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static bool has_line(const char *text, const char *line, size_t n)
+{
+    for (; *text; text += strcspn(text, "\n") + 1)
+        if (strcspn(text, "\n") + 1 == n && strncmp(text, line, n) == 0)
+            return true;
+    return false;
+}
+
+bool disks_differ(const struct instance *i, const char *snapshot)
+{
+    _cleanup_(freep) char *now = disks_snapshot(i);
+
+    if (!now || !snapshot)
+        return true;
+    for (const char *line = now; *line;) {
+        size_t n = strcspn(line, "\n") + 1;
+
+        if (!has_line(snapshot, line, n))
+            return true;
+        line += n;
+    }
+    return false;
 }
 
 /* Identifiers are written with and without prefixes, separators and capitals. */

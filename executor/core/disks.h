@@ -37,6 +37,7 @@ struct planned_disk {
     json_object *resume; /* the helper's word on where to go on; NULL: from the beginning */
     unsigned tries;      /* that failed */
     char *problem;       /* of the last try, or NULL */
+    usec_t next_try;     /* monotonic, not journalled: WAITING for it */
 };
 
 struct disk_plan {
@@ -62,6 +63,12 @@ struct disk_candidate {
  * identified (passed-through NVMe). The caller frees *ret; its pointers are the instance's. */
 int disk_candidates(const struct instance *i, struct disk_candidate **ret, size_t *n,
                     struct error **err);
+/* Every disk of the definition that has a source, "target<TAB>source" a line. NULL: out of memory.
+ */
+char *disks_snapshot(const struct instance *i);
+/* Does the definition name a disk that a snapshot of it does not? */
+bool disks_differ(const struct instance *i, const char *snapshot);
+
 /* Is the device what the metadata says (serial, eui64, nguid, wwn, where given)? ERROR_DISK_STATUS
  * names the disk and what differs. */
 int disk_matches_metadata(const struct local_disk *named, json_object *identity,

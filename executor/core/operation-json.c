@@ -26,6 +26,16 @@ static json_object *timeline_to_json(const struct operation *op)
     return take(array);
 }
 
+static json_object *storage_to_json(const struct operation *op, bool for_journal)
+{
+    _cleanup_(json) json_object *array = json_object_new_array();
+
+    for (size_t i = 0; array && i < op->disks.n; i++)
+        if (json_append(array, planned_disk_to_json(&op->disks.items[i], for_journal)) < 0)
+            return NULL;
+    return take(array);
+}
+
 static int add_error(json_object *o, const struct operation *op)
 {
     json_object *error;
@@ -45,9 +55,9 @@ json_object *operation_to_json(const struct operation *op)
 
     if (!o || json_add_string(o, "requestId", op->request_id) ||
         json_add_string(o, "instanceId", op->instance_id) ||
-        json_add_string(o, "action", "StopInstance") ||
+        json_add_string(o, "action", operation_action_to_string(op->action)) ||
         json_add_string(o, "state", instance_state_to_string(operation_state(op))) ||
-        json_add_string(o, "phase", stage_phase(op->stage)) ||
+        json_add_string(o, "phase", operation_phase(op)) ||
         json_add_string(o, "outcome", outcome) || add_error(o, op) ||
         json_add_string(o, "detail", op->detail) || json_add_bool(o, "forceStop", op->force_stop) ||
         json_add_string(o, "forcedBy", op->forced_by) ||
@@ -56,7 +66,7 @@ json_object *operation_to_json(const struct operation *op)
         json_add_time(o, "finishedAt", op->finished_at) ||
         json_add_string(o, "principal", op->principal) ||
         json_add(o, "timeline", timeline_to_json(op)) ||
-        json_add(o, "storage", json_object_new_array()))
+        json_add(o, "storage", storage_to_json(op, false)))
         return NULL;
     return take(o);
 }
@@ -99,7 +109,10 @@ json_object *operation_to_journal(const struct operation *op)
         json_add_bool(k, "agentSpent", op->agent_spent) ||
         json_add_number(k, "presses", op->presses) ||
         json_add_number(k, "agentTries", op->agent_tries) || json_add_number(k, "cuts", op->cuts) ||
-        json_add_number(k, "restoreTries", op->restore_tries))
+        json_add_number(k, "restoreTries", op->restore_tries) ||
+        json_add(k, "disks", storage_to_json(op, true)) ||
+        json_add_string(k, "disksAtAcceptance", op->disks_at_acceptance) ||
+        json_add_bool(k, "disksChanged", op->disks_changed))
         return NULL;
     return take(o);
 }
@@ -199,11 +212,27 @@ static int get_timeline(json_object *o, struct operation *op)
     return 0;
 }
 
+static int get_disks(json_object *k, struct operation *op)
+{
+    json_object *array;
+
+    if (json_get_array(k, "disks", &array) < 0)
+        return -EINVAL;
+    for (size_t i = 0; i < json_object_array_length(array); i++) {
+        struct planned_disk *d = disk_plan_add(&op->disks);
+
+        if (!d || planned_disk_from_json(json_object_array_get_idx(array, i), d) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
 static int read_public(json_object *o, struct operation *op)
 {
     const char *outcome;
 
     if (get_request_id(o, "requestId", op->request_id) ||
+        GET_WORD(o, "action", operation_action, &op->action) ||
         get_text(o, "instanceId", &op->instance_id) || !op->instance_id ||
         json_get_string(o, "outcome", &outcome) ||
         outcome_from_string(outcome ? outcome : "", &op->outcome) ||
@@ -236,7 +265,9 @@ static int read_private(json_object *k, struct operation *op)
         json_get_bool(k, "agentSpent", &op->agent_spent) ||
         get_unsigned(k, "presses", &op->presses) ||
         get_unsigned(k, "agentTries", &op->agent_tries) || get_unsigned(k, "cuts", &op->cuts) ||
-        get_unsigned(k, "restoreTries", &op->restore_tries))
+        get_unsigned(k, "restoreTries", &op->restore_tries) || get_disks(k, op) ||
+        get_text(k, "disksAtAcceptance", &op->disks_at_acceptance) ||
+        json_get_bool(k, "disksChanged", &op->disks_changed))
         return -EINVAL;
     return 0;
 }

@@ -9,12 +9,31 @@
 DEFINE_ENUM_WORDS(enum instance_state, instance_state, STATE_MAX, "Pending", "Running", "Starting",
                   "Stopping", "Stopped");
 DEFINE_ENUM_WORDS(enum stage, stage, STAGE_MAX, "queued", "shutting-down", "relenting", "forcing",
-                  "blocked", "done");
+                  "blocked", "clearing", "quarantined", "done");
+DEFINE_ENUM_WORDS(enum operation_action, operation_action, ACTION_MAX, "StopInstance",
+                  "ClearLocalDisks");
 DEFINE_ENUM_WORDS(enum outcome, outcome, OUTCOME_MAX, "", "Stopped", "Failed", "Cancelled");
 
-const char *stage_phase(enum stage stage)
+/* Everything that is not cleared is being verified. */
+static bool is_verifying(const struct disk_plan *p)
 {
-    return stage_to_string(stage == STAGE_RELENTING ? STAGE_SHUTTING_DOWN : stage);
+    bool verifying = false;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->items[i].state == DISK_CLEARED)
+            continue;
+        if (p->items[i].state != DISK_VERIFYING)
+            return false;
+        verifying = true;
+    }
+    return verifying;
+}
+
+const char *operation_phase(const struct operation *op)
+{
+    if (op->stage == STAGE_CLEARING && is_verifying(&op->disks))
+        return "verifying";
+    return stage_to_string(op->stage == STAGE_RELENTING ? STAGE_SHUTTING_DOWN : op->stage);
 }
 
 struct operation *operation_new(void)
@@ -28,6 +47,7 @@ struct operation *operation_new(void)
     op->next_look = USEC_NEVER;
     op->next_cut = USEC_NEVER;
     op->next_restore = USEC_NEVER;
+    op->next_clear = USEC_NEVER;
     return op;
 }
 
@@ -47,6 +67,8 @@ void operation_free(struct operation *op)
     free(op->error_message);
     free(op->forced_by);
     free(op->detail);
+    disk_plan_clear(&op->disks);
+    free(op->disks_at_acceptance);
     free(op);
 }
 
@@ -63,13 +85,14 @@ static int own(char **s)
 struct operation *operation_copy(const struct operation *op)
 {
     _cleanup_(operation_free) struct operation *copy = malloc(sizeof(*copy));
-    char **strings[] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    char **strings[] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
     if (!copy)
         return NULL;
     *copy = *op;
     copy->timeline = NULL;
     copy->n_timeline = 0;
+    copy->disks = (struct disk_plan){0};
     strings[0] = &copy->instance_id;
     strings[1] = &copy->domain_name;
     strings[2] = &copy->principal;
@@ -77,6 +100,7 @@ struct operation *operation_copy(const struct operation *op)
     strings[4] = &copy->error_message;
     strings[5] = &copy->forced_by;
     strings[6] = &copy->detail;
+    strings[7] = &copy->disks_at_acceptance;
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         if (own(strings[i]) < 0) {
             for (size_t k = i; k < ELEMENTSOF(strings); k++)
@@ -96,6 +120,8 @@ struct operation *operation_copy(const struct operation *op)
             text_replace(&to->detail, op->timeline[i].detail) < 0)
             return NULL;
     }
+    if (disk_plan_copy(&copy->disks, &op->disks) < 0)
+        return NULL;
     return take(copy);
 }
 
@@ -106,6 +132,8 @@ bool operation_is_finished(const struct operation *op)
 
 enum instance_state operation_state(const struct operation *op)
 {
+    if (op->action == ACTION_CLEAR)
+        return STATE_STOPPED;
     if (op->stage != STAGE_DONE)
         return STATE_STOPPING;
     if (op->outcome == OUTCOME_STOPPED || op->error == ERROR_SAVED)
@@ -130,6 +158,8 @@ usec_t operation_next_due(const struct operation *op)
         due = op->next_cut;
     if (op->next_restore < due)
         due = op->next_restore;
+    if (op->next_clear < due)
+        due = op->next_clear;
     if (op->grace_since != USEC_NEVER && op->grace_since + op->grace_left < due)
         due = op->grace_since + op->grace_left;
     return due;

@@ -3,6 +3,7 @@
 #define STOPD_CORE_OPERATION_H
 
 #include "core/command.h"
+#include "core/disks.h"
 #include "stopd/hypervisor.h"
 
 #include <json-c/json.h>
@@ -24,16 +25,20 @@ enum stage {
     STAGE_QUEUED,        /* accepted; waits for its turn (stop.parallel) */
     STAGE_SHUTTING_DOWN, /* the button is pressed until the guest is off or the grace is over */
     STAGE_RELENTING,
-    STAGE_FORCING, /* the power is being cut */
-    STAGE_BLOCKED, /* the hypervisor says off, but that is not proved */
+    STAGE_FORCING,     /* the power is being cut */
+    STAGE_BLOCKED,     /* the hypervisor says off, but that is not proved */
+    STAGE_CLEARING,    /* off, proved; its local disks are being cleared */
+    STAGE_QUARANTINED, /* a disk could not be cleared: waits for an operator's retry */
     STAGE_DONE,
     STAGE_MAX,
 };
 DECLARE_ENUM_WORDS(enum stage, stage);
-const char *stage_phase(enum stage stage); /* "queued" "shutting-down" "forcing" "blocked" "done" */
 
 enum outcome { OUTCOME_NONE, OUTCOME_STOPPED, OUTCOME_FAILED, OUTCOME_CANCELLED, OUTCOME_MAX };
 DECLARE_ENUM_WORDS(enum outcome, outcome); /* "" Stopped Failed Cancelled */
+
+enum operation_action { ACTION_STOP, ACTION_CLEAR, ACTION_MAX };
+DECLARE_ENUM_WORDS(enum operation_action, operation_action); /* StopInstance ClearLocalDisks */
 
 struct timeline_entry {
     usec_t at;    /* realtime */
@@ -44,6 +49,7 @@ struct timeline_entry {
 struct operation {
     /* Fixed at acceptance */
     char request_id[UUID_TEXT_SIZE];
+    enum operation_action action;
     uuid_t domain;
     char *instance_id;
     char *domain_name;
@@ -80,6 +86,11 @@ struct operation {
     unsigned restore_tries;
     usec_t grace_left; /* as of grace_since */
 
+    /* The local disks of an I1-class instance, as they were identified at acceptance; else empty */
+    struct disk_plan disks;
+    char *disks_at_acceptance; /* every disk of its definition then, "target<TAB>source" a line */
+    bool disks_changed; /* a look since then has shown another one: nothing is cleared on a guess */
+
     /* Monotonic, of this process's life only: not journalled. USEC_NEVER: not set */
     usec_t grace_since; /* the grace is running since; NEVER: it stands still */
     usec_t next_press;
@@ -87,6 +98,7 @@ struct operation {
     usec_t look_delay; /* the last back-off */
     usec_t next_cut;
     usec_t next_restore;
+    usec_t next_clear;
     unsigned acting; /* the enum effect whose result is awaited; 0: none */
 };
 
@@ -95,6 +107,8 @@ void operation_free(struct operation *op);
 DEFINE_CLEANUP(struct operation *, operation_free);
 struct operation *operation_copy(const struct operation *op);
 
+/* The phase of the contract's section 5. */
+const char *operation_phase(const struct operation *op);
 bool operation_is_finished(const struct operation *op);
 /* The state of its instance as this operation alone says: Stopping, or how it ended. */
 enum instance_state operation_state(const struct operation *op);

@@ -93,7 +93,7 @@ bool restore_is_hopeless(const struct turn *t)
 
 /* --- Words --------------------------------------------------------------------------------- */
 
-static void set_text(char **s, const char *value)
+void set_text(char **s, const char *value)
 {
     (void)text_replace(s, value); /* a sentence lost to lack of memory is only a sentence */
 }
@@ -104,7 +104,7 @@ static const char *error_text(const struct turn *t)
 }
 
 /* How it came about that the guest is off. */
-static const char *end_reason(const struct operation *op, enum end_cause cause)
+const char *end_reason(const struct operation *op, enum end_cause cause)
 {
     switch (cause) {
     case END_SHUTDOWN:
@@ -132,7 +132,7 @@ static void report(struct turn *t, enum instance_state to, const char *reason)
 
 /* --- Actions ------------------------------------------------------------------------------- */
 
-static void want(struct turn *t, enum effect effect)
+void want(struct turn *t, enum effect effect)
 {
     t->out->effects |= effect;
 }
@@ -162,10 +162,12 @@ void stand_still(struct turn *t)
     op->grace_since = USEC_NEVER;
     op->acting = 0;
     op->next_press = op->next_look = op->next_cut = op->next_restore = USEC_NEVER;
+    op->next_clear = USEC_NEVER;
     op->look_delay = 0;
 }
 
-/* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same. */
+/* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same.
+ */
 static void resume_grace(struct turn *t)
 {
     if (t->op->presses > 0)
@@ -385,17 +387,25 @@ static void finish(struct turn *t, enum outcome outcome)
     op->outcome = outcome;
     op->finished_at = t->now.realtime;
     set_text(&op->detail, NULL);
+    if (op->disks.n > 0)
+        want(t, EFFECT_END_CLEAR);
+}
+
+void finish_stopped(struct turn *t, const char *reason)
+{
+    resolve(t, ERROR_NONE, NULL);
+    finish(t, OUTCOME_STOPPED);
+    if (t->op->action == ACTION_STOP)
+        report(t, STATE_STOPPED, reason);
 }
 
 void report_stopped(struct turn *t)
 {
     const char *reason = end_reason(t->op, t->in->sighting->cause);
 
-    resolve(t, ERROR_NONE, NULL);
-    finish(t, OUTCOME_STOPPED);
     t->op->off_at = t->now.realtime;
     operation_note(t->op, t->now.realtime, false, "off", "%s", reason);
-    report(t, STATE_STOPPED, reason);
+    finish_stopped(t, reason);
 }
 
 static void report_failed(struct turn *t, enum instance_state state)
@@ -405,7 +415,8 @@ static void report_failed(struct turn *t, enum instance_state state)
     finish(t, cancelled ? OUTCOME_CANCELLED : OUTCOME_FAILED);
     operation_note(t->op, t->now.realtime, false, cancelled ? "cancelled" : "failed", "%s",
                    t->op->error_message);
-    report(t, state, t->op->error_message ? t->op->error_message : "failed");
+    if (t->op->action == ACTION_STOP)
+        report(t, state, t->op->error_message ? t->op->error_message : "failed");
     t->out->failed = true;
 }
 

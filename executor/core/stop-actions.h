@@ -25,6 +25,15 @@ bool agent_gives_way(const struct turn *t);
 bool may_restore_now(const struct turn *t);
 bool restore_is_hopeless(const struct turn *t);
 
+/* … of the clear, in stop-clear.c */
+bool owes_a_clear(const struct turn *t);
+bool gave_up_owing(const struct turn *t);
+bool disks_have_changed(const struct turn *t);
+bool is_last_disk(const struct turn *t);
+bool rest_is_quarantined(const struct turn *t);
+bool must_quarantine(const struct turn *t);
+bool must_quarantine_last(const struct turn *t);
+
 /* Actions: they change the operation and add effects; they call nothing. */
 void look(struct turn *t);
 void look_later(struct turn *t);
@@ -57,5 +66,25 @@ void cancel(struct turn *t);
 void refuse_paused(struct turn *t);
 void refuse_agentless(struct turn *t);
 void restore_failed(struct turn *t);
+
+/* … of the clear, in stop-clear.c */
+void begin_clear(struct turn *t);
+void refuse_to_clear(struct turn *t);
+void clear(struct turn *t);
+void clear_again(struct turn *t);
+void clear_later(struct turn *t);
+void quarantine(struct turn *t);
+void keep_waiting(struct turn *t);
+void note_progress(struct turn *t);
+void note_setback(struct turn *t);
+void note_silence(struct turn *t);
+void disk_cleared(struct turn *t);
+void last_disk_cleared(struct turn *t);
+
+/* What both files' actions are made of. */
+void want(struct turn *t, enum effect effect);
+void set_text(char **s, const char *value);
+const char *end_reason(const struct operation *op, enum end_cause cause);
+void finish_stopped(struct turn *t, const char *reason);
 
 #endif

@@ -23,7 +23,8 @@ DEFINE_ENUM_WORDS(enum input_kind, input_kind, IN_MAX, "admitted", "attached", "
                   "seen-lingering", "seen-off", "seen-saved", "seen-migrated", "seen-another",
                   "seen-unknown", "pressed", "press-failed", "cut", "cut-failed", "woken",
                   "restored", "restore-failed", "press-due", "look-due", "cut-due", "restore-due",
-                  "grace-over", "force", "cancel");
+                  "clear-due", "grace-over", "force", "cancel", "retry", "disk-progress",
+                  "disk-setback", "disk-silent", "disk-cleared", "disk-failed");
 
 /* --- The table ----------------------------------------------------------------------------- */
 
@@ -104,6 +105,46 @@ static const struct rule {
     RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
 
+    RULE(STAGE_CLEARING,      IN_DISK_PROGRESS,  NULL,                note_progress,      STAY),
+    RULE(STAGE_CLEARING,      IN_DISK_SETBACK,   NULL,                note_setback,       STAY),
+    RULE(STAGE_CLEARING,      IN_DISK_SILENT,    NULL,                note_silence,       STAY),
+    RULE(STAGE_CLEARING,      IN_DISK_CLEARED,   is_last_disk,        last_disk_cleared,  STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_DISK_CLEARED,   rest_is_quarantined, disk_cleared,       STAGE_QUARANTINED),
+    RULE(STAGE_CLEARING,      IN_DISK_CLEARED,   NULL,                disk_cleared,       STAY),
+    RULE(STAGE_CLEARING,      IN_DISK_FAILED,    must_quarantine_last, quarantine,        STAGE_QUARANTINED),
+    RULE(STAGE_CLEARING,      IN_DISK_FAILED,    must_quarantine,     quarantine,         STAY),
+    RULE(STAGE_CLEARING,      IN_DISK_FAILED,    NULL,                clear_later,        STAY),
+    RULE(STAGE_CLEARING,      IN_CLEAR_DUE,      NULL,                clear,              STAY),
+    RULE(STAGE_CLEARING,      IN_RETRY,          NULL,                clear_again,        STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_OFF,       NULL,                clear,              STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_SAVED,     NULL,                clear,              STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
+
+    RULE(STAGE_QUARANTINED,   IN_RETRY,          NULL,                clear_again,        STAGE_CLEARING),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
+
+    /* A stop that was given up and whose guest went off all the same: the consent to a clear went with it. */
+    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        settle,             STAGE_DONE),
+    RULE(STAGE_QUEUED,        IN_SEEN_OFF,       disks_have_changed,  refuse_to_clear,    STAGE_QUARANTINED),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_OFF,       disks_have_changed,  refuse_to_clear,    STAGE_QUARANTINED),
+    RULE(STAGE_FORCING,       IN_SEEN_OFF,       disks_have_changed,  refuse_to_clear,    STAGE_QUARANTINED),
+    RULE(STAGE_QUEUED,        IN_SEEN_OFF,       owes_a_clear,        begin_clear,        STAGE_CLEARING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_OFF,       owes_a_clear,        begin_clear,        STAGE_CLEARING),
+    RULE(STAGE_FORCING,       IN_SEEN_OFF,       owes_a_clear,        begin_clear,        STAGE_CLEARING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_OFF,       gave_up_owing,       settle,             STAGE_DONE),
+    RULE(STAGE_BLOCKED,       IN_SEEN_OFF,       disks_have_changed,  refuse_to_clear,    STAGE_QUARANTINED),
+    RULE(STAGE_BLOCKED,       IN_SEEN_OFF,       owes_a_clear,        begin_clear,        STAGE_CLEARING),
+
+    RULE(STAGE_QUARANTINED,   IN_SEEN_OFF,       NULL,                keep_waiting,       STAY),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_SAVED,     NULL,                keep_waiting,       STAY),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_LINGERING, NULL,                keep_waiting,       STAY),
     RULE(ANY,                 IN_SEEN_OFF,       NULL,                report_stopped,     STAGE_DONE),
     RULE(ANY,                 IN_SEEN_SAVED,     NULL,                fail_saved,         STAGE_DONE),
     RULE(ANY,                 IN_SEEN_MIGRATED,  NULL,                fail_migrated,      STAGE_DONE),
@@ -148,6 +189,17 @@ static const struct {
     {ANY, IN_PRESS_DUE, "not this stage's clock"},
     {ANY, IN_CUT_DUE, "not this stage's clock"},
     {ANY, IN_RESTORE_DUE, "not this stage's clock"},
+    {ANY, IN_CLEAR_DUE, "not this stage's clock"},
+    {STAGE_CLEARING, IN_CANCEL, "the clear has begun; operation_may_cancel() says so"},
+    {STAGE_QUARANTINED, IN_CANCEL, "the clear has begun; operation_may_cancel() says so"},
+    {STAGE_CLEARING, IN_FORCE, "the guest is off; the checks say so"},
+    {STAGE_QUARANTINED, IN_FORCE, "the guest is off; the checks say so"},
+    {ANY, IN_RETRY, "nothing waits for a retry; operation_may_retry() says so"},
+    {ANY, IN_DISK_PROGRESS, "a helper's late word"},
+    {ANY, IN_DISK_SETBACK, "a helper's late word"},
+    {ANY, IN_DISK_SILENT, "a helper's late word"},
+    {ANY, IN_DISK_CLEARED, "a helper's late word"},
+    {ANY, IN_DISK_FAILED, "a helper's late word"},
     {ANY, IN_GRACE_OVER, "not this stage's clock"},
     {STAGE_DONE, IN_MAX, "it is over"},
 };
@@ -163,11 +215,20 @@ static const struct rule *find_rule_of(enum stage stage, const struct turn *t)
     return NULL;
 }
 
-/* Which run is being stopped is known from its first sighting on. */
-static void learn_incarnation(struct operation *op, const struct input *in)
+/* Which run is being stopped is known from its first sighting on; and whether its disks are still
+ * those that were identified is seen at each. True: something durable was learnt. */
+static bool learn(struct operation *op, const struct input *in)
 {
-    if (in->sighting && op->incarnation.pid == 0)
+    bool learnt = false;
+
+    if (in->sighting && op->incarnation.pid == 0 && op->action == ACTION_STOP) {
         op->incarnation = in->sighting->incarnation;
+        learnt = op->incarnation.pid != 0;
+    }
+    if (in->definition && op->disks.n > 0 && !op->disks_changed &&
+        disks_differ(in->definition, op->disks_at_acceptance))
+        op->disks_changed = learnt = true;
+    return learnt;
 }
 
 /* A result that no row takes still ends the wait for it; a deadline that no row takes is over. */
@@ -198,6 +259,9 @@ static void forget(struct operation *op, enum input_kind kind)
     case IN_LOOK_DUE:
         op->next_look = USEC_NEVER;
         break;
+    case IN_CLEAR_DUE:
+        op->next_clear = USEC_NEVER;
+        break;
     case IN_GRACE_OVER:
         op->grace_left = 0;
         op->grace_since = USEC_NEVER;
@@ -211,19 +275,23 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
 {
     struct turn t = {.op = op, .in = in, .now = now, .out = ret};
     const struct rule *rule;
+    bool learnt;
 
     *ret = (struct reaction){.unchanged = true};
     if (op->stage == STAGE_DONE)
         return;
-    learn_incarnation(op, in);
+    learnt = learn(op, in);
     rule = find_rule_of(op->stage, &t);
     if (!rule)
         rule = find_rule_of(ANY, &t);
-    if (in->kind == IN_CUT_DUE || in->kind == IN_RESTORE_DUE || in->kind == IN_LOOK_DUE || !rule)
+    if (in->kind == IN_CUT_DUE || in->kind == IN_RESTORE_DUE || in->kind == IN_LOOK_DUE ||
+        in->kind == IN_CLEAR_DUE || !rule)
         forget(op, in->kind);
+    ret->unchanged = !learnt;
     if (!rule)
         return;
-    ret->unchanged = rule->action == look || rule->action == look_later;
+    ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||
+                                 rule->action == clear || rule->action == keep_waiting);
     rule->action(&t);
     if (rule->next != STAY)
         op->stage = rule->next;
@@ -246,6 +314,8 @@ enum input_kind operation_due_input(const struct operation *op, usec_t monotonic
         return IN_RESTORE_DUE;
     if (op->next_press <= monotonic)
         return IN_PRESS_DUE;
+    if (op->next_clear <= monotonic)
+        return IN_CLEAR_DUE;
     return IN_MAX;
 }
 
@@ -263,9 +333,23 @@ int operation_may_cancel(const struct operation *op, struct error **err)
     case STAGE_BLOCKED:
         return error_set(err, ERROR_INSTANCE_STATUS,
                          "The guest is off; the stop can no longer be cancelled.");
+    case STAGE_CLEARING:
+    case STAGE_QUARANTINED:
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "The guest is off and its local disks are being cleared; the stop can no "
+                         "longer be cancelled.");
     default:
         return error_set(err, ERROR_INSTANCE_STATUS, "The operation is finished.");
     }
+}
+
+int operation_may_retry(const struct operation *op, struct error **err)
+{
+    if (op->stage == STAGE_QUARANTINED || op->stage == STAGE_CLEARING)
+        return 0;
+    return error_set(err, ERROR_INSTANCE_STATUS,
+                     "No disk of this operation waits for a retry (its phase is %s).",
+                     operation_phase(op));
 }
 
 size_t stop_rules(const struct rule_view **ret)

@@ -33,19 +33,41 @@ enum input_kind {
     IN_LOOK_DUE,
     IN_CUT_DUE,
     IN_RESTORE_DUE,
+    IN_CLEAR_DUE,
     IN_GRACE_OVER,
     IN_FORCE, /* a command that makes a soft stop a power cut */
     IN_CANCEL,
+    IN_RETRY,         /* an operator's, of a clear that gave up */
+    IN_DISK_PROGRESS, /* from the helper that has a disk: */
+    IN_DISK_SETBACK,  /* a method failed or lied, the next is at it */
+    IN_DISK_SILENT,   /* it says nothing any more */
+    IN_DISK_CLEARED,  /* cleared, verified, certified */
+    IN_DISK_FAILED,
     IN_MAX,
 };
 DECLARE_ENUM_WORDS(enum input_kind, input_kind);
 
+/* What a helper says of one disk. */
+struct disk_news {
+    size_t index; /* in the operation's plan */
+    enum disk_state state;
+    const char *method;
+    uint64_t done, verified, mib_per_s, seconds_left;
+    json_object *resume; /* where it changed */
+    const char *message; /* SETBACK, SILENT, FAILED */
+    bool is_final;       /* FAILED: no try can help before somebody has looked */
+    bool is_nobodys; /* FAILED: it was not the disk's doing (libvirt away, no helper): not counted
+                        as a try */
+};
+
 struct input {
     enum input_kind kind;
-    const struct sighting *sighting; /* SEEN_* */
-    const struct error *error;       /* *_FAILED, SEEN_UNKNOWN */
-    bool interlocked;                /* PRESSED */
-    const char *request_id;          /* FORCE, CANCEL: who and by what */
+    const struct sighting *sighting;   /* SEEN_* */
+    const struct instance *definition; /* SEEN_*: as last known; or NULL */
+    const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
+    bool interlocked;                  /* PRESSED */
+    const struct disk_news *news;      /* DISK_* */
+    const char *request_id;            /* FORCE, CANCEL: who and by what */
     const char *principal;
 };
 
@@ -57,6 +79,8 @@ enum effect {
     EFFECT_PRESS = 1 << 2,
     EFFECT_RESTORE = 1 << 3,
     EFFECT_CUT = 1 << 4,
+    EFFECT_CLEAR = 1 << 5,     /* of every disk that waits and is due */
+    EFFECT_END_CLEAR = 1 << 6, /* helpers end, and nothing is owed any more */
 };
 
 /* A state transition to be reported upstream, and whether the operation's failure is reported
@@ -67,7 +91,8 @@ struct reaction {
     enum instance_state from, to;
     char reason[160];
     bool failed;
-    bool unchanged; /* nothing that has to outlive a crash has changed */
+    bool disk_cleared, disk_failed; /* of input.news: to be reported */
+    bool unchanged;                 /* nothing that has to outlive a crash has changed */
 };
 
 /* From (operation, input, time) to (operation, effects). Total: an input that means nothing in a
@@ -91,6 +116,9 @@ enum button operation_button(const struct operation *op);
 
 /* 0, or why this operation cannot be cancelled any more. */
 int operation_may_cancel(const struct operation *op, struct error **err);
+
+/* 0, or why there is nothing to retry. */
+int operation_may_retry(const struct operation *op, struct error **err);
 
 /* For the test that the table is whole, and for the README's diagram. */
 struct rule_view {
@@ -121,6 +149,10 @@ struct check_context {
     bool in_migration;
     bool has_processes;                    /* the hypervisor's domains are processes */
     const struct incarnation *incarnation; /* of the run that was last seen */
+    bool is_saved;                         /* off, with a saved image */
+    bool can_clear;                        /* there is a way to the helper that clears */
+    const struct disk_plan *plan;          /* its local disks, identified just now; NULL: not yet */
+    const struct error *plan_error;        /* or why they could not be */
     const struct operation *running;       /* an unfinished operation of the instance, or NULL */
 };
 /* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that
@@ -131,6 +163,17 @@ int command_check(const struct command *c, const struct check_context *context, 
 
 /* The operation that an accepted command begins: command, then metadata, then policy decide. NULL
  * when out of memory. */
+/* Another answer of command_check(): the local disks have to be identified first, see
+ * check_context.plan. */
+#define CHECK_NEEDS_DISKS 1
+
+/* May the kept disks of an instance that is off be cleared (contract 4.7)? Answers like
+ * command_check(). */
+int clear_check(const struct check_context *context, struct error **err);
+/* The operation that such a clear begins. NULL when out of memory. */
+struct operation *operation_begin_clear(const struct check_context *context, const char *request_id,
+                                        const struct principal *principal, struct moment now);
+
 struct operation *operation_begin(const struct command *c, const struct check_context *context,
                                   struct moment now);
 

@@ -132,7 +132,7 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
                    incarnation_equal(&s->incarnation, &last->incarnation);
 
     if (!last->known) {
-        if (e->is_first_picture)
+        if (d->is_found)
             engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
         else
             engine_report_unasked(e, d, STATE_PENDING, STATE_RUNNING, "started", &s->incarnation);
@@ -263,6 +263,7 @@ static void take_listed(struct engine *e, struct sighting *s)
         e->turn_failed = true;
         return;
     }
+    d->is_found |= e->is_first_picture;
     if (s->state == DOMAIN_UNKNOWN) {
         d->wanted |= EFFECT_LOOK;
         engine_stage_domain(e, d);

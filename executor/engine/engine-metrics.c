@@ -50,7 +50,7 @@ char *engine_metrics_text(const struct engine *e)
     phases[STAGE_SHUTTING_DOWN] += phases[STAGE_RELENTING];
     for (unsigned i = 0; i < STAGE_DONE; i++)
         if (i != STAGE_RELENTING)
-            fprintf(f, "stopd_operations{phase=\"%s\"} %zu\n", stage_phase((enum stage)i),
+            fprintf(f, "stopd_operations{phase=\"%s\"} %zu\n", stage_to_string((enum stage)i),
                     phases[i]);
     fprintf(f, "# HELP stopd_operations_ended_total Operations that ended, by outcome.\n"
                "# TYPE stopd_operations_ended_total counter\n");

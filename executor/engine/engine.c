@@ -263,7 +263,7 @@ static void adopt_operation(struct engine *e, struct domain *d)
         lh_table_delete(e->operations, d->op->request_id);
         e->n_operations--;
         operation_free(take(d->op));
-        d->wanted = 0;
+        d->wanted &= EFFECT_LOOK; /* a hint that came while the last look was out */
         engine_answer_waiting(e, d);
     }
 }
@@ -272,8 +272,10 @@ static void adopt_domain(struct engine *e, struct domain *d)
 {
     if (d->next_op)
         adopt_operation(e, d);
-    if (d->reported_changed)
+    if (d->reported_changed) {
         d->reported = d->next_reported;
+        d->is_found = false;
+    }
     if (d->forget)
         d->reported = (struct last_report){0};
 }

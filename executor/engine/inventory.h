@@ -30,6 +30,7 @@ struct domain {
     enum domain_state seen;
     bool is_saved, in_migration;
     bool is_listed; /* by the full read that is being taken in */
+    bool is_found;  /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
 
     struct last_report reported;

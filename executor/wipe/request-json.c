@@ -28,30 +28,20 @@ static int read_text(json_object *value, const char *what, char **ret, struct er
     return 0;
 }
 
-static int read_word(json_object *value, const char *what, int (*from_string)(const char *, int *),
-                     int *ret, struct error **err)
-{
-    const char *word = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-
-    if (!word || from_string(word, ret) < 0)
-        return error_set(err, ERROR_USAGE, "%s is none of the known words", what);
-    return 0;
-}
-
-/* Enums of one type each, seen as int: one reader serves them all. */
+/* One of an enum's words. */
 #define DEFINE_WORD_READER(type, name)                                                             \
-    static int name##_word(const char *word, int *ret)                                             \
+    static int read_##name(json_object *value, const char *what, type *ret, struct error **err)    \
     {                                                                                              \
-        type value;                                                                                \
-        int r = name##_from_string(word, &value);                                                  \
-        if (r >= 0)                                                                                \
-            *ret = (int)value;                                                                     \
-        return r;                                                                                  \
+        const char *word = json_object_is_type(value, json_type_string)                            \
+                               ? json_object_get_string(value)                                     \
+                               : NULL;                                                             \
+        if (name##_from_string(word, ret) < 0)                                                     \
+            return error_set(err, ERROR_USAGE, "%s is none of the known words", what);             \
+        return 0;                                                                                  \
     }                                                                                              \
     struct base_swallow_semicolon
 DEFINE_WORD_READER(enum wipe_verb, wipe_verb);
 DEFINE_WORD_READER(enum wipe_verify, wipe_verify);
-DEFINE_WORD_READER(enum wipe_stage, wipe_stage);
 DEFINE_WORD_READER(enum storage_kind, storage_kind);
 DEFINE_WORD_READER(enum clear_level, clear_level);
 DEFINE_WORD_READER(enum clear_method, clear_method);
@@ -98,11 +88,7 @@ static int read_version(json_object *value, struct wipe_request *r, struct error
 
 static int read_verb(json_object *value, struct wipe_request *r, struct error **err)
 {
-    int word, result = read_word(value, "verb", wipe_verb_word, &word, err);
-
-    if (result >= 0)
-        r->verb = (enum wipe_verb)word;
-    return result;
+    return read_wipe_verb(value, "verb", &r->verb, err);
 }
 
 static int read_device(json_object *value, struct wipe_request *r, struct error **err)
@@ -112,11 +98,7 @@ static int read_device(json_object *value, struct wipe_request *r, struct error 
 
 static int read_kind(json_object *value, struct wipe_request *r, struct error **err)
 {
-    int word, result = read_word(value, "kind", storage_kind_word, &word, err);
-
-    if (result >= 0)
-        r->kind = (enum storage_kind)word;
-    return result;
+    return read_storage_kind(value, "kind", &r->kind, err);
 }
 
 static int read_identity(json_object *value, struct wipe_request *r, struct error **err)
@@ -144,53 +126,46 @@ static int read_identity(json_object *value, struct wipe_request *r, struct erro
 
 static int read_methods(json_object *value, struct wipe_request *r, struct error **err)
 {
-    _cleanup_(freep) char *joined = strdup("");
-
     if (!json_object_is_type(value, json_type_array))
         return error_set(err, ERROR_USAGE, "methods is no list");
-    for (size_t i = 0; joined && i < json_object_array_length(value); i++) {
-        int word, result = read_word(json_object_array_get_idx(value, i), "methods",
-                                     clear_method_word, &word, err);
-        char *longer;
+    r->n_methods = 0;
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        enum clear_method method;
+        int result = read_clear_method(json_object_array_get_idx(value, i), "methods", &method, err);
 
+        if (result >= 0)
+            result = wipe_request_add_method(r, method, err);
         if (result < 0)
             return result;
-        if (asprintf(&longer, "%s%s%s", joined, *joined ? "," : "",
-                     clear_method_to_string((enum clear_method)word)) < 0)
-            return error_no_memory(err);
-        free(joined);
-        joined = longer;
     }
-    if (!joined)
-        return error_no_memory(err);
-    r->n_methods = 0;
-    return *joined ? wipe_request_set_methods(r, joined, err) : 0;
+    return 0;
 }
 
 static int read_level(json_object *value, struct wipe_request *r, struct error **err)
 {
-    int word, result = read_word(value, "level", clear_level_word, &word, err);
+    enum clear_level level;
+    int result = read_clear_level(value, "level", &level, err);
 
     if (result < 0)
         return result;
-    if (word == LEVEL_NONE)
+    if (level == LEVEL_NONE)
         return error_set(err, ERROR_USAGE, "level is clear or purge");
-    r->level = (enum clear_level)word;
+    r->level = level;
     return 0;
 }
 
 static int read_verify(json_object *value, struct wipe_request *r, struct error **err)
 {
-    int word, result = read_word(value, "verify", wipe_verify_word, &word, err);
-
-    if (result >= 0)
-        r->verify = (enum wipe_verify)word;
-    return result;
+    return read_wipe_verify(value, "verify", &r->verify, err);
 }
 
 static int read_bound(json_object *value, struct wipe_request *r, struct error **err)
 {
-    return read_number(value, "maxMibPerS", &r->max_mib_per_s, err);
+    int result = read_number(value, "maxMibPerS", &r->max_mib_per_s, err);
+
+    if (result >= 0 && r->max_mib_per_s > WIPE_MIB_PER_S_MAX)
+        return error_set(err, ERROR_USAGE, "maxMibPerS is too large");
+    return result;
 }
 
 static int read_allow(json_object *value, struct wipe_request *r, struct error **err)

@@ -86,11 +86,22 @@ int wipe_request_add_other(struct wipe_request *r, const char *domain, const cha
     return 0;
 }
 
+int wipe_request_add_method(struct wipe_request *r, enum clear_method method, struct error **err)
+{
+    for (size_t i = 0; i < r->n_methods; i++)
+        if (r->methods[i] == method)
+            return error_set(err, ERROR_USAGE, "the method %s is listed twice",
+                             clear_method_to_string(method));
+    r->methods[r->n_methods++] = method;
+    return 0;
+}
+
 int wipe_request_set_methods(struct wipe_request *r, const char *list, struct error **err)
 {
     _cleanup_(freep) char *copy = strdup(list);
     char *rest = copy, *word;
     enum clear_method method;
+    int result;
 
     if (!copy)
         return error_no_memory(err);
@@ -100,10 +111,9 @@ int wipe_request_set_methods(struct wipe_request *r, const char *list, struct er
         word[strcspn(word, " \t")] = '\0';
         if (clear_method_from_string(word, &method) < 0)
             return error_set(err, ERROR_USAGE, "'%s' is no method of clearing", word);
-        for (size_t i = 0; i < r->n_methods; i++)
-            if (r->methods[i] == method)
-                return error_set(err, ERROR_USAGE, "the method %s is listed twice", word);
-        r->methods[r->n_methods++] = method;
+        result = wipe_request_add_method(r, method, err);
+        if (result < 0)
+            return result;
     }
     return 0;
 }

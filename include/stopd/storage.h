@@ -201,4 +201,13 @@ int storage_open(const char *path, struct storage_device **ret, struct error **e
 void storage_close(struct storage_device *d);
 DEFINE_CLEANUP(struct storage_device *, storage_close);
 
+/* --- What the kernel says of devices ---------------------------------------------------------- */
+
+/* The text of folder/attribute without blanks at its ends, cut to size; "" where there is none. */
+void sysfs_text(const char *folder, const char *attribute, char *ret, size_t size);
+/* 0 where there is none or it is no number. */
+uint64_t sysfs_number(const char *folder, const char *attribute);
+/* The last component of the link folder/attribute, or "". */
+void sysfs_link(const char *folder, const char *attribute, char *ret, size_t size);
+
 #endif

@@ -48,6 +48,7 @@
 
 #define WIPE_PROTOCOL_VERSION 1
 #define WIPE_REQUEST_MAX ((size_t)1 << 20)
+#define WIPE_MIB_PER_S_MAX ((uint64_t)1 << 30)
 
 /* Exit statuses of stopd-wipe. */
 enum { WIPE_EXIT_DONE = 0, WIPE_EXIT_USAGE = 64, WIPE_EXIT_NOT_CLEARED = 71, WIPE_EXIT_REFUSED = 76 };
@@ -120,7 +121,9 @@ json_object *wipe_request_to_json(const struct wipe_request *r);
 
 int wipe_list_add(struct wipe_list *l, const char *item);                               /* 0 or -ENOMEM */
 int wipe_request_add_other(struct wipe_request *r, const char *domain, const char *source); /* the same */
-/* A comma-separated ladder into r->methods. */
+/* At the lower end of the ladder; once each. */
+int wipe_request_add_method(struct wipe_request *r, enum clear_method method, struct error **err);
+/* A comma-separated ladder in place of the one that is there. */
 int wipe_request_set_methods(struct wipe_request *r, const char *list, struct error **err);
 int wipe_request_set_identity(struct wipe_request *r, const char *key, const char *value, struct error **err);
 

@@ -7,6 +7,7 @@ import machine as small
 import pytest
 from faulty import FaultyDisk
 from machine import Controller, Disk, Namespace
+from wipe import Wipe
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 
@@ -71,3 +72,10 @@ def machine(tmp_path_factory, disks, holder):
     one.boot()
     yield one
     one.cut_power()
+
+
+@pytest.fixture
+def wipe(machine):
+    if not find_wipe():
+        pytest.skip("STOPD_BUILD names no build directory with stopd-wipe in it")
+    return Wipe(machine)

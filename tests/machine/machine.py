@@ -79,6 +79,11 @@ def wait_for(condition, what, timeout=30):
     return answer
 
 
+def json_lines(text):
+    """A last line that is not whole is not yet there."""
+    return [json.loads(line) for line in text.split("\n")[:-1] if line]
+
+
 # Disks, from outside
 
 
@@ -187,8 +192,8 @@ class Result:
 
     @property
     def lines(self):
-        """The output's lines that are JSON."""
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        """The output's lines, as JSON."""
+        return json_lines(self.output + "\n")
 
 
 class Machine:
@@ -269,9 +274,9 @@ class Machine:
         """The output of a script, without the line's end."""
         return self.run(script, **options).output.strip()
 
-    def start(self, script):
+    def start(self, script, stdin=b""):
         """Begins a script and leaves it running. See Job."""
-        return Job(self, script)
+        return Job(self, script, stdin)
 
     def _stuck(self, shell):
         """What a second shell can tell about a first that does not answer."""
@@ -297,12 +302,12 @@ class Machine:
 
     def find(self, disk):
         """The path of a disk in there, by serial and NSID as no name can be trusted; or ""."""
-        serial = self.controller_of(disk).serial
-        nsid = self.namespace_of(disk).nsid
-        return self.ask('for d in /sys/block/nvme*n*; do [ -b "/dev/${d##*/}" ] && '
-                        f'[ "$(cat $d/nsid)" = {nsid} ] && '
-                        f'[ "$(tr -d " " <$d/device/serial)" = {serial} ] && '
-                        'echo "/dev/${d##*/}"; done; true')
+        wanted = (self.controller_of(disk).serial, str(self.namespace_of(disk).nsid))
+        known = self.ask('for d in /sys/block/nvme*n*; do [ -b /dev/${d##*/} ] && '
+                         'read -r serial <$d/device/serial && read -r nsid <$d/nsid && '
+                         'echo "$serial $nsid /dev/${d##*/}"; done; true')
+        lines = [line.split() for line in known.splitlines()]
+        return next((name for *ids, name in lines if tuple(ids) == wanted), "")
 
     def forget(self, *devices):
         """Drops what the kernel has cached of these, written or not."""
@@ -361,16 +366,18 @@ class Job:
 
     _count = 0
 
-    def __init__(self, machine, script):
+    def __init__(self, machine, script, stdin=b""):
         Job._count += 1
         self.machine = machine
+        self.script = script
         self.folder = f"/run/job.{Job._count}"
+        machine.run(f"mkdir {self.folder}; cat >{self.folder}/input", stdin=stdin)
         # The shell that waits and the one that is the script: only the latter is killed.
         self.pid = int(machine.ask(
-            f"mkdir {self.folder}; cd {self.folder}; cat >script;"
-            f"(sh script </dev/null >output 2>error & echo $! >pid; wait $!; echo $? >status.new;"
-            f"mv status.new status) >/dev/null 2>&1 &"
-            f"until [ -s pid ]; do usleep 1000; done; cat pid", stdin=script.encode()))
+            f"cd {self.folder}; cat >script;"
+            "(sh script <input >output 2>error & echo $! >pid; wait $!; echo $? >status.new;"
+            "mv status.new status) >/dev/null 2>&1 &"
+            "until [ -s pid ]; do usleep 1000; done; cat pid", stdin=script.encode()))
 
     @property
     def output(self):
@@ -378,9 +385,8 @@ class Job:
 
     @property
     def lines(self):
-        """Of its output the whole lines that are JSON."""
-        text = self.machine.run(f"cat {self.folder}/output").output
-        return [json.loads(line) for line in text.split("\n")[:-1] if line.startswith("{")]
+        """Of its output the whole lines, as JSON."""
+        return json_lines(self.machine.run(f"cat {self.folder}/output").output)
 
     @property
     def status(self):
@@ -395,7 +401,7 @@ class Job:
         """Its Result."""
         wait_for(lambda: self.status is not None, f"the end of job {self.folder}", timeout)
         error = self.machine.ask(f"cat {self.folder}/error")
-        return Result(self.folder, self.status, self.output, error)
+        return Result(self.script, self.status, self.output, error)
 
 
 class _Shell:

@@ -164,7 +164,7 @@ static void ask_stop(struct life *life)
     ask = new_ask(life, r);
     choose_stop_parameters(life, ask);
     resolve_policy(life, ask);
-    ask->run = ask->domain->run;
+    ask->run = witness_domain(life, ask->domain)->settled_run;
     write_parameters(ask, &p);
     memcpy(r->command.request_id, r->request_id, sizeof(r->command.request_id));
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);

@@ -261,7 +261,7 @@ static bool is_settled(const struct life *life)
 
 bool life_run(struct life *life, uint64_t seed, bool is_told)
 {
-    usec_t quiet_at, settled_at = 0;
+    usec_t quiet_at, settled_at;
 
     *life = (struct life){.seed = seed, .is_told = is_told};
     dice_seed(&life->dice, seed);
@@ -273,7 +273,7 @@ bool life_run(struct life *life, uint64_t seed, bool is_told)
         advance(life);
     if (!life->broken)
         weather_calm(life);
-    quiet_at = life->now;
+    quiet_at = settled_at = life->now;
     while (!life->broken && life->now < quiet_at + QUIET_MOST) {
         advance(life);
         if (!is_settled(life))

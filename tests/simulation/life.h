@@ -25,6 +25,7 @@ struct flight {
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;
+        bool is_defined;
         bool shows_run; /* and not only that something is there */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];

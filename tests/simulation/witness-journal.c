@@ -140,13 +140,24 @@ static void see_ended(struct life *life, struct ask *ask)
 
 static void check_stopped(struct life *life, const struct ask *ask)
 {
-    const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
+    const struct seen_domain *seen = witness_domain(life, ask->domain);
+    const struct seen_run *run = &seen->runs[ask->run];
 
-    if (!life->world->has_processes || run->is_cause_lost)
+    /* Of runs that came and went behind it only the last one's end can be known. */
+    if (!life->world->has_processes || run->is_cause_lost || seen->known_run != ask->run)
         return;
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
+}
+
+static bool has_ended_as(const struct seen_domain *seen, const struct ask *ask,
+                         enum end_cause cause)
+{
+    for (unsigned run = ask->run; run <= seen->known_run; run++)
+        if (seen->runs[run].cause == cause)
+            return true;
+    return false;
 }
 
 static bool was_cancel_asked(const struct life *life, const struct ask *ask)
@@ -160,7 +171,6 @@ static bool was_cancel_asked(const struct life *life, const struct ask *ask)
 static void check_failure(struct life *life, struct ask *ask, const char *code)
 {
     struct seen_domain *seen = witness_domain(life, ask->domain);
-    const struct seen_run *run = &seen->runs[ask->run];
     bool knows = life->world->has_processes;
 
     if (text_equal(code, "GracePeriodOver")) {
@@ -168,11 +178,11 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
                         ask->request_id);
     } else if (text_equal(code, "InstanceSaved")) {
-        if (knows && run->cause != END_SAVED)
+        if (knows && !has_ended_as(seen, ask, END_SAVED))
             rule_broken(life, "4.6 saved", "%.8s fails as saved, which it was not",
                         ask->request_id);
     } else if (text_equal(code, "InstanceMigrated")) {
-        if (knows && run->cause != END_MIGRATED)
+        if (knows && !has_ended_as(seen, ask, END_MIGRATED))
             rule_broken(life, "4.6 saved", "%.8s fails as migrated, which it was not",
                         ask->request_id);
     } else if (text_equal(code, "InstanceStartedAgain")) {
@@ -226,13 +236,16 @@ static void check_chain(struct life *life, struct simulated_domain *d, const str
     seen->chain = (typeof(seen->chain))chain_of(e->to);
 }
 
-/* Stopped: the process of a run has gone that has not been accounted for. */
+/* Stopped: the process of a run has gone that has not been accounted for. Where the next run is
+ * there already, that it is another one is all there is to say of the former. */
 static void check_proof(struct life *life, struct simulated_domain *d, const struct event *e)
 {
     struct seen_domain *seen = witness_domain(life, d);
 
+    bool is_superseded = text_equal(e->reason, "ended unseen");
+
     for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
-        if (seen->runs[run].is_gone) {
+        if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
             return;
         }
@@ -248,6 +261,7 @@ static void check_start(struct life *life, struct simulated_domain *d)
         rule_broken(life, "4.7 once", "the start of run %u of %s is reported again",
                     seen->known_run, domain_word(d));
     seen->reported_run = seen->known_run;
+    seen->is_unread = false;
     if (seen->accounted < seen->known_run - 1)
         seen->accounted = seen->known_run - 1;
 }
@@ -372,12 +386,12 @@ static void check_end_of(struct life *life, const struct simulated_domain *d, bo
         rule_broken(life, "4.7 missed", "%s is off in the end and is reported as %s",
                     domain_word(d), instance_state_to_string(state));
     if (is_there && life->world->has_processes && !life->temper.has_identity_changes &&
-        seen->reported_run != d->run && seen->unread_run != d->run)
+        seen->reported_run != d->run && !seen->is_unread)
         rule_broken(life, "4.7 missed", "run %u of %s was never reported, run %u was", d->run,
                     domain_word(d), seen->reported_run);
 }
 
-static bool find_row(struct life *life, const struct simulated_domain *d, enum instance_state *ret)
+bool witness_find_row(struct life *life, const struct simulated_domain *d, enum instance_state *ret)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
     char uuid[UUID_TEXT_SIZE];
@@ -407,7 +421,7 @@ void witness_end(struct life *life)
     }
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next) {
         enum instance_state state = STATE_PENDING;
-        bool has_row = find_row(life, d, &state);
+        bool has_row = witness_find_row(life, d, &state);
 
         check_end_of(life, d, has_row, state);
     }

@@ -242,6 +242,24 @@ static bool is_first_picture(struct life *life)
            n == 0;
 }
 
+/* What is silent is the first that gets into the journal, however many tries that takes. */
+static void take_down(struct life *life, const struct simulated_domain *d, const struct glimpse *g)
+{
+    struct seen_domain *seen = witness_domain(life, d);
+    enum instance_state state;
+
+    if (!seen->is_found)
+        return;
+    if (seen->chain != CHAIN_NEW || witness_find_row(life, d, &state)) {
+        seen->is_found = false;
+        return;
+    }
+    /* One that could not be read may be reported or not when it is. */
+    seen->is_unread |= !g->shows_run;
+    seen->reported_run = seen->is_unread ? 0 : g->run;
+    seen->accounted = g->run > 0 ? g->run - 1 : 0;
+}
+
 void witness_learned(struct life *life, const struct flight *f)
 {
     bool is_first = f->call->kind == CALL_CONNECT && f->call->result == 0 && is_first_picture(life);
@@ -251,12 +269,9 @@ void witness_learned(struct life *life, const struct flight *f)
         const struct glimpse *g = &f->glimpses[i];
         struct seen_domain *seen = &life->witness.domains[i];
 
-        if (is_first) {
-            /* One that could not be read may be reported or not when it is. */
-            seen->reported_run = g->shows_run ? g->run : 0;
-            seen->unread_run = g->shows_run ? 0 : g->run;
-            seen->accounted = g->run > 0 ? g->run - 1 : 0;
-        }
+        seen->is_found |= is_first && g->is_defined;
+        if (is_first || g->version > 0)
+            take_down(life, d, g);
         if (g->version == 0)
             continue;
         if (g->shows_run)
@@ -282,6 +297,8 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
 
 void witness_turn(struct life *life)
 {
+    for (size_t i = 0; i < WITNESS_DOMAINS; i++)
+        life->witness.domains[i].settled_run = life->witness.domains[i].known_run;
     if (!engine_is_attached(life->engine))
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)

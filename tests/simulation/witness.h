@@ -27,7 +27,7 @@ struct ask {
     uint64_t after;                  /* of WAIT_EVENTS */
 
     /* Of STOP */
-    unsigned run;   /* the one that was there, or was last, when it was asked */
+    unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
     unsigned token; /* 0: none */
     char *fingerprint;
     bool force, is_dry;
@@ -55,11 +55,13 @@ struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
     bool chain_is_open;     /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;     /* the engine has been told of this one at the latest */
+    unsigned settled_run;   /* and had been before this turn */
     unsigned known_version; /* and of this definition */
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
-    unsigned unread_run;    /* could not be read when the first picture was taken */
+    bool is_found;  /* was there when the first picture was taken */
+    bool is_unread; /* could not be read when the first picture was taken */
     unsigned tainted_run;   /* a call that was written off has meddled with this one, or its
                                lifecycle cannot be put back */
     unsigned unlocked_run;  /* a button was pressed that could set no interlock */
@@ -83,6 +85,9 @@ struct seen_domain *witness_domain(struct life *life, const struct simulated_dom
 /* A commit has succeeded: reads what it wrote. */
 void witness_committed(struct life *life);
 void witness_check_reported(struct life *life);
+/* What the journal says was last reported of a domain. */
+bool witness_find_row(struct life *life, const struct simulated_domain *d,
+                      enum instance_state *ret);
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what, unsigned run);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +146,8 @@ static inline bool child_fork(struct child *c)
     c->pid = fork();
     if (c->pid < 0)
         abort();
+    if (c->pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(ends[c->pid == 0 ? 0 : 1]);
     c->reports = ends[c->pid == 0 ? 1 : 0];
     return c->pid == 0;

@@ -17,7 +17,8 @@ static struct {
     unsigned syncs_to_fail;
     unsigned cuts_to_fail;
     bool is_instant; /* no sync at all: kill -9 leaves what was written */
-    off_t synced;    /* the size of the file that was last put on the disk */
+    unsigned syncs;
+    off_t synced; /* the size of the file that was last put on the disk */
 } disk;
 
 /* In the C library's place, for the sink in this program. */
@@ -30,6 +31,7 @@ int fdatasync(int fd)
         errno = EIO;
         return -1;
     }
+    disk.syncs++;
     if (fstat(fd, &st) == 0)
         disk.synced = st.st_size;
     return disk.is_instant ? 0 : (int)syscall(SYS_fdatasync, fd);
@@ -171,7 +173,9 @@ static void a_large_batch_is_several_chunks(void **state)
     struct upstream *u = a_sink(path);
 
     open_sink(u, "");
-    deliver(u, 1, MOST, 10000, NULL); /* 6 MiB */
+    disk.syncs = 0;
+    deliver(u, 1, MOST, 10000, NULL); /* 6 MB, of at most 1 MiB a chunk */
+    assert_int_equal(disk.syncs, 6);
     deliver(u, MOST + 1, 1, 2000000, NULL);
     assert_lines(path, 1, MOST + 1);
     assert_int_equal(last_of(u), MOST + 1);
@@ -482,12 +486,13 @@ static void deliver_until_killed(const char *path, const struct child *self)
     disk.is_instant = true;
     last = last_of(u);
     child_report(self, last);
-    for (;;) {
+    for (unsigned i = 0; i < 40; i++) {
         size_t n = 1 + last % 7;
 
         last += deliver(u, last + 1, n, last % 4 == 0 ? 30 : 100000, NULL);
         child_report(self, last);
     }
+    pause();
 }
 
 static void over_kill_9_each_event_is_there_once(void **state)

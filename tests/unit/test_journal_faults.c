@@ -363,6 +363,36 @@ static void a_damaged_row_is_named(void **state)
     journal_close(j);
 }
 
+/* A journal that will fail in the middle of a stop is refused before one begins. */
+static void damage_is_met_at_the_opening(void **state)
+{
+    const char *path = journal_path(state);
+    struct error *err = NULL;
+    struct journal *j = NULL;
+    size_t size, refused = 0;
+    char *bytes;
+
+    fill(path, 40);
+    bytes = scratch_read(path, &size);
+    for (size_t page = 0; page < size / 4096; page++) {
+        char good[16];
+
+        memcpy(good, bytes + page * 4096, sizeof(good));
+        memset(bytes + page * 4096, 0xa5, sizeof(good));
+        scratch_write(path, bytes, size);
+        memcpy(bytes + page * 4096, good, sizeof(good));
+        if (journal_open(path, NULL, &j, &err) < 0) {
+            assert_non_null(strstr(error_message(err), "is damaged"));
+            error_free(take(err));
+            refused++;
+        } else {
+            journal_close(j);
+        }
+    }
+    assert_int_equal(refused, size / 4096);
+    free(bytes);
+}
+
 /* Every prefix of a document, and every byte of it another one: an error or an operation, never
  * more. */
 static void no_document_is_trusted(void **state)
@@ -502,6 +532,7 @@ int main(void)
         RULE(a_stranger_is_refused),
         RULE(a_newer_schema_is_refused),
         RULE(a_damaged_row_is_named),
+        RULE(damage_is_met_at_the_opening),
         RULE(no_document_is_trusted),
         RULE(no_file_is_trusted),
         RULE(a_killed_writer_loses_nothing_that_it_promised),

@@ -1,0 +1,237 @@
+/* stop-clear.c - what a stop does about the local disks that it owes a clear
+ *
+ * Theory of operation. The guest is off, proved, and its disks were identified when the command was
+ * accepted. Each is given to a helper, side by side; what a helper makes durable is journalled with
+ * its progress, so that another helper goes on there after a crash. A try that fails is reported
+ * and made again after a while; past its tries, or where no try can help (another identity, a level
+ * that no method reaches), the disk is quarantined, and the operation stands in the open until an
+ * operator says retry. It is Stopped when every disk is cleared, verified and certified, and not
+ * before.
+ *
+ * If the domain is started by somebody meanwhile the stop has failed: helpers end, and nothing is
+ * cleared any more.
+ */
+#include "core/stop-actions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define CLEAR_DELAY_LEAST (5 * USEC_PER_SEC)
+#define CLEAR_DELAY_MOST (300 * USEC_PER_SEC)
+#define CLEAR_TRIES_MOST 8
+
+static struct planned_disk *disk_of(const struct turn *t)
+{
+    return &t->op->disks.items[t->in->news->index];
+}
+
+static const char *message_of(const struct turn *t)
+{
+    return t->in->news->message ? t->in->news->message : "no reason is known";
+}
+
+/* --- Guards -------------------------------------------------------------------------------- */
+
+bool owes_a_clear(const struct turn *t)
+{
+    return !disk_plan_is_cleared(&t->op->disks);
+}
+
+bool gave_up_owing(const struct turn *t)
+{
+    return owes_a_clear(t) && is_given_up(t);
+}
+
+bool disks_have_changed(const struct turn *t)
+{
+    return owes_a_clear(t) && t->op->disks_changed;
+}
+
+/* Are all disks but the one that the input is about in one of these states? */
+static bool others_are(const struct turn *t, enum disk_state a, enum disk_state b)
+{
+    for (size_t i = 0; i < t->op->disks.n; i++) {
+        enum disk_state state = t->op->disks.items[i].state;
+
+        if (i != t->in->news->index && state != a && state != b)
+            return false;
+    }
+    return true;
+}
+
+bool is_last_disk(const struct turn *t)
+{
+    return others_are(t, DISK_CLEARED, DISK_CLEARED);
+}
+
+bool rest_is_quarantined(const struct turn *t)
+{
+    return others_are(t, DISK_CLEARED, DISK_QUARANTINED);
+}
+
+bool must_quarantine(const struct turn *t)
+{
+    return t->in->news->is_final ||
+           (!t->in->news->is_nobodys && disk_of(t)->tries + 1 >= CLEAR_TRIES_MOST);
+}
+
+bool must_quarantine_last(const struct turn *t)
+{
+    return must_quarantine(t) && rest_is_quarantined(t);
+}
+
+/* --- Actions ------------------------------------------------------------------------------- */
+
+void clear(struct turn *t)
+{
+    want(t, EFFECT_CLEAR);
+}
+
+void begin_clear(struct turn *t)
+{
+    struct operation *op = t->op;
+
+    stand_still(t);
+    set_text(&op->detail, NULL);
+    op->off_at = t->now.realtime;
+    operation_note(op, t->now.realtime, false, "off", "%s", end_reason(op, t->in->sighting->cause));
+    operation_note(op, t->now.realtime, false, "clearing", "%zu local disk%s", op->disks.n,
+                   op->disks.n == 1 ? "" : "s");
+    clear(t);
+}
+
+/* Which disks the guest had in the end is not known: an operator has to look. A retry clears what
+ * was identified. */
+void refuse_to_clear(struct turn *t)
+{
+    static const char why[] = "the instance's disks have changed since the stop was accepted";
+
+    begin_clear(t);
+    t->out->effects &= ~(unsigned)EFFECT_CLEAR;
+    set_text(&t->op->detail, why);
+    for (size_t i = 0; i < t->op->disks.n; i++) {
+        t->op->disks.items[i].state = DISK_QUARANTINED;
+        set_text(&t->op->disks.items[i].problem, why);
+    }
+    operation_note(t->op, t->now.realtime, false, "quarantined", "%s", why);
+}
+
+void note_progress(struct turn *t)
+{
+    const struct disk_news *news = t->in->news;
+    struct planned_disk *d = disk_of(t);
+
+    if (news->state == DISK_VERIFYING && d->state != DISK_VERIFYING)
+        operation_note(t->op, t->now.realtime, false, "verifying", "%s", d->target);
+    if (!text_equal(d->method, news->method) && news->method)
+        operation_note(t->op, t->now.realtime, false, "method", "%s: %s", d->target, news->method);
+    d->state = news->state;
+    if (news->method)
+        set_text(&d->method, news->method);
+    d->done = news->done;
+    d->verified = news->verified;
+    d->mib_per_s = news->mib_per_s;
+    d->seconds_left = news->seconds_left;
+    if (news->resume) {
+        json_object *resume = NULL;
+
+        /* Without memory for the newer word the older one stands: a little is cleared twice. */
+        if (json_object_deep_copy(news->resume, &resume, NULL) == 0) {
+            json_object_put(d->resume);
+            d->resume = resume;
+        }
+    }
+}
+
+void note_setback(struct turn *t)
+{
+    operation_note(t->op, t->now.realtime, false, "setback", "%s: %s", disk_of(t)->target,
+                   message_of(t));
+}
+
+void note_silence(struct turn *t)
+{
+    set_text(&disk_of(t)->problem, message_of(t));
+    operation_note(t->op, t->now.realtime, true, "no answer", "%s: %s", disk_of(t)->target,
+                   message_of(t));
+}
+
+void disk_cleared(struct turn *t)
+{
+    struct planned_disk *d = disk_of(t);
+
+    d->state = DISK_CLEARED;
+    d->done = d->bytes;
+    d->seconds_left = 0;
+    set_text(&d->problem, NULL);
+    json_object_put(d->resume);
+    d->resume = NULL;
+    operation_note(t->op, t->now.realtime, false, "cleared", "%s by %s, verified", d->target,
+                   d->method ? d->method : "a helper");
+    t->out->disk_cleared = true;
+}
+
+void last_disk_cleared(struct turn *t)
+{
+    disk_cleared(t);
+    finish_stopped(t, "local disks cleared");
+}
+
+static void note_failure(struct turn *t, const char *what)
+{
+    struct planned_disk *d = disk_of(t);
+
+    d->tries += !t->in->news->is_nobodys;
+    d->mib_per_s = d->seconds_left = 0;
+    set_text(&d->problem, message_of(t));
+    operation_note(t->op, t->now.realtime, true, what, "%s: %s", d->target, message_of(t));
+    t->out->disk_failed = !t->in->news->is_nobodys;
+}
+
+void clear_later(struct turn *t)
+{
+    struct planned_disk *d = disk_of(t);
+    usec_t delay;
+
+    note_failure(t, "not cleared");
+    delay = CLEAR_DELAY_LEAST << (d->tries < 8 ? d->tries : 8);
+    if (delay > CLEAR_DELAY_MOST)
+        delay = CLEAR_DELAY_MOST;
+    d->state = DISK_WAITING;
+    d->next_try = t->now.monotonic + delay;
+    if (d->next_try < t->op->next_clear)
+        t->op->next_clear = d->next_try;
+}
+
+void quarantine(struct turn *t)
+{
+    struct planned_disk *d = disk_of(t);
+    char text[512];
+
+    note_failure(t, "quarantined");
+    d->state = DISK_QUARANTINED;
+    snprintf(text, sizeof(text), "the local disk %s is not cleared: %s", d->target, d->problem);
+    set_text(&t->op->detail, text);
+}
+
+/* Past its tries an operator has looked: every disk that is not cleared has all its tries again. */
+void clear_again(struct turn *t)
+{
+    operation_note(t->op, t->now.realtime, false, "retry", "commanded by %s", t->in->principal);
+    set_text(&t->op->detail, NULL);
+    for (size_t i = 0; i < t->op->disks.n; i++) {
+        struct planned_disk *d = &t->op->disks.items[i];
+
+        if (d->state == DISK_CLEARED || d->state == DISK_CLEARING || d->state == DISK_VERIFYING)
+            continue;
+        d->state = DISK_WAITING;
+        d->tries = 0;
+        d->next_try = 0;
+    }
+    look(t);
+    clear(t);
+}
+
+void keep_waiting(struct turn *t)
+{
+}

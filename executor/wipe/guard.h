@@ -1,0 +1,48 @@
+/* guard.h - what forbids a clear, each on its own, naming the culprit */
+#ifndef STOPD_WIPE_GUARD_H
+#define STOPD_WIPE_GUARD_H
+
+#include "stopd/wipe-protocol.h"
+#include "wipe/footprint.h"
+
+struct refusal {
+    const char *guard; /* NULL: none */
+    char culprit[256]; /* a process, a domain, a mount point …; "" where there is none to name */
+    char message[768];
+};
+
+/* What the guards look at. */
+struct scene {
+    const struct wipe_request *request;
+    const struct storage_device *device;
+    const struct storage_identity *identity;
+    const struct storage_neighbours *neighbours; /* NULL: none to speak of */
+    struct footprint footprint;
+    const char *proc, *sys; /* "/proc", "/sys"; a test has its own */
+};
+
+/* When a guard is asked: before the claim only, or again and again until the end. */
+enum guard_time { GUARD_BEFORE, GUARD_THROUGHOUT };
+
+/* 0: nothing against it. 1: *ret says what. Negative: it could not be found out, which refuses as well. */
+struct guard {
+    const char *name;
+    enum guard_time when;
+    int (*look)(const struct scene *s, struct refusal *ret, struct error **err);
+};
+
+extern const struct guard guards[];
+extern const size_t n_guards;
+
+/* Asks one guard; whatever stands against a clear ends up in *ret, its doubts included. Returns whether it refuses. */
+bool guard_ask(const struct guard *g, const struct scene *s, struct refusal *ret);
+/* Asks them in order, up to the first that refuses. */
+bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *ret);
+
+/* For guards: fills *ret and returns 1. */
+int refuse(struct refusal *ret, const char *culprit, const char *format, ...) _printf_(3, 4);
+
+int guard_allowed(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_identity(const struct scene *s, struct refusal *ret, struct error **err);
+
+#endif

@@ -1,0 +1,87 @@
+/* spans.c - clearing span by span, each durable before the next begins
+ *
+ * Theory of operation. A span is the unit of everything: before it the guards are asked, after it the device is
+ * flushed, and then the line goes out that says so, on which a later run goes on. Its length follows the device's
+ * speed, so that a span takes about as long as the guards' interval: short enough for an intruder to be seen, long
+ * enough for looking and flushing to cost nothing.
+ *
+ * All spans end at multiples of one slice, which depends on the size of the device alone. So the places where two
+ * spans may meet are known to the verification, whichever run cleared them.
+ */
+#include "wipe/spans.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define SLICE_MIN (16 * MIB)
+#define SLICE_MAX (256 * MIB)
+#define SLICES 8192
+#define SPAN_MAX (64 * 1024 * MIB)
+
+uint64_t spans_slice(uint64_t size)
+{
+    uint64_t slice = SLICE_MIN;
+
+    while (slice < SLICE_MAX && size / slice > SLICES)
+        slice *= 2;
+    return slice;
+}
+
+uint64_t spans_next_length(uint64_t slice, uint64_t last_length, usec_t last_took, usec_t interval)
+{
+    double wanted;
+
+    if (last_length == 0)
+        return slice;
+    wanted = (double)last_length * (double)interval / (double)(last_took ? last_took : 1);
+    /* Grown step by step: the first megabytes may go into a cache. */
+    if (wanted > 4 * (double)last_length)
+        wanted = 4 * (double)last_length;
+    if (wanted > (double)SPAN_MAX)
+        wanted = (double)SPAN_MAX;
+    return wanted < (double)(2 * slice) ? slice : (uint64_t)wanted / slice * slice;
+}
+
+static int clear_span(struct wipe *w, enum clear_method method, struct storage_span span,
+                      struct storage_record *record, struct error **err)
+{
+    struct storage_pace pace = meter_pace(&w->meter, span);
+    const struct storage_ops *ops = w->device->ops;
+    int r = wipe_look(w, err);
+
+    if (r < 0)
+        return r;
+    w->is_touched = true;
+    r = ops->clear(w->device, method, span, false, &pace, record, err);
+    if (r >= 0)
+        r = ops->flush(w->device, err);
+    if (r < 0)
+        return r;
+    w->state.durable = w->meter.durable = w->meter.done = span.offset + span.length;
+    json_object_put(w->meter.resume);
+    w->meter.resume = wipe_resume_to_json(&w->state);
+    return w->meter.resume ? meter_say(&w->meter, err) : error_no_memory(err);
+}
+
+int spans_clear(struct wipe *w, enum clear_method method, struct storage_record *record,
+                struct error **err)
+{
+    uint64_t size = w->device->size, slice = spans_slice(size), length = 0;
+    usec_t took = 0;
+
+    meter_begin(&w->meter, "clearing", clear_method_to_string(method), size, w->state.durable);
+    while (w->state.durable < size) {
+        struct storage_span span = {.offset = w->state.durable};
+        usec_t began;
+        int r;
+
+        length = spans_next_length(slice, length, took, wipe_look_interval(w));
+        span.length = (span.offset + length) / slice * slice - span.offset;
+        if (span.length > size - span.offset)
+            span.length = size - span.offset;
+        began = moment_now().monotonic;
+        r = clear_span(w, method, span, record, err);
+        if (r < 0)
+            return r;
+        took = moment_now().monotonic - began;
+    }
+    return 0;
+}

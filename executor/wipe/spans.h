@@ -1,0 +1,16 @@
+/* spans.h - clearing span by span, each durable before the next begins */
+#ifndef STOPD_WIPE_SPANS_H
+#define STOPD_WIPE_SPANS_H
+
+#include "wipe/wipe.h"
+
+/* A device of this size is cleared in spans that are whole numbers of slices. */
+uint64_t spans_slice(uint64_t size);
+/* How long the next span is, when the last one took this long; pure. */
+uint64_t spans_next_length(uint64_t slice, uint64_t last_length, usec_t last_took, usec_t interval);
+
+/* From w->state.durable to the end, by this method, with w->state going out as it grows. */
+int spans_clear(struct wipe *w, enum clear_method method, struct storage_record *record,
+                struct error **err);
+
+#endif

@@ -1,0 +1,335 @@
+"""stopd-wipe on real NVMe controllers. What became of the data is read in the backing files."""
+
+import pytest
+from conftest import EUI_NEIGHBOUR, EUI_OURS
+from faulty import LIE
+from machine import MIB, wait_for
+from test_machine import swap
+from wipe import DONE, NOT_CLEARED, REFUSED, USAGE, Outcome, cleared, refused, wait_for_progress
+
+OURS = {"serial": "TWO", "nsid": "1", "eui64": f"{EUI_OURS:016x}"}
+FORMAT = "nvme-format-user-data"
+
+
+# The ladder
+
+
+def test_format_is_chosen_and_crypto_passed_over_for_what_fna_says(machine, disks, wipe):
+    machine.fill(disks.ours, disks.neighbour)
+    outcome = wipe.clear(machine.find(disks.ours), identity=OURS)
+    cleared(outcome, FORMAT)
+    passed = outcome.one("method")["passedOver"]
+    assert [one["method"] for one in passed] == ["nvme-format-crypto"]
+    assert "FNA" in passed[0]["reason"]
+    assert not disks.ours.not_zero()
+    assert not disks.neighbour.changed()
+
+
+@pytest.mark.parametrize("method", ["write-zeroes", "overwrite", "discard"])
+@pytest.mark.parametrize("verify", ["sample", "full"])
+def test_one_method_alone(machine, disks, wipe, method, verify):
+    machine.fill(disks.ours, disks.neighbour)
+    outcome = wipe.clear(machine.find(disks.ours), identity=OURS, methods=[method], verify=verify)
+    cleared(outcome, method)
+    assert not disks.ours.not_zero()
+    assert not disks.neighbour.changed()
+
+
+def test_the_lba_format_is_kept(machine, disks, wipe):
+    machine.fill(disks.wide)
+    device = machine.find(disks.wide)
+    before = machine.ask(f"nvme id-ns {device}")
+    cleared(wipe.clear(device, identity={"serial": "WIDE"}), FORMAT)
+    assert machine.ask(f"nvme id-ns {device}") == before
+    assert machine.ask(f"blockdev --getss {device}") == "4096"
+    assert not disks.wide.not_zero()
+
+
+def test_an_ignored_discard_is_caught_and_the_next_does_it(machine, disks, wipe):
+    machine.fill(disks.ignore)
+    outcome = wipe.clear(machine.find(disks.ignore), identity={"serial": "IGNORE"},
+                         methods=["discard", "overwrite"])
+    cleared(outcome, "overwrite")
+    assert outcome.setbacks == [("discard", "lied")]
+    assert not disks.ignore.not_zero()
+
+
+def test_an_ignored_discard_alone_is_not_cleared(machine, disks, wipe):
+    machine.fill(disks.ignore)
+    outcome = wipe.clear(machine.find(disks.ignore), identity={"serial": "IGNORE"}, methods=["discard"])
+    assert outcome.status == NOT_CLEARED, outcome
+    assert outcome.one("error")["outcome"] == "failed", outcome
+    assert disks.ignore.not_zero()
+
+
+@pytest.mark.parametrize("how, reason", [(LIE, "lied"), (5, "failed")])
+def test_a_bad_format_is_caught_and_the_next_that_works_does_it(machine, disks, wipe, how, reason):
+    machine.fill(disks.faulty)
+    with disks.faulty.fails("zero", how=how):
+        outcome = wipe.clear(machine.find(disks.faulty), identity={"serial": "FAULTY"})
+    cleared(outcome, "overwrite")
+    assert outcome.setbacks == [(FORMAT, reason), ("write-zeroes", reason)]
+    assert not disks.faulty.not_zero()
+
+
+@pytest.mark.parametrize("how", [LIE, 5])
+def test_one_bad_block_is_not_cleared_until_it_is_good_again(machine, disks, wipe, how):
+    machine.fill(disks.faulty)
+    bad = 11 * MIB + 4096
+    device, members = machine.find(disks.faulty), {"identity": {"serial": "FAULTY"},
+                                                   "methods": ["overwrite"]}
+    with disks.faulty.fails("write", start=bad, end=bad + 4096, how=how):
+        outcome = wipe.clear(device, **members)
+    assert outcome.status == NOT_CLEARED, outcome
+    assert disks.faulty.not_zero()
+    cleared(wipe.clear(device, **members), "overwrite")
+    assert not disks.faulty.not_zero()
+
+
+def test_a_block_that_cannot_be_read_back_is_not_cleared(machine, disks, wipe):
+    machine.fill(disks.faulty)
+    with disks.faulty.fails("read", start=20 * MIB, end=20 * MIB + 4096):
+        outcome = wipe.clear(machine.find(disks.faulty), identity={"serial": "FAULTY"})
+    assert outcome.status == NOT_CLEARED, outcome
+
+
+@pytest.mark.parametrize("methods", [None, ["nvme-sanitize-crypto", "nvme-sanitize-block"]])
+def test_purge_is_not_met_by_less(machine, disks, wipe, methods):
+    machine.fill(disks.ours)
+    outcome = wipe.clear(machine.find(disks.ours), identity=OURS, level="purge", methods=methods)
+    assert outcome.status in (NOT_CLEARED, REFUSED), outcome
+    assert not disks.ours.changed()
+
+
+# By hand
+
+
+def test_a_plan_changes_nothing(machine, disks, wipe):
+    machine.fill(disks.ours)
+    device = machine.find(disks.ours)
+    outcome = Outcome(machine.run(f"stopd-wipe --plan {device}"))
+    assert outcome.one("plan")["method"] == FORMAT
+    assert outcome.one("plan")["identity"]["eui64"] == OURS["eui64"]
+    assert not disks.ours.changed()
+
+
+def test_a_clear_by_hand(machine, disks, wipe):
+    machine.fill(disks.ours, disks.neighbour)
+    device = machine.find(disks.ours)
+    outcome = Outcome(machine.run(f"stopd-wipe --clear {device} --identity serial=TWO "
+                                  f"--identity eui64={OURS['eui64']} --methods write-zeroes,overwrite "
+                                  "--verify full"))
+    cleared(outcome, "write-zeroes")
+    assert not disks.ours.not_zero()
+    assert not disks.neighbour.changed()
+
+
+# Identity
+
+
+def test_all_that_an_nvme_namespace_says_of_itself(machine, disks, wipe):
+    identity = wipe.identity(machine.find(disks.ours))
+    assert OURS.items() <= identity.items()
+    assert identity["size"] in (disks.ours.size, str(disks.ours.size))
+    assert identity["model"] == "QEMU NVMe Ctrl"
+
+
+@pytest.mark.parametrize("key, value", [
+    ("eui64", f"{EUI_NEIGHBOUR:016x}"), ("serial", "ONE"), ("nsid", "2"), ("size", str(MIB)),
+    ("nguid", "00112233445566778899aabbccddeeff"), ("model", "another")])
+def test_another_identity_is_refused(machine, disks, wipe, key, value):
+    machine.fill(disks.ours, disks.neighbour)
+    outcome = wipe.clear(machine.find(disks.ours), identity={**OURS, key: value})
+    refused(outcome, "identity", key)
+    assert not disks.ours.changed() and not disks.neighbour.changed()
+
+
+def test_a_clear_needs_an_identity(machine, disks, wipe):
+    machine.fill(disks.ours)
+    device = machine.find(disks.ours)
+    assert wipe.clear(device).status == USAGE
+    assert wipe.clear(device, identity={"model": "QEMU NVMe Ctrl"}).status == USAGE
+    assert machine.run(f"stopd-wipe --clear {device}", status=None).status == USAGE
+    assert not disks.ours.changed()
+
+
+def test_a_number_that_is_not_the_nsid(machine, disks, wipe):
+    """Under nvmeXn1 there is namespace 2: what is cleared is what was opened."""
+    controller = machine.find(disks.swap1)[:-2]
+    swap(machine, controller)
+    try:
+        machine.fill(disks.swap1, disks.swap2)
+        device = f"{controller}n1"
+        refused(wipe.clear(device, identity={"serial": "SWAP", "nsid": "1"}), "identity", "nsid")
+        cleared(wipe.clear(device, identity={"serial": "SWAP", "nsid": "2"}), FORMAT)
+        assert not disks.swap1.changed()
+        assert not disks.swap2.not_zero()
+    finally:
+        swap(machine, controller, order=(1, 2))
+
+
+# While it goes on
+
+
+@pytest.mark.parametrize("method", ["overwrite", "write-zeroes"])
+def test_namespaces_swapped_under_a_clear(machine, disks, wipe, method):
+    machine.fill(disks.swap1, disks.swap2)
+    device = machine.find(disks.swap1)
+    members = {"identity": {"serial": "SWAP", "nsid": "1"}, "methods": [method]}
+    machine.throttle(disks.swap1, MIB)
+    job = wipe.start(device, **members)
+    wait_for_progress(job)
+    machine.throttle(disks.swap1, 0)
+    swap(machine, device[:-2])
+    outcome = wipe.end(job)
+    assert outcome.status == NOT_CLEARED, outcome
+    assert not disks.swap2.changed()
+    cleared(wipe.clear(machine.find(disks.swap1), resume=outcome.resume, **members))
+    assert not disks.swap1.not_zero()
+    assert not disks.swap2.changed()
+
+
+def test_a_controller_reset_under_a_clear(machine, disks, wipe):
+    machine.fill(disks.ours, disks.neighbour)
+    device = machine.find(disks.ours)
+    members = {"identity": OURS, "methods": ["overwrite"]}
+    machine.throttle(disks.ours, 4 * MIB)
+    job = wipe.start(device, **members)
+    wait_for_progress(job)
+    machine.run(f"nvme reset {device[:-2]}")
+    machine.throttle(disks.ours, 0)
+    outcome = wipe.end(job)
+    if outcome.status != DONE:
+        assert outcome.status == NOT_CLEARED, outcome
+        cleared(wipe.clear(machine.find(disks.ours), resume=outcome.resume, **members))
+    assert not disks.ours.not_zero()
+    assert not disks.neighbour.changed()
+
+
+def test_a_slow_disk_has_a_moving_bar(machine, disks, wipe):
+    machine.fill(disks.ours)
+    machine.throttle(disks.ours, 4 * MIB)
+    job = wipe.start(machine.find(disks.ours), identity=OURS, methods=["overwrite"])
+    wait_for_progress(job, 8 * MIB)
+    machine.throttle(disks.ours, 0)
+    outcome = wipe.end(job)
+    cleared(outcome, "overwrite")
+    slow = [line for line in outcome.all("progress") if line["phase"] == "clearing"]
+    done = [line["done"] for line in slow]
+    assert done == sorted(done) and len(set(done)) >= 3, done
+    assert all(line["total"] == disks.ours.size for line in slow)
+    assert any(line["secondsLeft"] > 0 and 0 < line["mibPerS"] <= 16 for line in slow), slow
+    assert not disks.ours.not_zero()
+
+
+def test_a_bound_of_speed_is_kept(machine, disks, wipe):
+    machine.fill(disks.ours)
+    outcome = wipe.clear(machine.find(disks.ours), identity=OURS, methods=["overwrite"], maxMibPerS=16)
+    cleared(outcome, "overwrite")
+    assert outcome.one("cleared")["seconds"] >= 1.5, outcome  # 32 MiB, a little of it at once
+    assert not disks.ours.not_zero()
+
+
+@pytest.mark.parametrize("method, command", [("overwrite", "write"), ("write-zeroes", "zero")])
+def test_killed_in_the_middle_and_resumed(machine, disks, wipe, method, command):
+    machine.fill(disks.faulty)
+    device = machine.find(disks.faulty)
+    members = {"identity": {"serial": "FAULTY"}, "methods": [method]}
+    with disks.faulty.holds(command, start=20 * MIB) as held:
+        job = wipe.start(device, **members)
+        held()
+        job.kill()
+        resume = wipe_resume(job)
+    wait_for(lambda: job.status is not None, "its end")
+    durable = resume["durable"]
+    assert 0 < durable <= 20 * MIB
+    assert not [extent for extent in disks.faulty.not_zero() if extent[0] < durable]
+    assert disks.faulty.kept()
+    disks.faulty.seen.clear()
+    outcome = wipe.clear(device, resume=resume, **members)
+    cleared(outcome, method)
+    assert outcome.one("method")["resumedAt"] == durable
+    assert not [request for request in disks.faulty.seen
+                if request[0] == command and request[1] < durable]
+    assert not disks.faulty.not_zero()
+
+
+def wipe_resume(job):
+    from wipe import last_resume
+    return last_resume(job.lines)
+
+
+@pytest.mark.parametrize("methods, command, start", [
+    (None, "zero", 0), (["overwrite"], "write", 20 * MIB), (["overwrite"], "flush", 0)])
+def test_the_power_cut_in_the_middle_and_resumed(machine, disks, wipe, methods, command, start):
+    machine.fill(disks.faulty)
+    members = {"identity": {"serial": "FAULTY"}, "methods": methods}
+    with disks.faulty.holds(command, start=start) as held:
+        job = wipe.start(machine.find(disks.faulty), **members)
+        held()
+        resume = wipe_resume(job)
+        machine.cut_power()
+    machine.boot()
+    outcome = wipe.clear(machine.find(disks.faulty), resume=resume, **members)
+    cleared(outcome)
+    assert not disks.faulty.not_zero()
+
+
+# Who else is there
+
+
+@pytest.mark.parametrize("how", ["fd", "map", "uring"])
+def test_open_in_another_process(machine, disks, wipe, how):
+    machine.fill(disks.ours)
+    device = machine.find(disks.ours)
+    with held_by(machine, how, device) as job:
+        refused(wipe.clear(device, identity=OURS), "open", str(job.pid))
+    assert not disks.ours.changed()
+
+
+def held_by(machine, how, device):
+    import contextlib
+
+    @contextlib.contextmanager
+    def hold():
+        job = machine.start(f"exec holder {how} {device}")
+        wait_for(lambda: job.output == "held", "the holder")
+        yield job
+        job.kill()
+        job.wait()
+
+    return hold()
+
+
+def test_open_through_the_controller_or_the_generic_node(machine, disks, wipe):
+    machine.fill(disks.ours)
+    device = machine.find(disks.ours)
+    for node in (device[:-2], device.replace("/nvme", "/ng")):
+        with held_by(machine, "fd", node) as job:
+            refused(wipe.clear(device, identity=OURS), "open", str(job.pid))
+    assert not disks.ours.changed()
+
+
+def test_an_intruder_stops_it_half_way(machine, disks, wipe):
+    machine.fill(disks.ours)
+    device = machine.find(disks.ours)
+    members = {"identity": OURS, "methods": ["overwrite"]}
+    machine.throttle(disks.ours, 2 * MIB)
+    job = wipe.start(device, **members)
+    wait_for_progress(job)
+    with held_by(machine, "fd", device) as intruder:
+        outcome = wipe.end(job)
+        assert outcome.status == NOT_CLEARED, outcome
+        line = outcome.one("error")
+        assert line["outcome"] == "stopped" and str(intruder.pid) in line["culprit"], outcome
+    machine.throttle(disks.ours, 0)
+    assert disks.ours.kept()
+    cleared(wipe.clear(device, resume=outcome.resume, **members))
+    assert not disks.ours.not_zero()
+
+
+def test_a_namespace_behind_two_controllers(machine, disks, wipe):
+    machine.fill(disks.paths)
+    device = machine.find(disks.paths)
+    cleared(wipe.clear(device, identity={"serial": "PATHS"}))
+    assert not disks.paths.not_zero()
