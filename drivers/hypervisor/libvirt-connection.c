@@ -236,6 +236,7 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
     pthread_mutex_unlock(&l->lock);
     bury_all(idle);
 
+    begin_listening(l);
     r = new_connection(l, &c, err);
     if (r == 0)
         r = events_register(c, err);

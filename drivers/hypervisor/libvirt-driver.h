@@ -1,8 +1,7 @@
 /* libvirt-driver.h - what the files of the libvirt driver share
  *
- * Locks: `lock` guards connections, `ends.lock`, `watches.lock` and `listener_lock` what their
- * names say. None is held while libvirt is called, save watches.lock around the event loop's own
- * functions, which do not wait; and none is taken while another is held. */
+ * Locks: `lock` guards connections, `ends.lock` and `listener_lock` what their names say. None is
+ * held while libvirt is called, and none is taken while another is held. */
 #ifndef STOPD_LIBVIRT_DRIVER_H
 #define STOPD_LIBVIRT_DRIVER_H
 
@@ -69,14 +68,11 @@ struct libvirt {
         uint64_t stamp;
     } ends;
 
-    struct {
-        pthread_mutex_t lock;
-        struct watch *first;
-        size_t n;
-    } watches;
+    struct watch *watches; /* guarded by libvirt-watch.c's own lock */
+    size_t n_watches;
 
     pthread_mutex_t listener_lock;
-    bool is_silent; /* the listener may be gone */
+    bool is_listening; /* from the first connect() until free(): then the listener may be gone */
 };
 
 static inline struct libvirt *libvirt_of(struct hypervisor *h)
@@ -97,6 +93,8 @@ bool connection_is_broken(struct connection *c);
 /* libvirt-events.c */
 int events_register(struct connection *c, struct error **err);
 void events_deregister(struct connection *c);
+void begin_listening(struct libvirt *l);
+void end_listening(struct libvirt *l);
 void tell_changed(struct libvirt *l, const uuid_t domain);
 void tell_lost(struct libvirt *l, const char *why);
 /* What is known of the last end. Where nothing is and is_due says that an event must be on its way,

@@ -113,6 +113,12 @@ static int see_state(struct libvirt *l, virDomainPtr dom, struct sighting *s, st
     return 0;
 }
 
+static void forget_detail(struct sighting *s)
+{
+    free(s->process_detail);
+    s->process_detail = NULL;
+}
+
 /* The process of a domain that is up; without one the detail says why. *ret_pidfd is the caller's.
  */
 static int see_process(const struct connection *c, virDomainPtr dom, struct sighting *s,
@@ -120,8 +126,7 @@ static int see_process(const struct connection *c, virDomainPtr dom, struct sigh
 {
     const struct surroundings *around = &c->around;
 
-    free(s->process_detail);
-    s->process_detail = NULL;
+    forget_detail(s);
     *ret_pidfd = -1;
     if (!around->has_processes)
         return 0;
@@ -146,6 +151,8 @@ static int see_state_and_process(struct connection *c, virDomainPtr dom, struct 
         if (s->state == before)
             break;
     }
+    if (!is_up(s->state))
+        forget_detail(s);
     watch_process(c->driver, s->domain, &s->incarnation, pidfd);
     return r;
 }
@@ -255,7 +262,7 @@ static void judge_remembered(struct connection *c, const struct incarnation *rem
     s->remembered = process_fate(remembered, &pidfd, &detail);
     watch_process(c->driver, s->domain, remembered, pidfd);
     if (detail) {
-        free(s->process_detail);
+        forget_detail(s);
         s->process_detail = take(detail);
     }
 }

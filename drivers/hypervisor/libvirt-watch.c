@@ -16,6 +16,10 @@
 
 #define WATCHES_MAX 1024
 
+/* Of every driver's watches. It is held around the event loop's own functions, which do not wait.
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 struct watch {
     struct watch *next;
     struct libvirt *driver;
@@ -33,14 +37,14 @@ static void watch_free(void *userdata)
     free(w);
 }
 
-/* Takes w off the list. watches.lock is held. False where it is not on it: watches_clear() has it.
+/* Takes w off the list. lock is held. False where it is not on it: watches_clear() has it.
  */
 static bool unlink_watch(struct libvirt *l, const struct watch *w)
 {
-    for (struct watch **p = &l->watches.first; *p; p = &(*p)->next)
+    for (struct watch **p = &l->watches; *p; p = &(*p)->next)
         if (*p == w) {
             *p = w->next;
-            l->watches.n--;
+            l->n_watches--;
             return true;
         }
     return false;
@@ -49,22 +53,23 @@ static bool unlink_watch(struct libvirt *l, const struct watch *w)
 static void on_end(int handle, int fd, int events, void *userdata)
 {
     struct watch *w = userdata;
-    struct libvirt *l = w->driver;
+    struct libvirt *l;
     bool is_mine;
 
-    pthread_mutex_lock(&l->watches.lock);
+    pthread_mutex_lock(&lock);
+    l = w->driver;
     is_mine = unlink_watch(l, w);
-    pthread_mutex_unlock(&l->watches.lock);
+    pthread_mutex_unlock(&lock);
     if (!is_mine)
         return;
     tell_changed(l, w->domain);
     virEventRemoveHandle(handle);
 }
 
-/* watches.lock is held. */
+/* lock is held. */
 static bool is_watched(const struct libvirt *l, const uuid_t domain, const struct incarnation *who)
 {
-    for (const struct watch *w = l->watches.first; w; w = w->next)
+    for (const struct watch *w = l->watches; w; w = w->next)
         if (incarnation_equal(&w->who, who) && uuid_compare(w->domain, domain) == 0)
             return true;
     return false;
@@ -81,16 +86,16 @@ void watch_process(struct libvirt *l, const uuid_t domain, const struct incarnat
     *w = (struct watch){.driver = l, .who = *who, .pidfd = pidfd, .handle = -1};
     uuid_copy(w->domain, domain);
 
-    pthread_mutex_lock(&l->watches.lock);
-    if (l->watches.n < WATCHES_MAX && !is_watched(l, domain, who))
+    pthread_mutex_lock(&lock);
+    if (l->n_watches < WATCHES_MAX && !is_watched(l, domain, who))
         w->handle = virEventAddHandle(pidfd, VIR_EVENT_HANDLE_READABLE, on_end, w, watch_free);
     if (w->handle >= 0) {
-        w->next = l->watches.first;
-        l->watches.first = w;
-        l->watches.n++;
+        w->next = l->watches;
+        l->watches = w;
+        l->n_watches++;
         w = NULL;
     }
-    pthread_mutex_unlock(&l->watches.lock);
+    pthread_mutex_unlock(&lock);
     if (w)
         watch_free(w);
 }
@@ -99,11 +104,11 @@ void watches_clear(struct libvirt *l)
 {
     struct watch *w;
 
-    pthread_mutex_lock(&l->watches.lock);
-    w = l->watches.first;
-    l->watches.first = NULL;
-    l->watches.n = 0;
-    pthread_mutex_unlock(&l->watches.lock);
+    pthread_mutex_lock(&lock);
+    w = l->watches;
+    l->watches = NULL;
+    l->n_watches = 0;
+    pthread_mutex_unlock(&lock);
     while (w) {
         struct watch *next = w->next;
 

@@ -30,7 +30,6 @@ static void libvirt_destroy(struct libvirt *l)
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->ends.added);
     pthread_mutex_destroy(&l->ends.lock);
-    pthread_mutex_destroy(&l->watches.lock);
     pthread_mutex_destroy(&l->listener_lock);
     free(l->uri);
     free(l);
@@ -43,9 +42,7 @@ static void libvirt_free(struct hypervisor *h)
     struct libvirt *l = libvirt_of(h);
     bool is_unused;
 
-    pthread_mutex_lock(&l->listener_lock);
-    l->is_silent = true;
-    pthread_mutex_unlock(&l->listener_lock);
+    end_listening(l);
     is_unused = connections_close(l);
     watches_clear(l);
     if (!is_unused)
@@ -72,7 +69,6 @@ static void initialize_locks(struct libvirt *l)
 
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->ends.lock, NULL);
-    pthread_mutex_init(&l->watches.lock, NULL);
     pthread_mutex_init(&l->listener_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

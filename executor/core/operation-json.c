@@ -61,6 +61,8 @@ json_object *operation_to_json(const struct operation *op)
         json_add_string(o, "outcome", outcome) || add_error(o, op) ||
         json_add_string(o, "detail", op->detail) || json_add_bool(o, "forceStop", op->force_stop) ||
         json_add_string(o, "forcedBy", op->forced_by) ||
+        json_add_number(o, "grace", op->grace / USEC_PER_SEC) ||
+        json_add_number(o, "graceLeft", op->grace_left / USEC_PER_SEC) ||
         json_add_string(o, "stoppedMode", stopped_mode_to_string(op->stopped_mode)) ||
         json_add_time(o, "acceptedAt", op->accepted_at) || json_add_time(o, "offAt", op->off_at) ||
         json_add_time(o, "finishedAt", op->finished_at) ||

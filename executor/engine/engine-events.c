@@ -104,6 +104,63 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
     return stage(e, d, "stopd.instance.state.v1", op ? op->traceparent : NULL, data);
 }
 
+static json_object *disk_data(const struct domain *d, const struct operation *op, size_t index)
+{
+    _cleanup_(json) json_object *data = json_object_new_object();
+    const struct planned_disk *disk = &op->disks.items[index];
+    json_object *identity = NULL;
+
+    if (!data || json_object_deep_copy(disk->identity, &identity, NULL) < 0 ||
+        json_add(data, "identity", identity) ||
+        json_add_string(data, "instanceId", d->instance_id) ||
+        json_add_string(data, "requestId", op->request_id) ||
+        json_add_string(data, "target", disk->target) ||
+        json_add_string(data, "device", disk->device))
+        return NULL;
+    return take(data);
+}
+
+int engine_stage_disk_failure(struct engine *e, const struct domain *d, const struct operation *op,
+                              size_t index)
+{
+    json_object *data = disk_data(d, op, index);
+    const struct planned_disk *disk = &op->disks.items[index];
+
+    if (!data || json_add_string(data, "message", disk->problem) ||
+        json_add_number(data, "tries", disk->tries) ||
+        json_add_bool(data, "quarantined", disk->state == DISK_QUARANTINED)) {
+        json_object_put(data);
+        return -ENOMEM;
+    }
+    return stage(e, d, "stopd.storage.failed.v1", op->traceparent, data);
+}
+
+int engine_stage_certificate(struct engine *e, const struct domain *d, const struct operation *op,
+                             size_t index, json_object *certificate)
+{
+    struct staged_certificate *c = calloc(1, sizeof(*c));
+    json_object *data = disk_data(d, op, index), *copy = NULL;
+
+    if (!c || !data ||
+        text_replace(&c->document,
+                     json_object_to_json_string_ext(
+                         certificate, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) ||
+        text_replace(&c->target, op->disks.items[index].target) ||
+        json_object_deep_copy(certificate, &copy, NULL) < 0 ||
+        json_add(data, "certificate", copy)) {
+        json_object_put(data);
+        if (c) {
+            free(c->document);
+            free(c->target);
+        }
+        free(c);
+        return -ENOMEM;
+    }
+    memcpy(c->request_id, op->request_id, sizeof(c->request_id));
+    list_append(&e->certificates, c);
+    return stage(e, d, "stopd.storage.cleared.v1", op->traceparent, data);
+}
+
 int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op)
 {
     json_object *data = json_object_new_object();

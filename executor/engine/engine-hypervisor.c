@@ -206,14 +206,13 @@ static void settle_unasked(struct engine *e, struct domain *d, const struct sigh
 static void picture(struct engine *e, struct domain *d, struct sighting *s)
 {
     d->certain = s->state != DOMAIN_UNKNOWN;
+    d->forget = false; /* whoever cannot be seen now may be back */
     if (!d->certain)
         return;
     d->seen = s->state;
     d->is_saved = s->has_managed_save;
     d->in_migration = s->in_migration;
     d->incarnation = s->incarnation;
-    if (s->state != DOMAIN_ABSENT)
-        d->forget = false;
     /* Of one that is gone the last definition is kept until its end has been reported. */
     if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
         e->turn_failed = true;
@@ -224,6 +223,7 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
 {
     const struct operation *op = engine_operation_now(d);
     struct input in = {.sighting = s, .error = error};
+    bool is_defined = s->instance != NULL;
 
     picture(e, d, s);
     if (!op) {
@@ -231,6 +231,7 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
         return;
     }
     in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
+    in.definition = is_defined ? d->instance : NULL;
     engine_step(e, d, &in);
     if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
@@ -425,7 +426,8 @@ void engine_dispatch(struct engine *e, struct domain *d)
 {
     struct call *c;
 
-    if (!d->wanted || d->call_out || e->attachment != ATTACHED)
+    if (!(d->wanted & ~(unsigned)(EFFECT_CLEAR | EFFECT_END_CLEAR)) || d->call_out ||
+        e->attachment != ATTACHED)
         return;
     c = call_new(strongest(d->wanted));
     if (!c) {

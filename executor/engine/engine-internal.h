@@ -56,6 +56,22 @@ struct cursor {
         item_;                                           \
     })
 
+/* A certificate that this turn writes. */
+struct staged_certificate {
+    char request_id[UUID_TEXT_SIZE];
+    char *target, *document;
+    struct staged_certificate *next;
+};
+
+/* A clear that a helper is at. */
+struct clear_job {
+    uint64_t id;
+    struct domain *domain;
+    size_t index;
+    char request_id[UUID_TEXT_SIZE];
+    struct clear_job *next;
+};
+
 struct hint {
     uuid_t domain;
     struct hint *next;
@@ -76,6 +92,7 @@ struct engine {
     LIST_OF(struct request) requests;
     LIST_OF(struct call) calls;
     LIST_OF(struct hint) hints;
+    LIST_OF(struct wipe_report) reports;
     char *lost;
 
     /* The hypervisor */
@@ -97,10 +114,17 @@ struct engine {
     LIST_OF(struct staged_event) events;
     LIST_OF(struct staged_reply) replies;
     LIST_OF(struct staged_binding) bindings;
+    LIST_OF(struct staged_certificate) certificates;
     struct domain *staged;
     uint64_t staged_sequence;
 
+    /* Clears under way */
+    struct clear_job *clear_jobs;
+    size_t n_clear_jobs;
+    bool clears_wait; /* for a place: local_storage.parallel are under way */
+
     /* Parked */
+    struct request *identifying; /* for their local disks to be identified */
     LIST_OF(struct request) event_waiters;
     usec_t overdue_at; /* no request that is parked has to be answered before */
     struct cursor *cursors;
@@ -141,6 +165,11 @@ void engine_stage_reply(struct engine *e, struct request *r, struct answer *a, b
 int engine_stage_transition(struct engine *e, const struct domain *d, const struct operation *op,
                             enum instance_state from, enum instance_state to, const char *reason);
 int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op);
+int engine_stage_disk_failure(struct engine *e, const struct domain *d, const struct operation *op,
+                              size_t index);
+/* certificate: signed. */
+int engine_stage_certificate(struct engine *e, const struct domain *d, const struct operation *op,
+                             size_t index, json_object *certificate);
 void staged_event_free(struct staged_event *s);
 
 /* --- engine-hypervisor.c --------------------------------------------------------------------- */
@@ -150,6 +179,14 @@ void engine_process_hint(struct engine *e, const uuid_t domain);
 void engine_attach_if_due(struct engine *e);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-clear.c -------------------------------------------------------------------------- */
+void engine_process_report(struct engine *e, struct wipe_report *r);
+/* Starts and ends clears as the domain's operation wants. After the commit. */
+void engine_dispatch_clears(struct engine *e, struct domain *d);
+/* Parks a request until the local disks of the domain are identified; it is processed again then.
+ */
+void engine_identify(struct engine *e, struct domain *d, struct request *r);
 
 /* --- engine-requests.c ----------------------------------------------------------------------- */
 void engine_process_request(struct engine *e, struct request *r);

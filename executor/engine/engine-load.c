@@ -74,9 +74,11 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->requests);
     list_init(&e->calls);
     list_init(&e->hints);
+    list_init(&e->reports);
     list_init(&e->events);
     list_init(&e->replies);
     list_init(&e->bindings);
+    list_init(&e->certificates);
     list_init(&e->event_waiters);
     e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
     e->retain_at = e->now.monotonic;
@@ -101,6 +103,8 @@ static void discard_arrivals(struct engine *e)
     struct request *r;
     struct call *c;
     struct hint *h;
+    struct wipe_report *report;
+    struct clear_job *job;
 
     while ((r = list_take_first(&e->requests)))
         engine_reply(r, answer_new(r));
@@ -108,6 +112,16 @@ static void discard_arrivals(struct engine *e)
         call_free(c);
     while ((h = list_take_first(&e->hints)))
         free(h);
+    while ((report = list_take_first(&e->reports)))
+        wipe_report_free(report);
+    while ((r = e->identifying)) {
+        e->identifying = r->next;
+        engine_reply(r, answer_new(r));
+    }
+    while ((job = e->clear_jobs)) {
+        e->clear_jobs = job->next;
+        free(job);
+    }
 }
 
 void engine_free(struct engine *e)

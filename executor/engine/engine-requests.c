@@ -144,23 +144,41 @@ static int escalate(struct engine *e, struct domain *d, const struct command *c,
     return r;
 }
 
-/* Everything after the token: 0 when it is accepted, and staged. */
-static int accept_command(struct engine *e, struct domain *d, const struct command *c,
-                          struct error **err)
+/* What becomes of a command, beside accepted (0, staged) and refused (negative). */
+enum { WAITS_FOR_TURN = 1, WAITS_FOR_DISKS = 2 };
+
+static struct check_context context_of(const struct engine *e, const struct domain *d,
+                                       const struct request *r)
 {
-    const struct check_context x = {
+    return (struct check_context){
         .policy = &e->settings.policy,
         .instance = d->instance,
         .seen = d->seen,
         .certain = d->certain,
         .in_migration = d->in_migration,
+        .is_saved = d->is_saved,
         .has_processes = e->has_processes,
         .incarnation = &d->incarnation,
+        .can_clear = e->host.start_wipe != NULL,
+        .plan = r->is_identified && !r->plan_error ? &r->plan : NULL,
+        .plan_error = r->plan_error,
         .running = engine_operation_now(d),
     };
+}
+
+/* Everything after the token. */
+static int accept_command(struct engine *e, struct domain *d, struct request *req,
+                          struct error **err)
+{
+    const struct command *c = &req->command;
+    const struct check_context x = context_of(e, d, req);
     bool escalates = false;
     int r = command_check(c, &x, &escalates, err);
 
+    if (r == CHECK_NEEDS_DISKS) {
+        engine_identify(e, d, req);
+        return WAITS_FOR_DISKS;
+    }
     if (r < 0)
         return r;
     if (c->dry_run)
@@ -183,50 +201,93 @@ static int check_at_hand(const struct engine *e, struct error **err)
     return 0;
 }
 
-/* 1: it has to wait for the end of this turn, in which the domain's operation finishes. */
+/* The domain that a command is for, with libvirt and the journal at hand. */
+static int find_domain(struct engine *e, const char *id, struct domain **ret, struct error **err)
+{
+    int r = check_at_hand(e, err);
+
+    if (r == 0)
+        r = inventory_resolve(&e->inventory, id, ret, err);
+    if (r < 0)
+        return r;
+    /* Its operation finishes in this turn: the command is for what comes after. */
+    return (*ret)->next_op && operation_is_finished((*ret)->next_op) ? WAITS_FOR_TURN : 0;
+}
+
 static int stop(struct engine *e, struct request *r, struct answer *a, struct error **err)
 {
     const struct command *c = &r->command;
     struct domain *d;
-    int known = 0, result;
+    int result = 0;
 
     if (c->client_token)
-        known = look_up_token(e, c, a->request_id, err);
-    if (known != 0)
-        return known < 0 ? known : 0;
-    result = check_at_hand(e, err);
-    if (result == 0)
-        result = inventory_resolve(&e->inventory, c->instance_id, &d, err);
-    if (result < 0)
-        return result;
-    if (d->next_op && operation_is_finished(d->next_op))
-        return 1;
-    return accept_command(e, d, c, err);
+        result = look_up_token(e, c, a->request_id, err);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    result = find_domain(e, c->instance_id, &d, err);
+    return result != 0 ? result : accept_command(e, d, r, err);
 }
 
-static void process_stop(struct engine *e, struct request *r)
+/* Contract 4.7: the disks that an instance kept when it went off by itself. */
+static int clear_kept(struct engine *e, struct request *r, struct answer *a, struct error **err)
+{
+    struct domain *d;
+    struct check_context x;
+    int result = find_domain(e, r->instance_id, &d, err);
+
+    if (result != 0)
+        return result;
+    if (!r->confirm)
+        return error_set(err, ERROR_INVALID_PARAMETER,
+                         "The member confirm must be true: what is on the disks is lost for good.");
+    x = context_of(e, d, r);
+    result = clear_check(&x, err);
+    if (result == CHECK_NEEDS_DISKS) {
+        engine_identify(e, d, r);
+        return WAITS_FOR_DISKS;
+    }
+    if (result < 0)
+        return result;
+    d->next_op = operation_begin_clear(&x, r->request_id, &r->principal, e->now);
+    if (!d->next_op)
+        return error_no_memory(err);
+    d->op_changed = true;
+    d->wanted |= EFFECT_CLEAR;
+    engine_stage_domain(e, d);
+    return 0;
+}
+
+static void process_command(struct engine *e, struct request *r,
+                            int (*command)(struct engine *, struct request *, struct answer *,
+                                           struct error **))
 {
     _cleanup_(error_free) struct error *error = NULL;
-    struct answer *a = answer_new(r);
+    _cleanup_(answer_free) struct answer *a = answer_new(r);
     int result;
 
     if (!a) {
         engine_reply(r, NULL);
         return;
     }
-    result = stop(e, r, a, &error);
-    if (result > 0) {
-        answer_free(a);
+    result = command(e, r, a, &error);
+    if (result == WAITS_FOR_TURN) {
         list_append(&e->requests, r);
-        return;
-    }
-    if (result < 0) {
-        e->counters.refused++;
-        answer_free(a);
+    } else if (result < 0) {
+        e->counters.refused += error_code_of(error) != ERROR_DRY_RUN;
         reply_error(r, error);
-        return;
+    } else if (result == 0) {
+        engine_stage_reply(e, r, take(a), true);
     }
-    engine_stage_reply(e, r, a, true);
+}
+
+static void process_stop(struct engine *e, struct request *r)
+{
+    process_command(e, r, stop);
+}
+
+static void process_clear(struct engine *e, struct request *r)
+{
+    process_command(e, r, clear_kept);
 }
 
 /* --- The picture ----------------------------------------------------------------------------- */
@@ -287,10 +348,13 @@ static int find_operation(struct engine *e, const char *request_id, struct domai
     return 1;
 }
 
-/* *ret: the operation as it is then. */
-static int cancel(struct engine *e, struct request *r, json_object **ret, struct error **err)
+/* Steps the operation that the request names with this input, if may() has nothing against it.
+ * *ret: the operation as it is then. */
+static int command_operation(struct engine *e, struct request *r, enum input_kind kind,
+                             int (*may)(const struct operation *, struct error **),
+                             json_object **ret, struct error **err)
 {
-    const struct input in = {.kind = IN_CANCEL, .principal = r->principal.name};
+    const struct input in = {.kind = kind, .principal = r->principal.name};
     const struct operation *op;
     struct domain *d;
     int found = find_operation(e, r->operation_id, &d, err);
@@ -300,7 +364,7 @@ static int cancel(struct engine *e, struct request *r, json_object **ret, struct
     op = found ? engine_operation_now(d) : NULL;
     if (!op)
         return error_set(err, ERROR_INSTANCE_STATUS, "The operation is finished.");
-    found = operation_may_cancel(op, err);
+    found = may(op, err);
     if (found < 0)
         return found;
     engine_step(e, d, &in);
@@ -308,17 +372,24 @@ static int cancel(struct engine *e, struct request *r, json_object **ret, struct
     return *ret ? 0 : error_no_memory(err);
 }
 
+static int cancel(struct engine *e, struct request *r, struct answer *a, struct error **err)
+{
+    return command_operation(e, r, IN_CANCEL, operation_may_cancel, &a->body, err);
+}
+
+static int retry(struct engine *e, struct request *r, struct answer *a, struct error **err)
+{
+    return command_operation(e, r, IN_RETRY, operation_may_retry, &a->body, err);
+}
+
 static void process_cancel(struct engine *e, struct request *r)
 {
-    _cleanup_(error_free) struct error *error = NULL;
-    struct answer *a = answer_new(r);
+    process_command(e, r, cancel);
+}
 
-    if (a && cancel(e, r, &a->body, &error) == 0) {
-        engine_stage_reply(e, r, a, true);
-        return;
-    }
-    answer_free(a);
-    reply_error(r, error);
+static void process_retry(struct engine *e, struct request *r)
+{
+    process_command(e, r, retry);
 }
 
 static void process_wait_operation(struct engine *e, struct request *r)
@@ -377,6 +448,8 @@ void engine_process_request(struct engine *e, struct request *r)
         [REQUEST_STOP] = process_stop,
         [REQUEST_INSTANCES] = process_instances,
         [REQUEST_INSTANCE] = process_instance,
+        [REQUEST_CLEAR] = process_clear,
+        [REQUEST_RETRY] = process_retry,
         [REQUEST_CANCEL] = process_cancel,
         [REQUEST_WAIT_OPERATION] = process_wait_operation,
         [REQUEST_WAIT_EVENTS] = process_wait_events,

@@ -68,12 +68,22 @@ void engine_report_unasked(struct engine *e, struct domain *d, enum instance_sta
     engine_stage_reported(e, d, to, incarnation);
 }
 
-/* Effects that an earlier stage wanted are no longer meant, except a look. */
+/* Effects that an earlier stage wanted are no longer meant, except a look and the end of clears. */
 static void want(struct domain *d, enum stage before, const struct operation *op, unsigned effects)
 {
     if (op->stage != before)
-        d->wanted &= EFFECT_LOOK;
+        d->wanted &= EFFECT_LOOK | EFFECT_END_CLEAR;
     d->wanted |= effects;
+}
+
+static void stage_disk_events(struct engine *e, struct domain *d, const struct disk_news *news,
+                              const struct reaction *reaction)
+{
+    if (reaction->disk_cleared)
+        stage_or_fail_turn(
+            e, engine_stage_certificate(e, d, d->next_op, news->index, news->certificate));
+    if (reaction->disk_failed)
+        stage_or_fail_turn(e, engine_stage_disk_failure(e, d, d->next_op, news->index));
 }
 
 void engine_step(struct engine *e, struct domain *d, const struct input *in)
@@ -93,6 +103,7 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
     step(d->next_op, in, e->now, &reaction);
     d->op_changed |= !reaction.unchanged;
     want(d, before, d->next_op, reaction.effects);
+    stage_disk_events(e, d, in->news, &reaction);
     if (reaction.has_transition) {
         const struct incarnation *run = reaction.to == STATE_RUNNING && in->sighting
                                             ? &in->sighting->incarnation
@@ -158,6 +169,9 @@ static int write_all(struct engine *e, struct error **err)
         r = write_domain(e, d, err);
     for (struct staged_binding *b = e->bindings.first; b && r == 0; b = b->next)
         r = write_binding(e, b, err);
+    for (struct staged_certificate *c = e->certificates.first; c && r == 0; c = c->next)
+        r = journal_put_certificate(e->journal, c->request_id, c->target, c->document,
+                                    e->now.realtime, err);
     for (struct staged_event *s = e->events.first; s && r == 0; s = s->next)
         r = journal_put_event(e->journal, &s->event, e->now.realtime, err);
     for (size_t i = 0; i < e->n_cursors && r == 0; i++)
@@ -262,8 +276,11 @@ static void adopt_operation(struct engine *e, struct domain *d)
         e->counters.ended[d->op->outcome]++;
         lh_table_delete(e->operations, d->op->request_id);
         e->n_operations--;
+        /* A hint may have come while the last look was out; and a stop that was given up may take effect late. */
+        d->wanted &= EFFECT_LOOK | EFFECT_END_CLEAR;
+        if (operation_state(d->op) == STATE_RUNNING)
+            d->wanted |= EFFECT_LOOK;
         operation_free(take(d->op));
-        d->wanted &= EFFECT_LOOK; /* a hint that came while the last look was out */
         engine_answer_waiting(e, d);
     }
 }
@@ -326,6 +343,7 @@ static void forget_turn(struct engine *e)
 {
     struct staged_event *s;
     struct staged_binding *b;
+    struct staged_certificate *c;
 
     while ((s = list_take_first(&e->events)))
         staged_event_free(s);
@@ -334,6 +352,11 @@ static void forget_turn(struct engine *e)
         free(b->token);
         free(b->fingerprint);
         free(b);
+    }
+    while ((c = list_take_first(&e->certificates))) {
+        free(c->target);
+        free(c->document);
+        free(c);
     }
 }
 
@@ -358,6 +381,7 @@ static void act(struct engine *e)
         }
         if (d->forget)
             (void)inventory_define(&e->inventory, d, NULL);
+        engine_dispatch_clears(e, d);
         engine_dispatch(e, d);
     }
     if (e->events.first) {
@@ -370,6 +394,18 @@ static void act(struct engine *e)
     }
 }
 
+/* What happens while the journal is away leaves no trace, a hypervisor that goes least of all: so
+ * until it is back every operation stands as if the hypervisor were away, and no grace runs. In
+ * place, for the little that this changes may be forgotten. */
+static void stand_still(struct engine *e)
+{
+    const struct input away = {.kind = IN_DETACHED};
+    struct reaction ignored;
+    struct domain *d;
+
+    inventory_foreach(&e->inventory, d) if (d->op) step(d->op, &away, e->now, &ignored);
+}
+
 static void give_back(struct engine *e, const struct error *failure)
 {
     struct domain *d = take(e->staged), *next;
@@ -379,6 +415,7 @@ static void give_back(struct engine *e, const struct error *failure)
         drop_domain(e, d);
         unstage(e, d);
     }
+    stand_still(e);
     e->staged_sequence = e->last_sequence;
     e->counters.commit_failures++;
     e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
@@ -462,7 +499,7 @@ usec_t engine_next_turn(const struct engine *e)
                            engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
-    if (e->requests.first || e->calls.first || e->hints.first || e->lost)
+    if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
         return 0;
     if (e->journal_at != USEC_NEVER)
         return e->journal_at;
@@ -483,6 +520,11 @@ void engine_take_request(struct engine *e, struct request *r)
 void engine_take_call(struct engine *e, struct call *c)
 {
     list_append(&e->calls, c);
+}
+
+void engine_take_report(struct engine *e, struct wipe_report *r)
+{
+    list_append(&e->reports, r);
 }
 
 void engine_take_hint(struct engine *e, const uuid_t domain)
@@ -529,6 +571,7 @@ static void process_arrivals(struct engine *e)
     struct request *r;
     struct call *c;
     struct hint *h;
+    struct wipe_report *report;
 
     /* Commands first: what they are checked against is what was true when they came. One that has
      * to wait for this turn's end is put back. */
@@ -545,6 +588,8 @@ static void process_arrivals(struct engine *e)
         engine_process_hint(e, h->domain);
         free(h);
     }
+    while ((report = list_take_first(&e->reports)))
+        engine_process_report(e, report);
 }
 
 /* What a turn that could not be written has lost: a look at everything brings it back. */

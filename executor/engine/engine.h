@@ -10,6 +10,7 @@
 #include "core/stop.h"
 #include "engine/call.h"
 #include "engine/request.h"
+#include "engine/wiper.h"
 #include "journal/journal.h"
 
 #include <stdio.h>
@@ -24,14 +25,23 @@ struct engine_host {
     uint32_t (*random)(void *userdata, uint32_t bound);
     /* Events up to this sequence are committed: wake the sinks. */
     void (*committed)(void *userdata, uint64_t sequence);
+    /* Starts a job; what comes of it comes back by engine_take_report(). Takes j. NULL where there
+     * is no way to clear disks: an instance that owes a clear is not stopped then. */
+    void (*start_wipe)(void *userdata, struct wipe_job *j);
+    /* Ends a domain's clears, and forgets that it owes any. */
+    void (*end_wipe)(void *userdata, const uuid_t domain);
+    /* The host's signature under a certificate: the signed document, the caller's; NULL: it could
+     * not be signed. */
+    json_object *(*sign)(void *userdata, json_object *certificate);
     /* Adds the host's own figures to an answer of /metrics; may be NULL. */
     void (*add_metrics)(void *userdata, FILE *f);
 };
 
 struct engine_settings {
     const char *host_id;
-    struct policy policy; /* its lists are the caller's and outlive the engine */
-    unsigned parallel;    /* stop.parallel; 0: no bound */
+    struct policy policy;    /* its lists are the caller's and outlive the engine */
+    unsigned parallel;       /* stop.parallel; 0: no bound */
+    unsigned clear_parallel; /* local_storage.parallel */
     usec_t call_timeout, destroy_timeout;
     usec_t retain;            /* journal.retain */
     const char *const *sinks; /* names of the configured sinks */
@@ -50,6 +60,7 @@ void engine_configure(struct engine *e, const struct engine_settings *settings);
 /* What has arrived; nothing is done about it before engine_turn(). */
 void engine_take_request(struct engine *e, struct request *r);
 void engine_take_call(struct engine *e, struct call *c);
+void engine_take_report(struct engine *e, struct wipe_report *r);
 void engine_take_hint(struct engine *e, const uuid_t domain);
 void engine_take_lost(struct engine *e, const char *why);
 void engine_take_cursor(struct engine *e, const char *sink, uint64_t sequence);

@@ -186,6 +186,12 @@ const char *domain_detail(const struct domain *d)
     }
 }
 
+/* May it not be started, for its disks are owed a clear? */
+static bool owes_a_clear(const struct domain *d)
+{
+    return d->op && (d->op->stage == STAGE_CLEARING || d->op->stage == STAGE_QUARANTINED);
+}
+
 json_object *domain_to_json(const struct domain *d)
 {
     _cleanup_(json) json_object *o = json_object_new_object();
@@ -203,7 +209,8 @@ json_object *domain_to_json(const struct domain *d)
         json_add_string(o, "detail", domain_detail(d)) || json_add_bool(o, "certain", d->certain) ||
         json_add_string(o, "type", i ? i->type : NULL) || json_add(o, "locks", take(locks)) ||
         json_add_string(o, "problem", i ? i->metadata_error : NULL) ||
-        json_add_string(o, "operation", d->op ? d->op->request_id : NULL))
+        json_add_string(o, "operation", d->op ? d->op->request_id : NULL) ||
+        json_add_string(o, "owed", owes_a_clear(d) ? d->op->request_id : NULL))
         return NULL;
     return take(o);
 }

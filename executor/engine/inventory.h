@@ -46,7 +46,7 @@ struct domain {
     struct domain *next_staged;
 
     /* What is to be done, and what is being done */
-    unsigned wanted;   /* of enum effect */
+    unsigned wanted;   /* of enum effect; CLEAR and END_CLEAR are no calls and wait for none */
     uint64_t call_out; /* the id of the call that is out; 0: none */
     enum call_kind call_kind;
     usec_t next_look; /* without an operation: look again then */

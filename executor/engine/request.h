@@ -7,6 +7,7 @@
 #define STOPD_ENGINE_REQUEST_H
 
 #include "core/command.h"
+#include "core/disks.h"
 
 #include <json-c/json.h>
 
@@ -14,7 +15,10 @@ enum request_kind {
     REQUEST_STOP,      /* command → body null, request_id of the accepted (or replayed) command */
     REQUEST_INSTANCES, /* every instance → {"instances": […]} (what /v1/instances answers) */
     REQUEST_INSTANCE,  /* instance_id → one instance's object */
-    REQUEST_CANCEL,    /* operation_id → the operation as it is then */
+    REQUEST_CLEAR, /* instance_id, confirm → request_id of the operation that clears its kept disks
+                    */
+    REQUEST_RETRY,          /* operation_id → the operation as it is then */
+    REQUEST_CANCEL,         /* operation_id → the operation as it is then */
     REQUEST_WAIT_OPERATION, /* operation_id: answered when it is finished, or at the deadline; body
                                null (read the journal) */
     REQUEST_WAIT_EVENTS,    /* after: answered when there is an event behind it, or at the deadline;
@@ -38,8 +42,9 @@ struct request {
     char request_id[UUID_TEXT_SIZE]; /* set by the edge, upper case */
     struct principal principal;
     struct command command; /* STOP; its request_id, principal and traceparent set */
-    char *instance_id;      /* INSTANCE */
-    char *operation_id;     /* CANCEL, WAIT_OPERATION: a RequestId, any of an operation's */
+    char *instance_id;      /* INSTANCE, CLEAR */
+    bool confirm;           /* CLEAR */
+    char *operation_id;     /* CANCEL, RETRY, WAIT_OPERATION: a RequestId, any of an operation's */
     uint64_t after;         /* WAIT_EVENTS: a sequence */
     usec_t wait;            /* WAIT_*: at most so long, from when the engine takes it */
 
@@ -48,6 +53,10 @@ struct request {
     /* The engine's own */
     struct request *next;
     usec_t deadline;
+    uint64_t identify_job; /* STOP and CLEAR of local disks: waits for this job, which brings … */
+    bool is_identified;
+    struct disk_plan plan; /* … this, or … */
+    struct error *plan_error;
 };
 struct request *request_new(enum request_kind kind);
 void request_free(struct request *r);

@@ -157,3 +157,60 @@ int journal_read_cursor(struct journal_reader *reader, const char *sink, uint64_
 {
     return read_number(reader, "SELECT sequence FROM cursor WHERE sink = ?1", sink, ret, err);
 }
+
+/* One row's {target, certificate}; NULL: out of memory, or damaged. */
+static json_object *certificate_of_row(sqlite3_stmt *q)
+{
+    _cleanup_(json) json_object *o = json_object_new_object();
+    const char *target = column_text(q, 0, NULL), *document = column_text(q, 1, NULL);
+    json_object *certificate = document ? json_tokener_parse(document) : NULL;
+
+    if (!certificate)
+        return NULL;
+    if (!o || !target || json_add_string(o, "target", target)) {
+        json_object_put(certificate);
+        return NULL;
+    }
+    return json_add(o, "certificate", certificate) < 0 ? NULL : take(o);
+}
+
+static int add_certificates(struct journal_reader *reader, const char *request_id,
+                            json_object *array, struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&reader->database,
+                           "SELECT target, document FROM certificate WHERE request_id = ?1"
+                           " ORDER BY target",
+                           VALUES(text(request_id)), &q, err);
+
+    while (r >= 0 && (r = database_next(&reader->database, q, err)) > 0)
+        if (json_append(array, certificate_of_row(q)) < 0)
+            return row_damaged(err, "certificate", request_id);
+    return r;
+}
+
+int journal_read_certificates(struct journal_reader *reader, const char *request_id,
+                              json_object **ret, struct error **err)
+{
+    _cleanup_(json) json_object *operation = NULL, *o = json_object_new_object();
+    json_object *array = json_object_new_array();
+    const char *own;
+    int r = journal_read_operation(reader, request_id, &operation, err);
+
+    if (r <= 0) {
+        json_object_put(array);
+        return r;
+    }
+    if (!o || json_get_string(operation, "requestId", &own) < 0 ||
+        json_add_string(o, "requestId", own) < 0) {
+        json_object_put(array);
+        return error_no_memory(err);
+    }
+    if (json_add(o, "certificates", array) < 0)
+        return error_no_memory(err);
+    r = add_certificates(reader, own, array, err);
+    if (r < 0)
+        return r;
+    *ret = take(o);
+    return 1;
+}

@@ -59,6 +59,18 @@ int journal_put_event(struct journal *j, const struct upstream_event *event, use
                          err);
 }
 
+int journal_put_certificate(struct journal *j, const char *request_id, const char *target,
+                            const char *document, usec_t realtime, struct error **err)
+{
+    return journal_write(j,
+                         "INSERT INTO certificate (request_id, target, at, document)"
+                         " VALUES (?1, ?2, ?3, ?4)"
+                         " ON CONFLICT (request_id, target) DO UPDATE SET at = excluded.at,"
+                         " document = excluded.document",
+                         VALUES(text(request_id), text(target), number(realtime), text(document)),
+                         err);
+}
+
 int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err)
 {
     return journal_write(j,

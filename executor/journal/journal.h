@@ -34,6 +34,9 @@ int journal_put_token(struct journal *j, const char *principal, const char *toke
                       const char *request_id, usec_t realtime, struct error **err);
 /* Events are written once; the sequence is the caller's, rising by one. */
 int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime, struct error **err);
+/* The signed certificate of one cleared disk; kept as long as its operation. */
+int journal_put_certificate(struct journal *j, const char *request_id, const char *target, const char *document,
+                            usec_t realtime, struct error **err);
 int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err);
 /* Writes the time and nothing else: to find out whether a journal that could not be written can be now. */
 int journal_touch(struct journal *j, usec_t realtime, struct error **err);
@@ -78,6 +81,8 @@ int journal_read_operation(struct journal_reader *r, const char *request_id, jso
 /* An array of public documents, newest first; instance and state may be NULL. */
 int journal_read_operations(struct journal_reader *r, const char *instance_id, const char *state, unsigned limit,
                             json_object **ret, struct error **err);
+/* The certificates of an operation, {"requestId", "certificates": [{target, certificate}…]}: 1; 0: no such operation. */
+int journal_read_certificates(struct journal_reader *r, const char *request_id, json_object **ret, struct error **err);
 /* Up to limit events behind a sequence, in order. The callback must be quick: while it runs, the log cannot begin anew. */
 int journal_read_events(struct journal_reader *r, uint64_t after, unsigned limit,
                         int (*each)(void *userdata, const struct upstream_event *e), void *userdata, struct error **err);

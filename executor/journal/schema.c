@@ -60,6 +60,16 @@ static const char *const steps[] = {
     "    body        TEXT NOT NULL"
     ") STRICT;"
 
+    /* Signed certificates; they go with their operation. */
+    "CREATE TABLE certificate ("
+    "    request_id TEXT NOT NULL COLLATE NOCASE"
+    "               REFERENCES operation (request_id) ON DELETE CASCADE,"
+    "    target     TEXT NOT NULL,"
+    "    at         INTEGER NOT NULL,"
+    "    document   TEXT NOT NULL,"
+    "    PRIMARY KEY (request_id, target)"
+    ") STRICT, WITHOUT ROWID;"
+
     "CREATE TABLE cursor ("
     "    sink     TEXT PRIMARY KEY,"
     "    sequence INTEGER NOT NULL"

@@ -1,11 +1,15 @@
-/* guard-identity.c - is this a device that may be cleared, and the one that was meant? */
+/* guard-identity.c - is this a device that may be cleared, the one that was meant, and nobody else's? */
 #include "wipe/guard.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 static bool is_under(const struct wipe_list *globs, const char *path)
 {
@@ -65,4 +69,71 @@ int guard_identity(const struct scene *s, struct refusal *ret, struct error **er
                       s->request->identity.value[key]);
     return refuse(ret, word, "the %s of %s is %s, and %s was expected", word, s->device->path, found,
                   s->request->identity.value[key]);
+}
+
+/* --- Read-only ------------------------------------------------------------------------------- */
+
+static int file_is_read_only(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    const struct storage_device *d = s->device;
+    struct statvfs fs;
+    int flags = 0;
+
+    if (fstatvfs(d->look_fd, &fs) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "looking at the file system of %s", d->path);
+    if (fs.f_flag & ST_RDONLY)
+        return refuse(ret, d->path, "the file system of %s is mounted read-only", d->path);
+    /* Not every file system knows them. */
+    if (ioctl(d->look_fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))
+        return refuse(ret, d->path, "%s is marked as %s", d->path,
+                      flags & FS_IMMUTABLE_FL ? "immutable" : "append-only");
+    return 0;
+}
+
+int guard_read_only(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    int is_read_only = 0;
+
+    if (s->device->look_fd < 0)
+        return 0;
+    if (s->footprint.is_file)
+        return file_is_read_only(s, ret, err);
+    if (ioctl(s->device->look_fd, BLKROGET, &is_read_only) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "asking whether %s is read-only", s->device->path);
+    if (is_read_only)
+        return refuse(ret, s->device->path, "%s is read-only", s->device->path);
+    return 0;
+}
+
+/* --- Others' ---------------------------------------------------------------------------------- */
+
+/* What other domains name is compared by what it leads to. A path that leads nowhere names nothing that is here; but
+ * if it reads like ours, something has just been moved away from under it, and that is a doubt. */
+int guard_other_domain(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    for (size_t i = 0; i < s->request->n_others; i++) {
+        const struct wipe_other *o = &s->request->others[i];
+        _cleanup_(error_free) struct error *error = NULL;
+        const struct node *node = NULL;
+        bool is_ours = text_equal(o->source, s->request->device) || text_equal(o->source, s->device->path);
+        struct stat st;
+
+        if (!is_ours && scene_resolves(s, o->source, &node, &is_ours, &error) < 0) {
+            if (stat(o->source, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+                continue;
+            return error_move(err, &error);
+        }
+        /* A sibling partition that a domain names is its own affair until it is used. */
+        if (is_ours && !(node && node->role == NODE_SIBLING))
+            return refuse(ret, o->domain, "the domain %s names it too, as %s", o->domain, o->source);
+    }
+    return 0;
+}
+
+int guard_shared_namespace(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    if (!s->neighbours || !is_set(s->neighbours->foreign_controller))
+        return 0;
+    return refuse(ret, s->neighbours->foreign_controller, "%s can be used by others: %s", s->device->path,
+                  s->neighbours->foreign_controller);
 }

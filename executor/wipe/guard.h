@@ -41,8 +41,26 @@ bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *
 
 /* For guards: fills *ret and returns 1. */
 int refuse(struct refusal *ret, const char *culprit, const char *format, ...) _printf_(3, 4);
+/* The same for a node of the footprint that is in use; what only a partition's siblings are used for is a refusal of its
+ * own kind. use: "is mounted on /srv". */
+int refuse_node(struct refusal *ret, const struct scene *s, const struct node *node, const char *culprit,
+                const char *use);
+/* Compares what a path leads to with the footprint: *node where it is one of its nodes, *is_ours where it is one of them or the
+ * file itself. A path that leads nowhere is compared by its last component. Negative: it cannot be told. */
+int scene_resolves(const struct scene *s, const char *path, const struct node **node, bool *is_ours,
+                   struct error **err);
 
 int guard_allowed(const struct scene *s, struct refusal *ret, struct error **err);
 int guard_identity(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_read_only(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_mounted(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_swap(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_root_chain(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_held(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_loop(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_target(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_open(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_other_domain(const struct scene *s, struct refusal *ret, struct error **err);
+int guard_shared_namespace(const struct scene *s, struct refusal *ret, struct error **err);
 
 #endif

@@ -117,11 +117,19 @@ static void add(struct parameters *p, const char *name, const char *value)
         abort();
 }
 
+/* What the outside calls the domain; where that changes, what stopd has last heard. */
+static const char *id_of(struct life *life, const struct simulated_domain *d)
+{
+    const char *known = witness_domain(life, d)->known_id;
+
+    return life->temper.has_identity_changes && *known ? known : instance_public_id(d->definition);
+}
+
 static void write_parameters(const struct ask *ask, struct parameters *p)
 {
     char text[64];
 
-    add(p, "InstanceId", instance_public_id(ask->domain->definition));
+    add(p, "InstanceId", id_of(ask->life, ask->domain));
     add(p, "ForceStop", ask->force ? "true" : "false");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
         add(p, "OnGraceTimeout", ask->asks_on_timeout == ON_TIMEOUT_FORCE ? "Force" : "Fail");

@@ -121,7 +121,8 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->version = d->manners.is_unreadable ? 0 : d->version;
             g->run = d->run;
             g->is_defined = d->state != DOMAIN_ABSENT;
-            g->shows_run = g->version > 0 && !(d->manners.hides_process && simulated_is_present(d));
+            g->shows_run = g->version > 0 && !(life->world->has_processes &&
+                                               d->manners.hides_process && simulated_is_present(d));
             snprintf(g->id, sizeof(g->id), "%s", instance_public_id(d->definition));
         }
 }

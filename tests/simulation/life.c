@@ -273,12 +273,15 @@ bool life_run(struct life *life, uint64_t seed, bool is_told)
         advance(life);
     if (!life->broken)
         weather_calm(life);
-    quiet_at = settled_at = life->now;
+    quiet_at = life->now;
+    settled_at = USEC_NEVER;
     while (!life->broken && life->now < quiet_at + QUIET_MOST) {
         advance(life);
         if (!is_settled(life))
+            settled_at = USEC_NEVER;
+        else if (settled_at == USEC_NEVER)
             settled_at = life->now;
-        else if (life->now >= settled_at + QUIET_LEAST)
+        else if (life->now - settled_at >= QUIET_LEAST)
             break;
     }
     if (!life->broken)

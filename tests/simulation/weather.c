@@ -195,11 +195,10 @@ static bool change_id(struct life *life, struct simulated_domain *d)
 {
     const struct simulated_domain *other = d->next ? d->next : life->world->domains;
 
-    if (!life->temper.has_identity_changes || d->state == DOMAIN_ABSENT)
+    if (!life->temper.has_identity_changes || d->state == DOMAIN_ABSENT || !other->definition->id)
         return false;
-    (void)text_replace(&d->definition->id, dice_percent(&life->dice, 50)
-                                               ? instance_public_id(other->definition)
-                                               : d->definition->name);
+    (void)text_replace(&d->definition->id, dice_percent(&life->dice, 50) ? other->definition->id
+                                                                         : d->definition->name);
     return simulated_redefine(life->world, d);
 }
 

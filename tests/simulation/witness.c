@@ -254,8 +254,9 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = false;
         return;
     }
-    /* One that could not be read may be reported or not when it is. */
-    seen->is_unread |= !g->shows_run;
+    /* One that could not be read may be reported or not when it is; so may all, where all that was
+     * known has left this host and stopd may have been started anew. */
+    seen->is_unread |= !g->shows_run || life->witness.n_pictures > 1;
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -265,6 +266,7 @@ void witness_learned(struct life *life, const struct flight *f)
     bool is_first = f->call->kind == CALL_CONNECT && f->call->result == 0 && is_first_picture(life);
     size_t i = 0;
 
+    life->witness.n_pictures += is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
         const struct glimpse *g = &f->glimpses[i];
         struct seen_domain *seen = &life->witness.domains[i];

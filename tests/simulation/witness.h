@@ -76,6 +76,7 @@ struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence; /* of the last event that was read */
+    unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_operations, n_events, n_commits, n_crashes;
 };
 

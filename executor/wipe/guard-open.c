@@ -1,0 +1,389 @@
+/* guard-open.c - has any process the device open?
+ *
+ * Theory of operation. Neither O_EXCL nor a lock says whether a program has a block device open; QEMU takes neither. So every
+ * process there is gets looked at, at all that can hold a file: its descriptors, the files that its io_urings hold, its
+ * mappings. What is compared is the device number behind each (libvirt gives a QEMU nodes of its own in a /dev of its own),
+ * for a file its device and inode. The attributes are asked for as they are cached, so that a descriptor on a file server that
+ * hangs does not hang us. By the way each mount namespace that is met is looked through once.
+ *
+ * It only counts if nothing is hidden: this needs CAP_SYS_PTRACE, and to be in the first pid and user namespaces.
+ */
+#include "wipe/guard-open.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "wipe/guard-mounts.h"
+#include "wipe/inode-set.h"
+#include "wipe/text.h"
+
+/* The first namespaces' inodes are fixed (PROC_PID_INIT_INO, PROC_USER_INIT_INO). */
+#define FIRST_PID_NAMESPACE "pid:[4026531836]"
+#define FIRST_USER_NAMESPACE "user:[4026531837]"
+#define RING_TRIES 50
+#define RING_PAUSE_US 2000
+
+struct search {
+    const struct scene *scene;
+    struct refusal *refusal;
+    dev_t anonymous;          /* the file system of rings, eventfds and the like */
+    struct inode_set harmless; /* mapped files that are known not to be ours */
+    struct inode_set namespaces;
+    char process[PATH_MAX];    /* "/proc/123" */
+    char culprit[384];         /* "process 123 (qemu-system-x86)" */
+};
+
+static void search_cleanup(struct search *q)
+{
+    inode_set_clear(&q->harmless);
+    inode_set_clear(&q->namespaces);
+}
+
+/* A process that ends while it is looked at holds nothing any more. */
+static bool is_gone(int errnum)
+{
+    return errnum == ENOENT || errnum == ESRCH;
+}
+
+static void name_process(struct search *q, const char *pid)
+{
+    char comm[64];
+
+    snprintf(q->process, sizeof(q->process), "%s/%s", q->scene->proc, pid);
+    sysfs_text(q->process, "comm", comm, sizeof(comm));
+    snprintf(q->culprit, sizeof(q->culprit), "process %s (%s)", pid, comm);
+}
+
+static int refuse_open(struct search *q, const struct node *node, const char *how)
+{
+    char use[512];
+
+    snprintf(use, sizeof(use), "%s by %s", how, q->culprit);
+    return refuse_node(q->refusal, q->scene, node, q->culprit, use);
+}
+
+static int stat_cached(int folder, const char *name, struct statx *ret)
+{
+    return statx(folder, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, ret) < 0
+               ? -errno
+               : 0;
+}
+
+/* Is this the device, or one of its nodes? *node NULL and true: it is the file. */
+static bool is_ours(const struct scene *s, const struct statx *st, const struct node **node)
+{
+    dev_t number = makedev(st->stx_rdev_major, st->stx_rdev_minor);
+
+    *node = NULL;
+    if (S_ISBLK(st->stx_mode) || S_ISCHR(st->stx_mode)) {
+        *node = footprint_find(&s->footprint, S_ISBLK(st->stx_mode), number);
+        return *node;
+    }
+    return footprint_is_file(&s->footprint, makedev(st->stx_dev_major, st->stx_dev_minor),
+                             (ino_t)st->stx_ino);
+}
+
+/* --- io_uring -------------------------------------------------------------------------------- */
+
+/* A name from a ring: a path as that process sees it, or only the last component. */
+static bool is_ours_by_name(const struct search *q, char *name, const struct node **node)
+{
+    char path[3 * PATH_MAX];
+    struct statx st;
+    const char *own = strrchr(q->scene->device->path, '/'), *base = strrchr(name, '/');
+
+    *node = NULL;
+    if (name[0] == '/') {
+        snprintf(path, sizeof(path), "%s/root%s", q->process, name);
+        if (stat_cached(AT_FDCWD, path, &st) >= 0 && is_ours(q->scene, &st, node))
+            return true;
+    }
+    base = base ? base + 1 : name;
+    *node = footprint_find_name(&q->scene->footprint, base);
+    /* A short name is all that there is: a file elsewhere that is called like ours refuses too. */
+    return *node || (q->scene->footprint.is_file && name[0] != '/' && own && text_equal(base, own + 1));
+}
+
+/* 1: refused. 0: nothing. -EAGAIN: the ring was busy and did not show everything. */
+static int look_at_ring_once(struct search *q, const char *path)
+{
+    _cleanup_(fclose) FILE *f = fopen(path, "re");
+    _cleanup_(freep) char *line = NULL;
+    bool in_files = false, has_section = false;
+    unsigned long slots = 0, shown = 0;
+    size_t size = 0;
+    char *name;
+
+    if (!f)
+        return -errno;
+    while (errno = 0, getline(&line, &size, f) >= 0) {
+        enum uring_line kind = uring_parse(line, &in_files, &slots, &name);
+        const struct node *node;
+
+        has_section |= kind == URING_COUNT;
+        shown += kind == URING_FILE || kind == URING_EMPTY;
+        if (kind == URING_FILE && is_ours_by_name(q, name, &node))
+            return refuse_open(q, node, "is registered with an io_uring");
+    }
+    if (errno)
+        return -errno;
+    if (!has_section || (slots > 0 && shown == 0 && uring_shows_empty_slots()))
+        return -EAGAIN;
+    return 0;
+}
+
+static int look_at_ring(struct search *q, const char *fd, struct error **err)
+{
+    char path[PATH_MAX + 512];
+    int r = 0;
+
+    snprintf(path, sizeof(path), "%s/fdinfo/%s", q->process, fd);
+    for (int i = 0; i < RING_TRIES; i++) {
+        r = look_at_ring_once(q, path);
+        if (r != -EAGAIN)
+            break;
+        usleep(RING_PAUSE_US);
+    }
+    if (r >= 0 || is_gone(-r))
+        return r > 0;
+    if (r == -EAGAIN)
+        return error_set(err, ERROR_IO, "an io_uring of %s does not show its files", q->culprit);
+    return error_set_errno(err, ERROR_IO, r, "reading %s", path);
+}
+
+static bool is_ring(int folder, const char *fd)
+{
+    char target[64];
+    ssize_t n = readlinkat(folder, fd, target, sizeof(target) - 1);
+
+    target[n < 0 ? 0 : n] = '\0';
+    return text_equal(target, "anon_inode:[io_uring]");
+}
+
+/* --- Descriptors ----------------------------------------------------------------------------- */
+
+/* folder: the process's, or one of its threads'. *n: how many descriptors there were. */
+static int look_at_descriptors(struct search *q, const char *folder, size_t *n, struct error **err)
+{
+    _cleanup_(closedir) DIR *d = opendir(folder);
+    struct dirent *e;
+
+    *n = 0;
+    if (!d)
+        return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "reading %s", folder);
+    while (errno = 0, (e = readdir(d))) {
+        const struct node *node;
+        struct statx st;
+        int r;
+
+        if (e->d_name[0] == '.')
+            continue;
+        ++*n;
+        r = stat_cached(dirfd(d), e->d_name, &st);
+        if (r < 0 && !is_gone(-r))
+            return error_set_errno(err, ERROR_IO, r, "looking at %s/%s", folder, e->d_name);
+        if (r < 0)
+            continue;
+        if (is_ours(q->scene, &st, &node))
+            return refuse_open(q, node, "is open");
+        if (makedev(st.stx_dev_major, st.stx_dev_minor) == q->anonymous && is_ring(dirfd(d), e->d_name)) {
+            r = look_at_ring(q, e->d_name, err);
+            if (r)
+                return r;
+        }
+    }
+    return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", folder) : 0;
+}
+
+/* A process whose first thread has ended shows no descriptors although other threads have them. */
+static int look_at_threads(struct search *q, struct error **err)
+{
+    char folder[PATH_MAX + 16];
+    _cleanup_(closedir) DIR *d = NULL;
+    struct dirent *e;
+    int r = 0;
+
+    snprintf(folder, sizeof(folder), "%s/task", q->process);
+    d = opendir(folder);
+    while (d && r == 0 && (e = readdir(d))) {
+        char descriptors[PATH_MAX + 512];
+        size_t n;
+
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(descriptors, sizeof(descriptors), "%s/%s/fd", folder, e->d_name);
+        r = look_at_descriptors(q, descriptors, &n, err);
+    }
+    return r;
+}
+
+/* --- Mappings -------------------------------------------------------------------------------- */
+
+bool maps_parse(char *line, struct mapping *ret)
+{
+    unsigned major, minor;
+    unsigned long long inode;
+    char *rest = line;
+
+    ret->range = strsep(&rest, " ");
+    if (!rest || sscanf(rest, "%*s %*s %x:%x %llu", &major, &minor, &inode) != 3 || inode == 0)
+        return false;
+    ret->device = makedev(major, minor);
+    ret->inode = (ino_t)inode;
+    return true;
+}
+
+static int look_at_mapping(struct search *q, const struct mapping *m, struct error **err)
+{
+    const struct node *node = NULL;
+    char path[PATH_MAX + 512];
+    struct statx st;
+    int r;
+
+    if (footprint_is_file(&q->scene->footprint, m->device, m->inode))
+        return refuse_open(q, NULL, "is mapped into memory");
+    if (inode_set_has(&q->harmless, m->device, m->inode))
+        return 0;
+    snprintf(path, sizeof(path), "%s/map_files/%s", q->process, m->range);
+    r = stat_cached(AT_FDCWD, path, &st);
+    if (r < 0 && !is_gone(-r)) /* gone: unmapped since */
+        return error_set_errno(err, ERROR_IO, r, "looking at %s", path);
+    if (r >= 0 && is_ours(q->scene, &st, &node))
+        return refuse_open(q, node, "is mapped into memory");
+    if (r >= 0 && inode_set_add(&q->harmless, m->device, m->inode) < 0)
+        return error_no_memory(err);
+    return 0;
+}
+
+static int look_at_mappings(struct search *q, struct error **err)
+{
+    char path[PATH_MAX + 512];
+    _cleanup_(fclose) FILE *f = NULL;
+    _cleanup_(freep) char *line = NULL;
+    size_t size = 0;
+
+    snprintf(path, sizeof(path), "%s/maps", q->process);
+    f = fopen(path, "re");
+    if (!f)
+        return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "opening %s", path);
+    while (errno = 0, getline(&line, &size, f) >= 0) {
+        struct mapping m;
+        int r = maps_parse(line, &m) ? look_at_mapping(q, &m, err) : 0;
+
+        if (r)
+            return r;
+    }
+    return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", path) : 0;
+}
+
+/* --- Mount namespaces ------------------------------------------------------------------------ */
+
+static int look_at_mounts(struct search *q, struct error **err)
+{
+    char path[PATH_MAX + 16], root[PATH_MAX + 16], whose[512];
+    struct stat st;
+    int r;
+
+    snprintf(path, sizeof(path), "%s/ns/mnt", q->process);
+    if (stat(path, &st) < 0) /* a process on its way out has none */
+        return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "looking at %s", path);
+    if (inode_set_has(&q->namespaces, st.st_dev, st.st_ino))
+        return 0;
+    if (inode_set_add(&q->namespaces, st.st_dev, st.st_ino) < 0)
+        return error_no_memory(err);
+    snprintf(path, sizeof(path), "%s/mountinfo", q->process);
+    snprintf(root, sizeof(root), "%s/root", q->process);
+    snprintf(whose, sizeof(whose), " in the mount namespace of %s", q->culprit);
+    if (access(path, F_OK) < 0)
+        return 0;
+    r = mounts_look(q->scene, path, root, whose, q->refusal, err);
+    if (r > 0 && !q->refusal->guard)
+        q->refusal->guard = "mounted";
+    return r;
+}
+
+/* --- All processes --------------------------------------------------------------------------- */
+
+static int look_at_process(struct search *q, const char *pid, struct error **err)
+{
+    char folder[PATH_MAX + 16];
+    size_t n;
+    int r;
+
+    name_process(q, pid);
+    snprintf(folder, sizeof(folder), "%s/fd", q->process);
+    r = look_at_descriptors(q, folder, &n, err);
+    if (r == 0 && n == 0)
+        r = look_at_threads(q, err);
+    if (r == 0)
+        r = look_at_mappings(q, err);
+    return r ? r : look_at_mounts(q, err);
+}
+
+static bool has_ptrace(void)
+{
+    cap_t caps = cap_get_proc();
+    cap_flag_value_t value = CAP_CLEAR;
+
+    if (caps)
+        cap_get_flag(caps, CAP_SYS_PTRACE, CAP_EFFECTIVE, &value);
+    cap_free(caps);
+    return value == CAP_SET;
+}
+
+static int can_see_all(const struct scene *s, struct error **err)
+{
+    char folder[PATH_MAX], pid[64], user[64];
+
+    snprintf(folder, sizeof(folder), "%s/self/ns", s->proc);
+    sysfs_link(folder, "pid", pid, sizeof(pid));
+    sysfs_link(folder, "user", user, sizeof(user));
+    if (!text_equal(pid, FIRST_PID_NAMESPACE) || !text_equal(user, FIRST_USER_NAMESPACE))
+        return error_set(err, ERROR_FORBIDDEN,
+                         "other processes cannot be seen from inside a pid or user namespace");
+    if (!has_ptrace())
+        return error_set(err, ERROR_FORBIDDEN,
+                         "other processes' open files cannot be seen without CAP_SYS_PTRACE");
+    return 0;
+}
+
+static int find_anonymous(dev_t *ret, struct error **err)
+{
+    _cleanup_(close) int fd = eventfd(0, EFD_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "making an eventfd");
+    *ret = st.st_dev;
+    return 0;
+}
+
+int guard_open(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    _cleanup_(search) struct search q = {.scene = s, .refusal = ret};
+    _cleanup_(closedir) DIR *d = NULL;
+    char self[32];
+    struct dirent *e;
+    int r = can_see_all(s, err);
+
+    if (r >= 0)
+        r = find_anonymous(&q.anonymous, err);
+    if (r < 0)
+        return r;
+    snprintf(self, sizeof(self), "%d", getpid());
+    d = opendir(s->proc);
+    if (!d)
+        return error_set_errno(err, ERROR_IO, errno, "reading %s", s->proc);
+    while (r == 0 && (errno = 0, e = readdir(d)))
+        if (isdigit((unsigned char)e->d_name[0]) && !text_equal(e->d_name, self))
+            r = look_at_process(&q, e->d_name, err);
+    return r;
+}
