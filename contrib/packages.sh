@@ -33,7 +33,7 @@ need_packages() {
 BUILD_PACKAGES=(
     cmake gcc libc6-dev ninja-build pkg-config
     libvirt-dev libxml2-dev libjson-c-dev uuid-dev libsystemd-dev libmicrohttpd-dev libsqlite3-dev
-    libinih-dev libcurl4-gnutls-dev
+    libinih-dev libcurl4-gnutls-dev libgnutls28-dev libnvme-dev libblkid-dev liburing-dev libcap-dev
 )
 GUEST_PACKAGES=(
     libvirt-daemon libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu

@@ -43,11 +43,9 @@ static int judge_missing(const struct act *a, const struct incarnation *meant, c
                          struct error **err)
 {
     _cleanup_(freep) char *detail = NULL;
-    int pidfd;
-    enum process_fate fate = process_fate(meant, &pidfd, &detail);
+    _cleanup_(close) int pidfd = -1;
 
-    close_cleanup(&pidfd);
-    if (fate == PROCESS_ENDED)
+    if (process_fate(meant, &pidfd, &detail) == PROCESS_ENDED)
         return error_set(err, ERROR_NOT_RUNNING, "domain '%s' as it ran with pid %d has ended",
                          a->name, meant->pid);
     return error_set(err, ERROR_UNKNOWN, "domain '%s': %s", a->name, why ? why : "out of memory");
@@ -64,7 +62,7 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
 
     if (!around->has_processes)
         return 0;
-    if (!around->pid_directory)
+    if (around->why_no_pid)
         return error_set(err, ERROR_UNKNOWN, "domain '%s': %s", a->name, around->why_no_pid);
     if (meant->pid <= 0)
         return error_set(err, ERROR_UNKNOWN, "it is not known which run of domain '%s' is meant",

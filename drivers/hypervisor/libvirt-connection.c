@@ -122,6 +122,8 @@ static int look_around(virConnectPtr conn, struct surroundings *ret, struct erro
     if (ret->has_processes &&
         qemu_pid_directory(uri, geteuid() == 0, &ret->pid_directory, &ret->why_no_pid) < 0)
         return error_no_memory(err);
+    if (ret->pid_directory && qemu_check_visible(ret->pid_directory, &ret->why_no_pid) < 0)
+        return error_no_memory(err);
     return 0;
 }
 

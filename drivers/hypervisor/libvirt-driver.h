@@ -20,9 +20,9 @@ enum connection_state {
 struct surroundings {
     bool in_process; /* embed or test: no daemon, no RPC, no keepalive */
     bool has_processes;
-    bool takes_flags;    /* of a shutdown; test:/// takes none */
-    char *pid_directory; /* NULL: processes cannot be seen, because: */
-    char *why_no_pid;
+    bool takes_flags; /* of a shutdown; test:/// takes none */
+    char *pid_directory;
+    char *why_no_pid; /* processes cannot be seen from here, and why; NULL: they can */
 };
 
 #define EVENT_KINDS 6

@@ -130,7 +130,7 @@ static int see_process(const struct connection *c, virDomainPtr dom, struct sigh
     *ret_pidfd = -1;
     if (!around->has_processes)
         return 0;
-    if (!around->pid_directory)
+    if (around->why_no_pid)
         return text_replace(&s->process_detail, around->why_no_pid);
     return qemu_find_process(around->pid_directory, virDomainGetName(dom), s->domain, remembered,
                              &s->incarnation, ret_pidfd, &s->process_detail);
@@ -259,6 +259,11 @@ static void judge_remembered(struct connection *c, const struct incarnation *rem
 
     if (!remembered || !c->around.has_processes)
         return;
+    if (c->around.why_no_pid) { /* its pid says nothing here, and least of all that it has ended */
+        s->remembered = remembered->pid > 0 ? PROCESS_UNKNOWN : PROCESS_NONE;
+        (void)text_replace(&s->process_detail, c->around.why_no_pid);
+        return;
+    }
     s->remembered = process_fate(remembered, &pidfd, &detail);
     watch_process(c->driver, s->domain, remembered, pidfd);
     if (detail) {

@@ -8,7 +8,8 @@
  *   - The lock. QEMU inherits the file from libvirt, locked, and keeps it so for all its life. The
  *     kernel tells who holds a lock (F_GETLK), and nobody can claim somebody else's. It tells it as
  *     a pid of *our* pid namespace, and 0 for a process that is not in it: a stopd in a container
- *     of its own learns here that it cannot see what it would have to prove.
+ *     of its own learns here that it cannot see what it would have to prove. The driver of the
+ *     daemon holds its own driver.pid in the same way, which is asked when a connection is opened.
  *   - Without any lock, for a libvirt that does not leave one, the command line: libvirt always
  *     starts QEMU with "-uuid" and the domain's UUID. Reading it takes a lock of the process's
  *     memory and can block where the process hangs, so it comes second, and is left out for an
@@ -146,15 +147,15 @@ static int read_pid(int fd, pid_t *ret)
 
 enum witness { WITNESS_NONE, WITNESS_CONFIRMS, WITNESS_DENIES };
 
-/* Who holds the lock on the pid file? */
-static enum witness ask_lock(int fd, pid_t pid, pid_t *ret_holder)
+/* Who holds the lock on this file? Returns his pid, 0 for one that has no pid here, or -1 where
+ * there is no lock (but our own). */
+static pid_t lock_holder(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
     if (fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK || lock.l_pid < 0)
-        return WITNESS_NONE;
-    *ret_holder = lock.l_pid;
-    return lock.l_pid == pid ? WITNESS_CONFIRMS : WITNESS_DENIES;
+        return -1;
+    return lock.l_pid;
 }
 
 /* Does the process's command line have "-uuid" and this UUID behind it? */
@@ -180,24 +181,24 @@ static enum witness ask_command_line(pid_t pid, const uuid_t domain)
     return WITNESS_DENIES;
 }
 
-static int check_witnesses(int fd, const char *path, pid_t pid, const uuid_t domain, bool is_known,
-                           char **ret_why)
+static int check_lock(int fd, const char *path, pid_t pid, bool *ret_confirmed, char **ret_why)
 {
-    enum witness witness;
-    pid_t holder = 0;
+    pid_t holder = lock_holder(fd);
 
-    witness = ask_lock(fd, pid, &holder);
-    if (witness == WITNESS_DENIES && holder == 0)
-        say(ret_why,
-            "%s is held by a process that cannot be seen from here (another pid namespace)", path);
-    else if (witness == WITNESS_DENIES)
-        say(ret_why, "%s says pid %d, but pid %d holds it", path, pid, holder);
-    if (witness == WITNESS_DENIES)
-        return -ESTALE;
-    if (witness == WITNESS_CONFIRMS || is_known)
+    *ret_confirmed = holder == pid;
+    if (holder < 0 || holder == pid)
         return 0;
+    if (holder == 0)
+        say(ret_why, "%s is held by a process of another pid namespace", path);
+    else
+        say(ret_why, "%s says pid %d, but pid %d holds it", path, pid, holder);
+    return -ESTALE;
+}
 
-    witness = ask_command_line(pid, domain);
+static int check_command_line(const char *path, pid_t pid, const uuid_t domain, char **ret_why)
+{
+    enum witness witness = ask_command_line(pid, domain);
+
     if (witness == WITNESS_CONFIRMS)
         return 0;
     say(ret_why, "%s says pid %d, which %s", path, pid,
@@ -213,8 +214,9 @@ int qemu_find_process(const char *pid_directory, const char *domain_name, const 
     _cleanup_(close) int fd = -1;
     _cleanup_(close) int pidfd = -1;
     struct incarnation found;
+    bool is_confirmed;
     pid_t pid = 0;
-    int r;
+    int identified, r;
 
     *ret_why = NULL;
     *ret_pidfd = -1;
@@ -228,16 +230,36 @@ int qemu_find_process(const char *pid_directory, const char *domain_name, const 
         say(ret_why, "%s cannot be read: %s", path, strerror(-r));
         return r;
     }
-    r = process_identify(pid, &found, &pidfd);
-    if (r < 0) {
-        say(ret_why, "%s says pid %d, which cannot be looked at: %s", path, pid, strerror(-r));
-        return r;
+    identified = process_identify(pid, &found, &pidfd);
+    r = check_lock(fd, path, pid, &is_confirmed, ret_why);
+    if (r == 0 && identified < 0) {
+        say(ret_why, "%s says pid %d, which cannot be looked at: %s", path, pid,
+            strerror(-identified));
+        r = identified;
     }
-    r = check_witnesses(fd, path, pid, domain, known && incarnation_equal(known, &found), ret_why);
+    if (r == 0 && !is_confirmed && !(known && incarnation_equal(known, &found)))
+        r = check_command_line(path, pid, domain, ret_why);
     if (r < 0)
         return r;
     *ret = found;
     *ret_pidfd = pidfd;
     pidfd = -1;
+    return 0;
+}
+
+int qemu_check_visible(const char *pid_directory, char **ret_why)
+{
+    _cleanup_(freep) char *path = NULL;
+    _cleanup_(close) int fd = -1;
+
+    *ret_why = NULL;
+    if (asprintf(&path, "%s/driver.pid", pid_directory) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0 && lock_holder(fd) == 0)
+        return say(ret_why, "libvirt runs in another pid namespace (%s): processes cannot be seen",
+                   path);
     return 0;
 }

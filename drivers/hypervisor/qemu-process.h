@@ -9,6 +9,10 @@
  * caller's. Or -ENOMEM. */
 int qemu_pid_directory(const char *uri, bool privileged, char **ret, char **ret_why);
 
+/* Are the processes of the driver that keeps its files there in our pid namespace? Returns 0 with
+ * the reason in *ret_why, the caller's, where they are known not to be; or -ENOMEM. */
+int qemu_check_visible(const char *pid_directory, char **ret_why);
+
 /* The incarnation of the domain that runs now, and a pidfd of it, which is the caller's. `known`
  * (or NULL) is an incarnation of this domain that was found here before: finding it again needs
  * fewer proofs. Returns 0, or a negative errno with a sentence in *ret_why, the caller's. */

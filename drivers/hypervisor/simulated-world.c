@@ -128,6 +128,9 @@ static void say_off(struct simulated *s, struct simulated_domain *d)
     d->off_at = USEC_NEVER;
     d->in_migration = false;
     d->state = d->is_persistent ? DOMAIN_OFF : DOMAIN_ABSENT;
+    /* Another end that came before the image was whole leaves none. */
+    d->has_managed_save = d->is_persistent && d->is_being_saved && d->cause == END_SAVED;
+    d->is_being_saved = false;
     world_tell(s, d, HAPPENED_OFF, d->run);
     if (d->manners.forgets_cause)
         forget_cause(s, d);
@@ -356,32 +359,33 @@ bool simulated_panic(struct simulated *s, struct simulated_domain *d)
 
 bool simulated_destroy(struct simulated *s, struct simulated_domain *d)
 {
-    if (!simulated_is_present(d))
+    if (d->is_misjudged || !simulated_is_present(d))
         return false;
     world_end_run(s, d, END_DESTROYED, 0);
     return true;
 }
 
-bool simulated_kill(struct simulated *s, struct simulated_domain *d)
+bool simulated_kill(struct simulated *s, struct simulated_domain *d, enum end_cause cause)
 {
     if (!simulated_is_present(d) || d->state == DOMAIN_ENDING)
         return false;
-    world_end_run(s, d, END_CRASHED, d->manners.flush);
+    world_end_run(s, d, cause, d->manners.flush);
     return true;
 }
 
 bool simulated_save(struct simulated *s, struct simulated_domain *d, bool managed)
 {
-    if ((d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED) || d->in_migration)
+    if (d->is_misjudged || d->in_migration ||
+        (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED))
         return false;
-    d->has_managed_save = managed && d->is_persistent;
+    d->is_being_saved = managed;
     world_end_run(s, d, END_SAVED, d->manners.flush);
     return true;
 }
 
 bool simulated_migrate(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->state != DOMAIN_RUNNING || d->in_migration)
+    if (d->is_misjudged || d->state != DOMAIN_RUNNING || d->in_migration)
         return false;
     d->in_migration = true;
     world_tell(s, d, HAPPENED_CHANGED, d->run);
@@ -391,7 +395,7 @@ bool simulated_migrate(struct simulated *s, struct simulated_domain *d)
 
 bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool arrived)
 {
-    if (!d->in_migration || d->state == DOMAIN_ENDING)
+    if (d->is_misjudged || !d->in_migration || d->state == DOMAIN_ENDING)
         return false;
     d->in_migration = false;
     if (arrived)
@@ -403,7 +407,7 @@ bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool ar
 
 bool simulated_pause(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->state != DOMAIN_RUNNING)
+    if (d->is_misjudged || d->state != DOMAIN_RUNNING)
         return false;
     world_change_state(s, d, DOMAIN_PAUSED);
     return true;
@@ -411,7 +415,7 @@ bool simulated_pause(struct simulated *s, struct simulated_domain *d)
 
 bool simulated_resume(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->state != DOMAIN_PAUSED && d->state != DOMAIN_PMSUSPENDED)
+    if (d->is_misjudged || (d->state != DOMAIN_PAUSED && d->state != DOMAIN_PMSUSPENDED))
         return false;
     world_change_state(s, d, DOMAIN_RUNNING);
     return true;
@@ -419,7 +423,7 @@ bool simulated_resume(struct simulated *s, struct simulated_domain *d)
 
 bool simulated_suspend(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->state != DOMAIN_RUNNING)
+    if (d->is_misjudged || d->state != DOMAIN_RUNNING)
         return false;
     world_change_state(s, d, DOMAIN_PMSUSPENDED);
     return true;
@@ -432,7 +436,9 @@ bool simulated_undefine(struct simulated *s, struct simulated_domain *d)
     d->is_persistent = false;
     if (d->state == DOMAIN_OFF) {
         d->state = DOMAIN_ABSENT;
-        d->has_managed_save = false;
+        d->has_managed_save = false; /* which may have been the last that told of a save */
+        if (d->cause == END_UNKNOWN)
+            forget_cause(s, d);
     }
     world_tell(s, d, HAPPENED_DEFINED, 0);
     world_hint(s, d);
@@ -448,6 +454,14 @@ bool simulated_redefine(struct simulated *s, struct simulated_domain *d)
     world_tell(s, d, HAPPENED_DEFINED, 0);
     world_hint(s, d);
     return true;
+}
+
+void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is_misjudged)
+{
+    if (d->is_misjudged == is_misjudged)
+        return;
+    d->is_misjudged = is_misjudged;
+    world_hint(s, d);
 }
 
 /* --- The host ---------------------------------------------------------------------------------- */

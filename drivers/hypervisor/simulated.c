@@ -64,6 +64,11 @@ static enum process_fate fate_of(const struct simulated *s, const struct simulat
     return d && find_process(d, who) ? PROCESS_ALIVE : PROCESS_ENDED;
 }
 
+static bool is_said_present(const struct simulated_domain *d)
+{
+    return simulated_is_present(d) && !d->is_misjudged;
+}
+
 static int describe_process(const struct incarnation *who, struct sighting *ret)
 {
     if (ret->remembered != PROCESS_ALIVE)
@@ -85,16 +90,16 @@ static int see(struct simulated *s, struct simulated_domain *d, const struct inc
         return 0;
     }
     uuid_copy(ret->domain, d->definition->uuid);
-    ret->state = d->state;
+    ret->state = is_said_present(d) || !simulated_is_present(d) ? d->state : DOMAIN_OFF;
     for (size_t i = 0; i < d->n_processes; i++)
         d->processes[i].is_watched = true;
-    if (simulated_is_present(d)) {
+    if (is_said_present(d)) {
         ret->in_migration = d->in_migration;
         ret->lifecycle = d->lifecycle;
         p = world_process(d, d->run);
         if (p && !d->manners.hides_process)
             ret->incarnation = p->who;
-    } else {
+    } else if (!simulated_is_present(d)) {
         ret->cause = d->cause;
         ret->has_managed_save = d->has_managed_save;
     }
@@ -156,7 +161,7 @@ static int reach(struct simulated *s, const uuid_t domain, const struct incarnat
 
     if (!s->is_connected)
         return fail(err);
-    if (!d || !simulated_is_present(d))
+    if (!d || !is_said_present(d))
         return error_set(err, ERROR_NOT_RUNNING, NULL);
     if (s->has_processes && d->manners.hides_process)
         return error_set(err, ERROR_UNKNOWN, "which process it is cannot be read");

@@ -57,7 +57,8 @@ struct simulated_domain {
 
     enum domain_state state;
     enum end_cause cause;
-    bool has_managed_save, in_migration;
+    bool has_managed_save, is_being_saved, in_migration;
+    bool is_misjudged;                  /* the hypervisor says off while the run goes on */
     struct lifecycle lifecycle;         /* of the run that is there */
     struct lifecycle defined_lifecycle; /* what a run begins with */
     struct incarnation incarnation;     /* of the run that is there, or was last */
@@ -134,7 +135,8 @@ bool simulated_power_off(struct simulated *s, struct simulated_domain *d);
 bool simulated_reboot(struct simulated *s, struct simulated_domain *d);
 bool simulated_panic(struct simulated *s, struct simulated_domain *d);
 bool simulated_destroy(struct simulated *s, struct simulated_domain *d);
-bool simulated_kill(struct simulated *s, struct simulated_domain *d); /* its process, from outside */
+/* Its process ends without any shutdown; cause is what the hypervisor makes of it. */
+bool simulated_kill(struct simulated *s, struct simulated_domain *d, enum end_cause cause);
 bool simulated_save(struct simulated *s, struct simulated_domain *d, bool managed);
 bool simulated_migrate(struct simulated *s, struct simulated_domain *d); /* begins */
 bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool arrived);
@@ -144,6 +146,9 @@ bool simulated_suspend(struct simulated *s, struct simulated_domain *d);
 bool simulated_undefine(struct simulated *s, struct simulated_domain *d);
 /* Defines it (again); the definition is to be changed before. */
 bool simulated_redefine(struct simulated *s, struct simulated_domain *d);
+
+/* The hypervisor says that it is off whatever it is, or comes to its senses. */
+void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is_misjudged);
 
 /* --- The host --- */
 void simulated_lose_connection(struct simulated *s, const char *why);

@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "block.h"
+#include "file.h"
+#include "nvme.h"
 
 /* A path is looked at before it is opened, because opening alone does things to some devices (a tape, a watchdog).
  * What was opened is then compared with what was looked at. */
@@ -33,6 +36,21 @@ static int open_for_looking(const char *path, struct stat *st, int *ret, struct 
     return 0;
 }
 
+static int open_block(const char *path, int fd, const struct stat *st, const struct storage_seam *seam,
+                      struct storage_device **ret, struct error **err)
+{
+    struct sysfs_block sysfs;
+    uint32_t nsid;
+    int r = sysfs_find(seam->sys, major(st->st_rdev), minor(st->st_rdev), &sysfs);
+
+    if (r < 0)
+        return error_set_errno(err, ERROR_IO, r, "finding %s in sysfs", path);
+    /* The kernel hands an ioctl on a partition to its disk, and would call it a namespace. */
+    if (!sysfs.is_partition && nvme_is_namespace(fd, seam, &nsid))
+        return nvme_open_device(path, fd, seam, ret, err);
+    return block_open(path, fd, seam, ret, err);
+}
+
 int storage_open_through(const char *path, const struct storage_seam *seam, struct storage_device **ret,
                          struct error **err)
 {
@@ -46,7 +64,8 @@ int storage_open_through(const char *path, const struct storage_seam *seam, stru
     r = open_for_looking(resolved, &st, &fd, err);
     if (r < 0)
         return r;
-    r = block_open(resolved, fd, seam, ret, err);
+    r = S_ISREG(st.st_mode) ? file_open(resolved, fd, ret, err)
+                             : open_block(resolved, fd, &st, seam, ret, err);
     if (r >= 0)
         fd = -1;
     return r;

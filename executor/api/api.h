@@ -29,6 +29,7 @@ struct api_limits {
 
 struct api_settings {
     const char *host_id;
+    const char *certificate_key; /* the public half, in PEM; NULL: there is none */
     const char *journal_path;
     const char *socket_path; /* api.socket; not used where socket_fd is given */
     int socket_fd; /* a listening socket from the service manager, ours from now on; -1: none */

@@ -61,8 +61,9 @@ static int read_groups(int fd, gid_t own, struct caller *c)
     return 0;
 }
 
-int caller_of_unix_socket(int fd, struct caller *ret)
+int caller_of_unix_socket(struct MHD_Connection *http, struct caller *ret)
 {
+    int fd = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     struct ucred peer;
     socklen_t size = sizeof(peer);
 

@@ -4,14 +4,16 @@
 
 #include "api/api.h"
 
+#include <microhttpd.h>
+
 struct caller {
-    char name[256]; /* struct principal's */
+    char name[256]; /* struct principal's; empty: not known yet */
     bool is_local_root;
     gid_t *groups; /* of the process that connected */
     size_t n_groups;
 };
-/* The process that connected this Unix socket. Returns 0 or a negative errno. */
-int caller_of_unix_socket(int fd, struct caller *ret);
+/* The process that connected to a Unix socket. Returns 0 or a negative errno. */
+int caller_of_unix_socket(struct MHD_Connection *http, struct caller *ret);
 void caller_clear(struct caller *c);
 
 /* A group's name, or its number. Asks the name service, and so may block. 0 or -ENOENT. */

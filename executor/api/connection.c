@@ -76,13 +76,11 @@ static void make_room(struct connections *all)
     }
 }
 
-struct connection *connection_open(struct connections *all, int fd,
-                                   int (*identify)(int fd, struct caller *ret))
+struct connection *connection_open(struct connections *all, int fd)
 {
     struct connection *c = calloc(1, sizeof(*c));
 
-    if (!c || identify(fd, &c->caller) < 0) {
-        free(c);
+    if (!c) {
         shutdown(fd, SHUT_RDWR);
         return NULL;
     }
@@ -90,7 +88,6 @@ struct connection *connection_open(struct connections *all, int fd,
     c->since = moment_now().monotonic;
     enqueue(all, c, CONNECTION_QUIET);
     all->opened++;
-    cut_slow(all);
     make_room(all);
     return c;
 }
@@ -134,9 +131,9 @@ unsigned connections_busy_of(const struct connections *all, const struct caller 
     const struct connection *c;
     unsigned n = 0;
 
-    TAILQ_FOREACH(c, &all->busy, link)
-    if (text_equal(c->caller.name, caller->name))
-        n++;
+    for (c = TAILQ_FIRST(&all->busy); c; c = TAILQ_NEXT(c, link))
+        if (text_equal(c->caller.name, caller->name))
+            n++;
     return n;
 }
 

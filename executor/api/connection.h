@@ -32,8 +32,7 @@ struct connections {
 
 void connections_init(struct connections *all, const struct api_limits *limits);
 /* A new connection, or NULL when there is no memory for it: it is then shut down. */
-struct connection *connection_open(struct connections *all, int fd,
-                                   int (*identify)(int fd, struct caller *ret));
+struct connection *connection_open(struct connections *all, int fd);
 /* The library is about to close it. */
 void connection_close(struct connections *all, struct connection *c);
 

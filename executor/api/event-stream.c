@@ -92,8 +92,7 @@ static void stream_sleep(struct stream *s)
         s->over = true;
 }
 
-/* MHD_ContentReaderCallback: up to `most` bytes; 0: there are none now, and the connection sleeps.
- */
+/* Up to `most` bytes; 0: there are none now, and the connection sleeps. */
 static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t most)
 {
     struct stream *s = cls;
@@ -134,10 +133,9 @@ static int last_event_id(struct exchange *x, uint64_t *ret, struct error **err)
     if (uuid_parse(id, uuid) < 0)
         return parameter_integer("Last-Event-ID", id, 0, INT64_MAX, ret, err);
     r = listener_reader(x->listener, &reader, err);
-    if (r == 0)
-        r = journal_read_event_sequence(reader, id, ret, err);
-    else
+    if (r < 0)
         return r;
+    r = journal_read_event_sequence(reader, id, ret, err);
     if (r < 0)
         listener_drop_reader(x->listener);
     return r == 0 ? error_set(err, ERROR_INVALID_PARAMETER, "There is no event %s.", id) : r;

@@ -11,7 +11,8 @@
 #include "api/respond.h"
 #include "api/route.h"
 #include "api/v1.h"
-#include "base/json.h"
+
+#include <stdio.h>
 
 int events_read(struct exchange *x, uint64_t after, unsigned limit,
                 int (*each)(void *userdata, const struct upstream_event *e), void *userdata,
@@ -38,11 +39,41 @@ struct request *events_wait(const struct exchange *x, uint64_t after, usec_t sli
     return r;
 }
 
-/* A document that cannot be read back would end the list; it cannot be there, for it was written by
- * us, and ends it as a lack of memory would. */
+struct list {
+    FILE *to;
+    unsigned n;
+};
+
+/* An event is JSON already, and goes to everybody as it was written. */
 static int append_event(void *userdata, const struct upstream_event *e)
 {
-    return json_append(userdata, json_tokener_parse(e->body));
+    struct list *list = userdata;
+
+    fprintf(list->to, "%s%s", list->n++ > 0 ? "," : "", e->body);
+    return 0;
+}
+
+/* Returns how many there are, with the answer's text, or a negative. */
+static int list_events(struct exchange *x, uint64_t after, unsigned limit, char **ret,
+                       struct error **err)
+{
+    _cleanup_(freep) char *text = NULL;
+    struct list list = {0};
+    size_t size;
+    int r;
+
+    list.to = open_memstream(&text, &size);
+    if (!list.to)
+        return error_no_memory(err);
+    fputs("{\"events\":[", list.to);
+    r = events_read(x, after, limit, append_event, &list, err);
+    fputs("]}", list.to);
+    if (fclose(list.to) != 0 && r >= 0)
+        return error_no_memory(err);
+    if (r < 0)
+        return r;
+    *ret = take(text);
+    return (int)list.n;
 }
 
 static int read_limits(const struct exchange *x, uint64_t *after, uint64_t *limit,
@@ -69,18 +100,17 @@ static void events_answered(struct exchange *x, const struct answer *a)
 static void answer_events(struct exchange *x)
 {
     _cleanup_(error_free) struct error *err = NULL;
-    _cleanup_(json) json_object *body = json_object_new_object();
-    json_object *events = json_object_new_array();
+    _cleanup_(freep) char *text = NULL;
     usec_t slice = exchange_next_slice(x);
     uint64_t after, limit;
+    int n = read_limits(x, &after, &limit, &err);
 
-    if (!body || json_add(body, "events", events) < 0)
-        respond_code(x, ERROR_NO_MEMORY, NULL);
-    else if (read_limits(x, &after, &limit, &err) < 0 ||
-             events_read(x, after, (unsigned)limit, append_event, events, &err) < 0)
+    if (n == 0)
+        n = list_events(x, after, (unsigned)limit, &text, &err);
+    if (n < 0)
         respond_error(x, err);
-    else if (slice == 0 || json_object_array_length(events) > 0)
-        respond_json(x, take(body));
+    else if (n > 0 || slice == 0)
+        respond_text(x, "application/json", take(text));
     else
         exchange_ask_or_fail(x, events_wait(x, after, slice), events_answered);
 }

@@ -109,9 +109,8 @@ static void begin(struct exchange *x, const char *url, const char *method, const
 
     x->begun = true;
     x->verb = verb_of(method);
-    x->root = "Error";
-    if (x->query && urlencoded_parse(x->query, strlen(x->query), &x->parameters, &x->malformed) < 0)
-        log_debug("%s: %s", x->path, error_message(x->malformed));
+    if (x->query)
+        urlencoded_parse(x->query, strlen(x->query), &x->parameters, &x->malformed);
     x->format = headers_format(x);
     if (has_hidden_rest(x, url, version))
         respond_code(x, ERROR_INVALID_PARAMETER, "The request line must not contain a NUL byte.");
@@ -136,13 +135,21 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t si
     return MHD_YES;
 }
 
+/* Who sends this; asked for once in a connection. */
+static bool is_identified(struct exchange *x)
+{
+    struct connection *c = x->connection;
+
+    return c && (is_set(c->caller.name) || x->listener->identify(x->http, &c->caller) == 0);
+}
+
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *http, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **context)
 {
     struct exchange *x = *context;
 
-    if (!x || !x->connection)
+    if (!x || !is_identified(x))
         return MHD_NO;
     if (!x->begun) {
         begin(x, url, method, version);
@@ -176,7 +183,7 @@ static struct question *wake_up(struct exchange *x)
     return take(x->question);
 }
 
-/* Also in place of the call that a resumption brings, where the client is found to have left. */
+/* Also in place of the call that a resumption brings, where stopping comes first. */
 void exchange_over(void *cls, struct MHD_Connection *http, void **context,
                    enum MHD_RequestTerminationCode why)
 {
@@ -190,8 +197,8 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
     if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         x->status = 0; /* nobody was there to hear it */
     metrics_count(&l->api->metrics, x->route, x->status, moment_now().monotonic - x->began);
-    log_debug("%s %s: %u for %s", x->request_id, x->path, x->status,
-              x->connection ? x->connection->caller.name : "nobody");
+    log_debug("%s %s: %u for %s", x->request_id, x->route ? x->route->pattern : "(no route)",
+              x->status, x->connection ? x->connection->caller.name : "nobody");
     if (x->connection)
         connection_set_quiet(&l->connections, x->connection);
     parameters_clear(&x->parameters);

@@ -41,7 +41,7 @@ static void connection_changed(void *cls, struct MHD_Connection *http, void **co
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         int fd = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 
-        *context = connection_open(&l->connections, fd, l->identify);
+        *context = connection_open(&l->connections, fd);
     } else if (*context) {
         connection_close(&l->connections, *context);
         *context = NULL;
@@ -63,21 +63,26 @@ static void log_complaint(void *cls, const char *format, va_list ap)
 static struct MHD_Daemon *start_thread(struct listener *l, int fd)
 {
     const struct api_limits *limits = &l->api->limits;
+    const unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_complaint, NULL}, /* first: for the others */
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, limits->connections + CONNECTIONS_SPARE, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_SIZE, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)(limits->idle / USEC_PER_SEC), NULL},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_changed, l},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_open, l},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)exchange_over, l},
+        {MHD_OPTION_END, 0, NULL},
+    };
     struct MHD_Daemon *daemon;
     sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        exchange_handle, l,
-        /* First, so that it counts for what starting has to say. */
-        MHD_OPTION_EXTERNAL_LOGGER, log_complaint, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_SIZE, MHD_OPTION_CONNECTION_LIMIT,
-        limits->connections + CONNECTIONS_SPARE, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(limits->idle / USEC_PER_SEC), MHD_OPTION_URI_LOG_CALLBACK, exchange_open, l,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_over, l, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_changed, l, MHD_OPTION_END);
+    daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_ARRAY, options,
+                              MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -92,7 +97,8 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
-int listener_start(struct api *a, int fd, int (*identify)(int fd, struct caller *ret),
+int listener_start(struct api *a, int fd,
+                   int (*identify)(struct MHD_Connection *http, struct caller *ret),
                    struct listener **ret, struct error **err)
 {
     struct listener *l = calloc(1, sizeof(*l));
@@ -125,9 +131,9 @@ static void interrupt(struct listener *l, bool only_waits)
 {
     struct exchange *x;
 
-    LIST_FOREACH(x, &l->waiting, link)
-    if (x->only_waits || !only_waits)
-        question_interrupt(x->question);
+    for (x = LIST_FIRST(&l->waiting); x; x = LIST_NEXT(x, link))
+        if (x->only_waits || !only_waits)
+            question_interrupt(x->question);
 }
 
 void listener_quiesce(struct listener *l)

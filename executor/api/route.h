@@ -26,6 +26,9 @@ void instance_handle(struct exchange *x);
 void operations_handle(struct exchange *x);
 void operation_handle(struct exchange *x);
 void cancel_handle(struct exchange *x);
+void retry_handle(struct exchange *x);
+void clear_handle(struct exchange *x); /* storage.c */
+void certificates_handle(struct exchange *x);
 void events_handle(struct exchange *x);       /* events.c */
 void event_stream_handle(struct exchange *x); /* event-stream.c: a form of events.c's */
 void livez_handle(struct exchange *x);        /* health.c */

@@ -53,6 +53,7 @@ static void api_free(struct api *a)
     rate_free(a->rate);
     pthread_mutex_destroy(&a->lock);
     free(a->host_id);
+    free(a->certificate_key);
     free(a->journal_path);
     free(a);
 }
@@ -71,6 +72,7 @@ static struct api *api_new(const struct api_settings *settings)
     a->userdata = settings->userdata;
     a->rate = rate_new(settings->rate);
     if (!a->rate || text_replace(&a->host_id, settings->host_id) < 0 ||
+        text_replace(&a->certificate_key, settings->certificate_key) < 0 ||
         text_replace(&a->journal_path, settings->journal_path) < 0 ||
         access_set(&a->access, &settings->operators, &settings->readers) < 0)
         return NULL;

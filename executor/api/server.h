@@ -25,6 +25,7 @@
 
 struct api {
     char *host_id;
+    char *certificate_key; /* PEM, or NULL */
     char *journal_path;
     struct api_limits limits; /* all set */
     void (*post)(void *userdata, struct request *r);
@@ -39,12 +40,13 @@ struct api {
 };
 
 /* A socket with the thread that serves it. identify is what makes one kind of listener different
- * from another: it says who is at the other end of a new connection. */
+ * from another: it says who is at the other end of a connection, when that has sent its first
+ * request line. Returns 0 or a negative errno, which ends the connection. */
 struct exchange;
 LIST_HEAD(exchange_list, exchange);
 struct listener {
     struct api *api;
-    int (*identify)(int fd, struct caller *ret);
+    int (*identify)(struct MHD_Connection *http, struct caller *ret);
     struct MHD_Daemon *daemon;
 
     /* Of the listener's own thread: */
@@ -59,7 +61,8 @@ struct listener {
 };
 
 /* Serves the listening socket fd, which stays the caller's and outlives the listener. */
-int listener_start(struct api *a, int fd, int (*identify)(int fd, struct caller *ret),
+int listener_start(struct api *a, int fd,
+                   int (*identify)(struct MHD_Connection *http, struct caller *ret),
                    struct listener **ret, struct error **err);
 void listener_quiesce(struct listener *l);
 void listener_stop(struct listener *l);

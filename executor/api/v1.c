@@ -119,9 +119,7 @@ void operations_handle(struct exchange *x)
         respond_json(x, take(body));
 }
 
-/* RequestIds are in upper case; who writes one in lower case means the same. Whatever is no UUID is
- * no RequestId that there could be. */
-static int normalize_request_id(struct exchange *x, struct error **err)
+int v1_request_id(struct exchange *x, struct error **err)
 {
     uuid_t uuid;
 
@@ -192,23 +190,33 @@ void operation_handle(struct exchange *x)
     _cleanup_(error_free) struct error *err = NULL;
 
     if (v1_check_parameters(x, KNOWN("wait"), &err) < 0 || v1_wait(x, &err) < 0 ||
-        normalize_request_id(x, &err) < 0)
+        v1_request_id(x, &err) < 0)
         respond_error(x, err);
     else
         answer_operation(x);
 }
 
-void cancel_handle(struct exchange *x)
+static void command_operation(struct exchange *x, enum request_kind kind)
 {
     _cleanup_(error_free) struct error *err = NULL;
-    _cleanup_(request_free) struct request *r = exchange_request(x, REQUEST_CANCEL);
+    _cleanup_(request_free) struct request *r = exchange_request(x, kind);
 
-    if (v1_check_parameters(x, KNOWN(NULL), &err) < 0 || normalize_request_id(x, &err) < 0)
+    if (v1_check_parameters(x, KNOWN(NULL), &err) < 0 || v1_request_id(x, &err) < 0)
         respond_error(x, err);
     else if (x->body_size > 0)
-        respond_code(x, ERROR_INVALID_PARAMETER, "A cancellation has no body.");
+        respond_code(x, ERROR_INVALID_PARAMETER, "This request has no body.");
     else if (!r || text_replace(&r->operation_id, x->argument) < 0)
         respond_code(x, ERROR_NO_MEMORY, NULL);
     else
         exchange_ask_or_fail(x, take(r), pass_on);
+}
+
+void cancel_handle(struct exchange *x)
+{
+    command_operation(x, REQUEST_CANCEL);
+}
+
+void retry_handle(struct exchange *x)
+{
+    command_operation(x, REQUEST_RETRY);
 }

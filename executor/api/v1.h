@@ -16,6 +16,9 @@ int v1_check_parameters(const struct exchange *x, const char *const *known, stru
 /* A number that may be absent: then *ret stays. */
 int v1_number(const struct exchange *x, const char *name, uint64_t least, uint64_t most,
               uint64_t *ret, struct error **err);
+/* The path's RequestId, in upper case; who writes one in lower case means the same. Whatever is no
+ * UUID is no RequestId that there could be: ERROR_OPERATION_NOT_FOUND. */
+int v1_request_id(struct exchange *x, struct error **err);
 /* Reads the parameter wait into x->deadline. */
 int v1_wait(struct exchange *x, struct error **err);
 

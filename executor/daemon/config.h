@@ -27,6 +27,10 @@ struct config {
     enum stopped_mode stopped_mode;
     unsigned parallel;
     struct words local_families;
+    struct words local_devices, local_files;       /* globs */
+    struct words local_methods;                    /* best first, each known */
+    char *local_level, *local_verify, *local_helper;
+    unsigned local_parallel, local_max_mib_per_s;
     char *api_socket;
     struct words api_operators, api_readers;
     unsigned api_socket_mode;
