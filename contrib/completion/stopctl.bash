@@ -38,12 +38,12 @@ _stopctl_verb() {
 
 _stopctl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb
-    local verbs='stop status show watch cancel events version help'
+    local verbs='stop status show watch cancel clear retry may-start certificate events version help'
     local options='--json --socket --config --help'
 
     COMPREPLY=()
     case $previous in
-        --socket | --config)
+        --socket | --config | --verify | --with)
             compopt -o default
             return
             ;;
@@ -69,6 +69,9 @@ _stopctl() {
             options+=' --force --confirm --grace --on-timeout --stopped-mode --override --token'
             options+=' --dry-run --no-wait --timeout --yes'
             ;;
+        clear) options+=' --confirm --no-wait --timeout --yes' ;;
+        retry) options+=' --no-wait --timeout' ;;
+        certificate) options+=' --key --verify --with' ;;
         events) options+=' --after --follow' ;;
     esac
     if [[ $current == -* ]]; then
@@ -77,7 +80,7 @@ _stopctl() {
     fi
     case $verb in
         '' | help) mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
-        stop | status | show | cancel)
+        stop | status | show | cancel | clear | retry | may-start | certificate)
             mapfile -t COMPREPLY < <(compgen -W "$(_stopctl_instances)" -- "$current")
             ;;
     esac

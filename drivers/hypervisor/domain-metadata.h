@@ -22,8 +22,7 @@ int instance_merge(struct instance *live, const struct instance *inactive);
 bool xml_is_element(const xmlNode *node,
                     const char *name); /* of no namespace, as all of libvirt's own */
 const xmlNode *xml_child(const xmlNode *node, const char *name);
-/* The value of an attribute of no namespace, the caller's; NULL where there is none, or no memory.
- */
+/* The value of an attribute of no namespace, the caller's; NULL: there is none, or no memory. */
 char *xml_attribute(const xmlNode *node, const char *name);
 
 #endif

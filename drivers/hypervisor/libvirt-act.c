@@ -153,7 +153,7 @@ static int read_lifecycle(const struct act *a, struct lifecycle *ret, struct err
 /* An action that is not in our words could not be put back, so it is left alone. */
 static int set_interlock(const struct act *a, bool *ret, struct error **err)
 {
-    struct lifecycle now;
+    struct lifecycle now = {0};
     int r = read_lifecycle(a, &now, err);
 
     *ret = false;
@@ -207,10 +207,12 @@ int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct
     *interlocked = false;
     if (r == 0)
         r = check_running(&a, err);
-    if (r == 0)
+    if (r == 0 && interlock)
         r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && interlock)
         r = interlock_where_possible(&a, interlocked, err);
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
     return r < 0 ? r : press(&a, button, err);
 }
 

@@ -38,13 +38,28 @@
 #include <unistd.h>
 #include <libvirt/virterror.h>
 
-/* A daemon that has not answered for so long is taken for gone: 4 s to notice the silence and as
- * many pings. */
+/* A daemon is taken for gone after 16 s without a word: 4 s to notice the silence, and three pings
+ * of 4 s each. */
 #define KEEPALIVE_SECONDS 4
 #define KEEPALIVE_COUNT 3
 
 /* More than the workers there are: an abandoned call keeps its connection until it comes back. */
 #define CONNECTIONS_MAX 48
+
+/* Every call is between these two from its first to its last touch of the driver. */
+static void go_in(struct libvirt *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->n_inside++;
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void go_out(struct libvirt *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->n_inside--;
+    pthread_mutex_unlock(&l->lock);
+}
 
 static void on_close(virConnectPtr conn, int reason, void *userdata)
 {
@@ -180,7 +195,8 @@ static int new_connection(struct libvirt *l, struct connection **ret, struct err
     return r;
 }
 
-/* Puts one into the pool, unless the world has moved on while it was opened. l->lock is held. */
+/* May this one be put into the pool, or has the world moved on while it was opened? l->lock is
+ * held. */
 static bool may_pool(const struct libvirt *l, const struct connection *c, uint64_t generation)
 {
     return !c->broken && !l->is_closing && l->generation == generation;
@@ -192,7 +208,7 @@ static int not_pooled(const struct libvirt *l, struct error **err)
                      l->uri);
 }
 
-/* Retires what there is, and takes what no call is on off the list, for bury_all(). l->lock is
+/* Retires what there is, and takes off the list what no call is on, for bury_all(). l->lock is
  * held. */
 static struct connection *retire_all(struct libvirt *l)
 {
@@ -224,9 +240,8 @@ static void bury_all(struct connection *idle)
     }
 }
 
-int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **err)
+static int connect_anew(struct libvirt *l, bool *has_processes, struct error **err)
 {
-    struct libvirt *l = libvirt_of(h);
     _cleanup_(discard) struct connection *c = NULL;
     struct connection *idle;
     uint64_t generation;
@@ -249,14 +264,26 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
     if (may_pool(l, c, generation)) {
         *has_processes = c->around.has_processes;
         l->is_lost = false;
-        take(c)->state = CONNECTION_POOLED;
+        c->state = CONNECTION_POOLED;
+        c = NULL;
     }
     pthread_mutex_unlock(&l->lock);
     return c ? not_pooled(l, err) : 0;
 }
 
-/* A connection that can take a call; how many there are, and whether any is in the pool. l->lock is
- * held. */
+int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **err)
+{
+    struct libvirt *l = libvirt_of(h);
+    int r;
+
+    go_in(l);
+    r = connect_anew(l, has_processes, err);
+    go_out(l);
+    return r;
+}
+
+/* A connection that can take a call, the oldest; how many there are, and whether any of them is in
+ * the pool. l->lock is held. */
 static struct connection *pick(const struct libvirt *l, unsigned *ret_n, bool *ret_connected)
 {
     struct connection *found = NULL;
@@ -293,7 +320,7 @@ static int widen(struct libvirt *l, uint64_t generation, struct connection **ret
     return c ? not_pooled(l, err) : 0;
 }
 
-int lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
+static int find_or_open(struct libvirt *l, struct connection **ret, struct error **err)
 {
     struct connection *c;
     uint64_t generation;
@@ -316,6 +343,17 @@ int lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
     return 0;
 }
 
+int lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
+{
+    int r;
+
+    go_in(l);
+    r = find_or_open(l, ret, err);
+    if (r < 0)
+        go_out(l);
+    return r;
+}
+
 void lease_end(struct connection *c)
 {
     struct libvirt *l;
@@ -331,6 +369,7 @@ void lease_end(struct connection *c)
     pthread_mutex_unlock(&l->lock);
     if (is_last)
         bury(c);
+    go_out(l);
 }
 
 bool connection_is_broken(struct connection *c)
@@ -346,13 +385,13 @@ bool connection_is_broken(struct connection *c)
 bool connections_close(struct libvirt *l)
 {
     struct connection *idle;
-    bool is_empty;
+    bool is_unused;
 
     pthread_mutex_lock(&l->lock);
     l->is_closing = true;
     idle = retire_all(l);
-    is_empty = !l->connections;
+    is_unused = l->n_inside == 0;
     pthread_mutex_unlock(&l->lock);
     bury_all(idle);
-    return is_empty;
+    return is_unused;
 }

@@ -58,6 +58,7 @@ struct libvirt {
     pthread_mutex_t lock;
     struct connection *connections; /* all, in every state */
     uint64_t generation;            /* of the last connect() that began */
+    unsigned n_inside;              /* calls that have not left the driver, connect() included */
     bool is_lost;                   /* the listener has been told since the last connect() */
     bool is_closing;
 
@@ -72,7 +73,7 @@ struct libvirt {
     size_t n_watches;
 
     pthread_mutex_t listener_lock;
-    bool is_listening; /* from the first connect() until free(): then the listener may be gone */
+    enum { LISTENER_AWAITED, LISTENER_HEARS, LISTENER_GONE } listener_state;
 };
 
 static inline struct libvirt *libvirt_of(struct hypervisor *h)
@@ -86,13 +87,14 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
 int lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
 void lease_end(struct connection *c);
 DEFINE_CLEANUP(struct connection *, lease_end);
-/* Retires every connection. False where calls are still out on some, which then outlive this. */
+/* Retires every connection. False where calls are still out, which then outlive this. */
 bool connections_close(struct libvirt *l);
 bool connection_is_broken(struct connection *c);
 
 /* libvirt-events.c */
 int events_register(struct connection *c, struct error **err);
 void events_deregister(struct connection *c);
+/* The listener is told things from the first connect() until free(), after which it may be gone. */
 void begin_listening(struct libvirt *l);
 void end_listening(struct libvirt *l);
 void tell_changed(struct libvirt *l, const uuid_t domain);

@@ -26,27 +26,26 @@
 #define EVENT_DELAY_NSEC 300000000L
 #define NSEC_PER_SEC 1000000000L
 
-static void set_listening(struct libvirt *l, bool is_listening)
-{
-    pthread_mutex_lock(&l->listener_lock);
-    l->is_listening = is_listening;
-    pthread_mutex_unlock(&l->listener_lock);
-}
-
+/* An abandoned connect() may come here after free(). */
 void begin_listening(struct libvirt *l)
 {
-    set_listening(l, true);
+    pthread_mutex_lock(&l->listener_lock);
+    if (l->listener_state == LISTENER_AWAITED)
+        l->listener_state = LISTENER_HEARS;
+    pthread_mutex_unlock(&l->listener_lock);
 }
 
 void end_listening(struct libvirt *l)
 {
-    set_listening(l, false);
+    pthread_mutex_lock(&l->listener_lock);
+    l->listener_state = LISTENER_GONE;
+    pthread_mutex_unlock(&l->listener_lock);
 }
 
 void tell_changed(struct libvirt *l, const uuid_t domain)
 {
     pthread_mutex_lock(&l->listener_lock);
-    if (l->is_listening && l->base.listener.changed)
+    if (l->listener_state == LISTENER_HEARS && l->base.listener.changed)
         l->base.listener.changed(l->base.listener.userdata, domain);
     pthread_mutex_unlock(&l->listener_lock);
 }
@@ -54,7 +53,7 @@ void tell_changed(struct libvirt *l, const uuid_t domain)
 void tell_lost(struct libvirt *l, const char *why)
 {
     pthread_mutex_lock(&l->listener_lock);
-    if (l->is_listening && l->base.listener.lost)
+    if (l->listener_state == LISTENER_HEARS && l->base.listener.lost)
         l->base.listener.lost(l->base.listener.userdata, why);
     pthread_mutex_unlock(&l->listener_lock);
 }

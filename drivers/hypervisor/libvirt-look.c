@@ -12,7 +12,9 @@
  * is asked only of a domain that is up and whose control interface is free, which
  * virDomainGetControlInfo tells without waiting.
  *
- * A running domain costs six round trips, one that is off four; a few tenths of a millisecond each.
+ * A running domain costs six round trips and one that is off four, each of some tenths of a
+ * millisecond. While libvirt kills a process (it looks every 200 ms whether it is gone) it holds
+ * the domain, and a look comes back at the moment when it is off.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
@@ -119,8 +121,7 @@ static void forget_detail(struct sighting *s)
     s->process_detail = NULL;
 }
 
-/* The process of a domain that is up; without one the detail says why. *ret_pidfd is the caller's.
- */
+/* The process of a domain that is up; without one the detail says why. pidfd: the caller's. */
 static int see_process(const struct connection *c, virDomainPtr dom, struct sighting *s,
                        const struct incarnation *remembered, int *ret_pidfd)
 {

@@ -16,8 +16,7 @@
 
 #define WATCHES_MAX 1024
 
-/* Of every driver's watches. It is held around the event loop's own functions, which do not wait.
- */
+/* Of every driver's watches. Held around the event loop's own functions, which do not wait. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct watch {
@@ -37,8 +36,7 @@ static void watch_free(void *userdata)
     free(w);
 }
 
-/* Takes w off the list. lock is held. False where it is not on it: watches_clear() has it.
- */
+/* Takes w off the list. False where it is not on it: watches_clear() has it. lock is held. */
 static bool unlink_watch(struct libvirt *l, const struct watch *w)
 {
     for (struct watch **p = &l->watches; *p; p = &(*p)->next)

@@ -39,8 +39,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A QEMU has some dozens of threads. Past this many the search for the one that hangs is given up.
- */
+/* A QEMU has some dozens of threads. The search for the one that hangs ends here. */
 #define THREADS_MAX 512
 
 /* glibc has no pidfd_open() before 2.36. */
@@ -165,12 +164,11 @@ int process_identify(pid_t pid, struct incarnation *ret, int *ret_pidfd)
         return r == -ENOENT ? -EACCES : r; /* alive and not to be seen: /proc hides it from us */
     found.start_time = stat.start_time;
     *ret = found;
-    *ret_pidfd = pidfd;
-    pidfd = -1;
+    *ret_pidfd = fd_take(&pidfd);
     return 0;
 }
 
-_printf_(1, 2) static char *text(const char *format, ...)
+_printf_(1, 2) static char *sentence(const char *format, ...)
 {
     char *s;
     va_list ap;
@@ -182,8 +180,7 @@ _printf_(1, 2) static char *text(const char *format, ...)
     return s;
 }
 
-/* Where in the kernel a thread waits, as ", wchan NAME"; "" where that is not known or not ours to
- * know. */
+/* Where in the kernel a thread waits, as ", wchan NAME"; "" where we may not know. */
 static const char *wchan_of(pid_t pid, pid_t tid, char *buffer, size_t size)
 {
     char path[64], name[64];
@@ -239,10 +236,10 @@ static char *describe(pid_t pid, char first_state)
     pid_t tid = telling_thread(pid, first_state, &state);
 
     if (tid == pid)
-        return text("pid %d, state %c%s", pid, first_state,
-                    wchan_of(pid, pid, wchan, sizeof(wchan)));
-    return text("pid %d, state %c, its thread %d in state %c%s", pid, first_state, tid, state,
-                wchan_of(pid, tid, wchan, sizeof(wchan)));
+        return sentence("pid %d, state %c%s", pid, first_state,
+                        wchan_of(pid, pid, wchan, sizeof(wchan)));
+    return sentence("pid %d, state %c, its thread %d in state %c%s", pid, first_state, tid, state,
+                    wchan_of(pid, tid, wchan, sizeof(wchan)));
 }
 
 enum process_fate process_fate(const struct incarnation *who, int *ret_pidfd, char **ret_detail)
@@ -259,7 +256,7 @@ enum process_fate process_fate(const struct incarnation *who, int *ret_pidfd, ch
         return PROCESS_NONE;
     r = process_boot_id(boot_id);
     if (r < 0) {
-        *ret_detail = text("the host's boot id cannot be read: %s", strerror(-r));
+        *ret_detail = sentence("the host's boot id cannot be read: %s", strerror(-r));
         return PROCESS_UNKNOWN;
     }
     if (strcmp(boot_id, who->boot_id) != 0)
@@ -278,18 +275,16 @@ enum process_fate process_fate(const struct incarnation *who, int *ret_pidfd, ch
     if ((pidfd == -EINVAL || pidfd == -ENOENT) && (stat_result == -ENOENT || stat_result == -ESRCH))
         return PROCESS_ENDED;
     if (stat_result < 0) {
-        *ret_detail = text("pid %d cannot be looked at: %s", who->pid, strerror(-stat_result));
+        *ret_detail = sentence("pid %d cannot be looked at: %s", who->pid, strerror(-stat_result));
         return PROCESS_UNKNOWN;
     }
     if (pidfd < 0 && is_gone(stat.state)) {
-        *ret_detail = text("pid %d, state %c, and its other threads cannot be told: %s", who->pid,
-                           stat.state, strerror(-pidfd));
+        *ret_detail = sentence("pid %d, state %c, and its other threads cannot be told: %s",
+                               who->pid, stat.state, strerror(-pidfd));
         return PROCESS_UNKNOWN;
     }
     *ret_detail = describe(who->pid, stat.state);
-    if (pidfd >= 0) {
-        *ret_pidfd = pidfd;
-        pidfd = -1;
-    }
+    if (pidfd >= 0)
+        *ret_pidfd = fd_take(&pidfd);
     return PROCESS_ALIVE;
 }

@@ -1,9 +1,17 @@
-/* process.h - proof of death: which process an incarnation is, and whether that process has ended
- */
+/* process.h - proof of death: which process an incarnation is, and whether it has ended */
 #ifndef STOPD_PROCESS_H
 #define STOPD_PROCESS_H
 
 #include "stopd/hypervisor.h"
+
+/* Hands on the descriptor that a _cleanup_(close) variable holds. */
+static inline int fd_take(int *fd)
+{
+    int taken = *fd;
+
+    *fd = -1;
+    return taken;
+}
 
 /* The boot id of this host's present run. Returns 0 or a negative errno. */
 int process_boot_id(char ret[static UUID_TEXT_SIZE]);

@@ -242,8 +242,7 @@ int qemu_find_process(const char *pid_directory, const char *domain_name, const 
     if (r < 0)
         return r;
     *ret = found;
-    *ret_pidfd = pidfd;
-    pidfd = -1;
+    *ret_pidfd = fd_take(&pidfd);
     return 0;
 }
 

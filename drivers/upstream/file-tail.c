@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* A whole chunk and the line before it, with room for an event that is a chunk by itself. */
-#define WINDOW_MAX (4 * FILE_CHUNK_MAX)
+#define WINDOW_MAX ((off_t)(4 * FILE_CHUNK_MAX))
 
 struct window {
     char *bytes;

@@ -8,7 +8,7 @@
 
 /* A crash leaves at most the last chunk in pieces, for a chunk is on the disk before the next one
  * is written. A chunk is not larger than this, save one that is a single event. */
-#define FILE_CHUNK_MAX (1024 * 1024)
+#define FILE_CHUNK_MAX ((size_t)1024 * 1024)
 
 /* Cuts off what is no whole line, makes sure that the rest is on the disk, and gives the id of the
  * last event in it ("": none is found) and the size that is left. */

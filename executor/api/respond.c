@@ -103,8 +103,6 @@ bool respond_failure(struct exchange *x, const struct answer *a)
 {
     if (a->code == ERROR_NONE)
         return false;
-    if (is_set(a->request_id))
-        memcpy(x->request_id, a->request_id, sizeof(x->request_id));
     respond_code(x, a->code, a->message);
     return true;
 }

@@ -1,8 +1,9 @@
 /* cancel.c - stopctl cancel: calls a stop off before its guest is off, and waits for what comes of
  * it
  *
- * Once the power is being cut nothing can be called off, and a guest may shut down in the moment
- * that the cancel arrives: what is told is how the stop ended, not that the request was taken.
+ * Once the power is being cut nothing can be called off, nor a clear of local disks once it has
+ * begun. A guest may shut down in the moment that the cancel arrives: what is told is how the stop
+ * ended, not that the request was taken.
  */
 #include "cli/transfer.h"
 #include "cli/result.h"
@@ -24,10 +25,17 @@ static int command_cancel(struct cli *cli, const char *request_id, json_object *
     return path ? transfer_post(cli, path, ret, err) : error_no_memory(err);
 }
 
+/* A guest that was quicker has its disks cleared, however long that takes. */
+static bool is_settled(const struct operation_view *v)
+{
+    return operation_view_finished(v) || operation_view_clears(v);
+}
+
 /* Waits for the end of what was cancelled. Returns the exit status. */
 static int settle(struct cli *cli, struct followed *f, struct error **err)
 {
-    static const struct follow_plan plan = {.wait = true, .time_out = PATIENCE};
+    static const struct follow_plan plan = {
+        .wait = true, .time_out = PATIENCE, .is_over = is_settled};
     struct operation_view view;
     enum follow_end end;
     int r = follow(cli, f, 1, &plan, &end, err);
@@ -45,6 +53,9 @@ static int settle(struct cli *cli, struct followed *f, struct error **err)
         return r;
     if (text_equal(view.outcome, "Cancelled"))
         return 0;
+    if (operation_view_clears(&view))
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "too late, the guest is off and its local disks are being cleared");
     return error_set(err, ERROR_INSTANCE_STATUS, "too late, the stop has ended: %s%s%s",
                      view.outcome, is_set(view.error_message) ? ", " : "", view.error_message);
 }
@@ -55,7 +66,7 @@ static int cancel(struct cli *cli, const char *argument, struct followed *f, str
     struct operation_view view;
     int status;
 
-    if (operation_find(cli, argument, true, &operation, err) < 0 ||
+    if (operation_find(cli, argument, OPERATION_UNFINISHED, &operation, err) < 0 ||
         operation_view(operation, &view, err) < 0 ||
         command_cancel(cli, view.request_id, &f->operation, err) < 0)
         return -EINVAL;

@@ -20,8 +20,8 @@ struct verb {
     int (*run)(struct cli *cli, int argc, char **argv, struct error **err);
 };
 
-extern const struct verb verb_stop, verb_status, verb_show, verb_watch, verb_cancel, verb_events,
-    verb_version, verb_help;
+extern const struct verb verb_stop, verb_status, verb_show, verb_watch, verb_cancel, verb_clear,
+    verb_retry, verb_may_start, verb_certificate, verb_events, verb_version, verb_help;
 extern const struct verb *const verbs[]; /* NULL-terminated */
 const struct verb *verb_find(const char *name);
 void verb_print_help(const struct verb *verb, FILE *to);
@@ -57,6 +57,9 @@ enum { OPTION_JSON = 1000, OPTION_SOCKET, OPTION_CONFIG, OPTION_HELP };
     }
 /* A usage error that names the verb and points to its help. */
 int cli_usage(struct cli *cli, struct error **err, const char *format, ...) _printf_(3, 4);
+/* An option's whole number of seconds, 1 to 86400. */
+int cli_seconds(struct cli *cli, const char *option, const char *text, usec_t *ret,
+                struct error **err);
 /* No options but the common ones, and from least to most arguments from optind on. */
 int cli_arguments(struct cli *cli, int argc, char **argv, int least, int most, struct error **err);
 

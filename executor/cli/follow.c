@@ -1,24 +1,24 @@
-/* follow.c - the two halves of a stop as its caller sees them: until it is accepted, until it ends
+/* follow.c - the two halves of an operation as its caller sees them: until it is accepted, until it
+ * ends
  *
- * Theory of operation. Every stop is at one step, ASKING or WAITING, and has at most one transfer
- * out. A command carries a ClientToken, so that one whose answer was lost is simply asked again:
- * the daemon gives the first answer again, and nothing is stopped twice. It is lost where the
- * daemon broke off or said InternalError; from then on not being reached does not end it either,
- * for a bounded number of tries, since the daemon may be starting again. A daemon that was never
- * reached has accepted nothing: that is an error at once.
+ * Theory of operation. Every operation is at one step, ASKING or WAITING, and has at most one
+ * transfer out. A stop carries a ClientToken, so that one whose answer was lost is simply asked
+ * again: the daemon gives the first answer again, and nothing is stopped twice. It is lost where
+ * the daemon broke off or said InternalError; from then on not being reached does not end it
+ * either, for a bounded number of tries, since the daemon may be starting again. A command that is
+ * not safe to send again is in doubt at once. A daemon that was never reached has accepted nothing:
+ * that is an error at once.
  *
  * Waiting is a request that the daemon answers at the end of the operation or a second later, again
- * and again: a daemon that is being restarted meanwhile is waited for with patience, since the stop
- * goes on. SIGINT is read from a descriptor among curl's, so that nothing is cut short in the
- * middle.
+ * and again: a daemon that is being restarted meanwhile is waited for with patience, since the
+ * operation goes on. One that is quarantined waits for an operator, and so nobody waits for it.
+ * SIGINT is read from a descriptor among curl's, so that nothing is cut short in the middle.
  */
 #include "cli/follow.h"
+#include "cli/picture.h"
 #include "cli/transfer.h"
-#include "cli/progress.h"
-#include "cli/text.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -109,8 +109,7 @@ static void ask_again(struct followed *one)
     one->tries++;
 }
 
-/* Was this command perhaps accepted, so that only asking again can tell? Once that was so, it stays
- * so until there is an answer. */
+/* Was this command perhaps accepted? Once that was so, it stays so until there is an answer. */
 static bool is_in_doubt(const struct followed *one, const struct transfer *x)
 {
     if (x->reach == REACH_BROKEN_OFF || (x->reach == REACH_ANSWERED && x->status == 500))
@@ -118,15 +117,24 @@ static bool is_in_doubt(const struct followed *one, const struct transfer *x)
     return one->tries > 0 && (x->reach == REACH_NONE || x->status == 503 || x->status == 429);
 }
 
+/* What a command answers is its RequestId or, where it was about an operation, that. */
+static bool take_request_id(struct followed *one, json_object *answer)
+{
+    const char *id = document_text(answer, "RequestId");
+    uuid_t uuid;
+
+    if (!is_set(id))
+        id = document_text(answer, "requestId");
+    if (uuid_parse(id, uuid) < 0)
+        return false;
+    memcpy(one->request_id, id, sizeof(one->request_id));
+    return true;
+}
+
 static void take_acceptance(struct following *f, struct followed *one, const struct transfer *x,
                             struct error **e)
 {
-    const char *id = NULL;
-    uuid_t uuid;
-
-    if (!*e && json_get_string(x->answer, "RequestId", &id) == 0 && id &&
-        uuid_parse(id, uuid) == 0) {
-        memcpy(one->request_id, id, sizeof(one->request_id));
+    if (!*e && take_request_id(one, x->answer)) {
         one->step = FOLLOW_WAITING;
         one->last_heard = monotonic();
         if (!f->plan->wait)
@@ -135,7 +143,7 @@ static void take_acceptance(struct following *f, struct followed *one, const str
         one->validated = true;
         end(f, one);
     } else if (*e && is_in_doubt(one, x)) {
-        if (one->tries + 1 < ASK_TRIES_MOST) {
+        if (one->repeatable && one->tries + 1 < ASK_TRIES_MOST) {
             ask_again(one);
             return;
         }
@@ -152,6 +160,27 @@ static void take_acceptance(struct following *f, struct followed *one, const str
 static bool may_come_back(const struct transfer *x)
 {
     return x->reach != REACH_ANSWERED || x->status == 429 || x->status >= 500;
+}
+
+static bool is_over(const struct following *f, const struct operation_view *v)
+{
+    if (f->plan->is_over)
+        return f->plan->is_over(v);
+    return operation_view_finished(v) || operation_view_quarantined(v);
+}
+
+/* The document says what was left of the grace when it was last written, which is not with every
+ * second: it is counted from the first sight of a figure. */
+static void take_grace(struct followed *one, const struct operation_view *v, usec_t now)
+{
+    struct operation_view former = {.grace_left = USEC_NEVER};
+
+    if (one->operation)
+        operation_view(one->operation, &former, NULL);
+    if (v->grace_left == USEC_NEVER)
+        one->grace_end = 0;
+    else if (v->grace_left != former.grace_left)
+        one->grace_end = now + v->grace_left;
 }
 
 static void take_operation(struct following *f, struct followed *one, struct transfer *x,
@@ -174,11 +203,12 @@ static void take_operation(struct following *f, struct followed *one, struct tra
         end_with(f, one, e);
         return;
     }
+    take_grace(one, &view, now);
     json_object_put(one->operation);
     one->operation = take(x->answer);
     one->last_heard = now;
     one->not_before = one->asked_at + WAIT_AGAIN;
-    if (operation_view_finished(&view))
+    if (is_over(f, &view))
         end(f, one);
 }
 
@@ -200,16 +230,18 @@ static void take_answer(struct following *f, struct followed *one, CURLcode resu
 static int ask(struct following *f, struct followed *one, struct error **err)
 {
     _cleanup_(freep) char *path = NULL;
-    bool asking = one->step == FOLLOW_ASKING;
+    bool asking = one->step == FOLLOW_ASKING, is_form = asking && !one->document;
     char after[16];
     int r;
 
     snprintf(after, sizeof(after), "?wait=%d", WAIT_SECONDS);
-    path = asking ? strdup("/") : transfer_path("/v1/operations/", one->request_id, after);
+    path = asking ? strdup(one->path) : transfer_path("/v1/operations/", one->request_id, after);
     if (!path)
         return error_no_memory(err);
-    r = transfer_new(f->cli, path, asking ? &one->command : NULL, WAIT_SECONDS, &one->transfer,
+    r = transfer_new(f->cli, path, is_form ? &one->command : NULL, WAIT_SECONDS, &one->transfer,
                      err);
+    if (r == 0 && asking && one->document)
+        r = transfer_set_document(one->transfer, one->document, err);
     if (r < 0)
         return r;
     one->transfer->userdata = one;
@@ -243,36 +275,20 @@ static int ask_due(struct following *f, struct error **err)
 
 static void draw(struct following *f)
 {
-    _cleanup_(freep) struct progress_line *lines = NULL;
-    _cleanup_(freep) char(*clocks)[ELAPSED_TEXT_SIZE + 8] = NULL;
-    usec_t now = moment_now().realtime;
-    size_t shown = 0;
+    _cleanup_(picture) struct picture picture = {0};
+    usec_t now = monotonic();
 
     if (!f->progress)
         return;
-    lines = calloc(f->n, sizeof(*lines));
-    clocks = calloc(f->n, sizeof(*clocks));
-    for (size_t i = 0; lines && clocks && i < f->n; i++) {
-        struct followed *one = &f->all[i];
-        struct operation_view view = {.phase = ""};
-        char text[ELAPSED_TEXT_SIZE];
-        usec_t elapsed;
+    picture_begin(&picture, f->n);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct followed *one = &f->all[i];
+        usec_t left = one->grace_end > now ? one->grace_end - now : 0;
 
-        if (!is_on_its_way(one))
-            continue;
-        if (one->operation && operation_view(one->operation, &view, NULL) == 0) {
-            elapsed = operation_view_elapsed(&view, now);
-            if (text_equal(view.phase, "shutting-down") && elapsed < f->plan->grace)
-                snprintf(clocks[shown], sizeof(*clocks), "%s left",
-                         elapsed_to_text(f->plan->grace - elapsed, text));
-            else
-                snprintf(clocks[shown], sizeof(*clocks), "%s", elapsed_to_text(elapsed, text));
-        }
-        lines[shown] = (struct progress_line){one->name, view.phase, clocks[shown]};
-        shown++;
+        if (is_on_its_way(one))
+            picture_add(&picture, one->name, one->operation, one->grace_end ? left : USEC_NEVER);
     }
-    if (lines && clocks)
-        progress_draw(f->progress, lines, shown);
+    progress_draw(f->progress, picture.lines, picture.n);
 }
 
 /* How long until something has to be done without anything arriving, in milliseconds. */

@@ -1,4 +1,5 @@
-/* follow.h - stops on their way, side by side: asked for, and then waited for until they end */
+/* follow.h - operations on their way, side by side: commanded, and then waited for until they end
+ * or wait for an operator themselves */
 #ifndef STOPD_CLI_FOLLOW_H
 #define STOPD_CLI_FOLLOW_H
 
@@ -6,7 +7,7 @@
 #include "core/command.h"
 
 enum follow_step {
-    FOLLOW_ASKING,  /* StopInstance is not answered yet */
+    FOLLOW_ASKING,  /* the command is not answered yet */
     FOLLOW_WAITING, /* accepted; the operation is on its way */
     FOLLOW_ENDED,   /* nothing more comes: see the rest */
     FOLLOW_LEFT,    /* neither, but the following has ended (time-out, interrupt) */
@@ -14,8 +15,12 @@ enum follow_step {
 
 struct followed {
     const char *name; /* as the operator calls it */
-    struct parameters
-        command; /* StopInstance's, while FOLLOW_ASKING; safe to send again: it has a ClientToken */
+    /* The command, while FOLLOW_ASKING */
+    const char *path;          /* where it is posted */
+    struct parameters command; /* as a form … */
+    const char *document;      /* … or this, where it is JSON */
+    bool repeatable;           /* done twice is done once: safe to send again, see is_in_doubt() */
+
     enum follow_step step;
     char request_id[UUID_TEXT_SIZE]; /* "" until it is accepted */
     json_object *operation;          /* as last seen, or NULL */
@@ -28,13 +33,15 @@ struct followed {
     struct transfer *transfer;
     unsigned tries;
     usec_t not_before, asked_at, last_heard; /* monotonic */
+    usec_t grace_end;                        /* monotonic; 0: no grace is running */
 };
 void followed_cleanup(struct followed *f); /* for _cleanup_(followed) struct followed f = {} */
 
 struct follow_plan {
     bool wait;       /* else it ends when the command is accepted */
     usec_t time_out; /* USEC_NEVER: none */
-    usec_t grace;    /* what the command says of it; 0: nothing. For the time left that is shown */
+    /* Is this as far as it is waited for? NULL: until it is finished or quarantined. */
+    bool (*is_over)(const struct operation_view *v);
     /* Called when one has ended, with the terminal clean. */
     void (*ended)(struct cli *cli, const struct followed *f);
 };

@@ -20,7 +20,7 @@ void verbs_print_help(FILE *to)
           "Stop virtual machines properly, and see how it goes.\n\n",
           to);
     for (size_t i = 0; verbs[i]; i++)
-        fprintf(to, "  %-7s %-16s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
+        fprintf(to, "  %-11s %-13s %s\n", verbs[i]->name, verbs[i]->arguments, verbs[i]->summary);
     fprintf(to, "\n%s      --version         the same as the verb\n\n", common);
     fputs("stopctl help VERB tells a verb's options; stopctl(1) what the exit statuses mean.\n",
           to);

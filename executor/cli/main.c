@@ -23,8 +23,9 @@
 #define EXIT_OUTPUT 74
 
 const struct verb *const verbs[] = {
-    &verb_stop,   &verb_status,  &verb_show, &verb_watch, &verb_cancel,
-    &verb_events, &verb_version, &verb_help, NULL,
+    &verb_stop,  &verb_status,    &verb_show,        &verb_watch,  &verb_cancel,  &verb_clear,
+    &verb_retry, &verb_may_start, &verb_certificate, &verb_events, &verb_version, &verb_help,
+    NULL,
 };
 
 const struct verb *verb_find(const char *name)

@@ -1,5 +1,6 @@
 /* options.c - the command line: options that every verb takes, and errors that say where help is */
 #include "cli/cli.h"
+#include "core/command.h"
 #include "daemon/config.h"
 
 #include <errno.h>
@@ -59,6 +60,18 @@ int cli_option(struct cli *cli, int argc, char **argv, const struct option *opti
             return option;
         }
     }
+}
+
+int cli_seconds(struct cli *cli, const char *option, const char *text, usec_t *ret,
+                struct error **err)
+{
+    uint64_t seconds;
+
+    if (parameter_integer(option, text, 1, 86400, &seconds, NULL) < 0)
+        return cli_usage(cli, err, "%s must be a whole number of seconds from 1 to 86400, not '%s'",
+                         option, text);
+    *ret = seconds * USEC_PER_SEC;
+    return 0;
 }
 
 int cli_arguments(struct cli *cli, int argc, char **argv, int least, int most, struct error **err)

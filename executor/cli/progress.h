@@ -1,16 +1,20 @@
-/* progress.h - what is going on, on a terminal: one line for each instance, redrawn in place
+/* progress.h - what is going on, on a terminal: one line for each instance, and below it a bar for
+ * each disk that is being cleared, redrawn in place
  *
  * On standard error, and only where that is a terminal. One that cannot move its cursor (TERM=dumb)
  * gets a line for each change instead. */
 #ifndef STOPD_CLI_PROGRESS_H
 #define STOPD_CLI_PROGRESS_H
 
-#include "stopd/base.h"
+#include "cli/disk-view.h"
 
 struct progress_line {
     const char *id;
-    const char *phase; /* "" while nothing is known yet */
-    const char *clock; /* time gone or left, as text */
+    const char *phase;       /* "" while nothing is known yet */
+    int percent;             /* -1: there is none */
+    const char *clock;       /* time gone or left, as text */
+    struct disk_view *disks; /* a bar each */
+    size_t n_disks;
 };
 
 struct progress;

@@ -1,13 +1,11 @@
-/* show.c - stopctl show: one stop, and what happened in it, in its order */
-#include "cli/transfer.h"
+/* show.c - stopctl show: one stop or clear, its local disks, and what happened in it, in its order
+ */
 #include "cli/operation-view.h"
+#include "cli/show-storage.h"
 #include "cli/text.h"
 
-#include <errno.h>
-#include <string.h>
-
 static const char details[] =
-    "Of an instance, its newest stop. Times in the timeline count from its acceptance.\n";
+    "Of an instance, its newest stop or clear. Times in the timeline count from its acceptance.\n";
 
 static void print_field(const char *name, const char *value)
 {
@@ -41,36 +39,34 @@ static void print_error(const struct operation_view *v)
 
 static void print_fields(const struct operation_view *v)
 {
+    char phase[PHASE_TEXT_SIZE];
+
     print_field("RequestId:", v->request_id);
     print_field("Instance:", v->instance_id);
+    print_field("Action:", operation_view_is_clear(v) ? v->action : "");
     print_field("State:", v->state);
-    print_field("Phase:", v->phase);
+    print_field("Phase:", operation_view_phase(v, phase));
     print_field("Waits for:", v->detail);
     print_field("Outcome:", v->outcome);
     print_error(v);
-    print_field("Power cut:", v->force_stop ? "commanded" : "not commanded");
-    print_field("By:", v->forced_by);
-    print_field("StoppedMode:", v->stopped_mode);
+    if (!operation_view_is_clear(v)) {
+        print_field("Power cut:", v->force_stop ? "commanded" : "not commanded");
+        print_field("By:", v->forced_by);
+        print_field("StoppedMode:", v->stopped_mode);
+    }
     print_field("Commanded by:", v->principal);
     print_time("Accepted:", v->accepted_at, v->accepted_at);
     print_time("Off:", v->off_at, v->accepted_at);
     print_time("Finished:", v->finished_at, v->accepted_at);
 }
 
-static const char *text_of(json_object *object, const char *key)
-{
-    const char *text = NULL;
-
-    return json_get_string(object, key, &text) == 0 && text ? text : "";
-}
-
 static int print_timeline(const struct operation_view *v, struct error **err)
 {
     _cleanup_(table) struct table t = {.columns = 3};
-    size_t n = v->timeline ? json_object_array_length(v->timeline) : 0;
+    size_t n = document_count(v->document, "timeline");
 
     for (size_t i = 0; i < n; i++) {
-        json_object *entry = json_object_array_get_idx(v->timeline, i);
+        json_object *entry = document_element(v->document, "timeline", i);
         char after[ELAPSED_TEXT_SIZE], relative[ELAPSED_TEXT_SIZE + 8];
         usec_t at = v->accepted_at;
 
@@ -78,8 +74,8 @@ static int print_timeline(const struct operation_view *v, struct error **err)
         snprintf(relative, sizeof(relative), "  +%s",
                  elapsed_to_text(at > v->accepted_at ? at - v->accepted_at : 0, after));
         table_add(&t, relative);
-        table_add(&t, text_of(entry, "what"));
-        table_add(&t, text_of(entry, "detail"));
+        table_add(&t, document_text(entry, "what"));
+        table_add(&t, document_text(entry, "detail"));
     }
     if (n > 0)
         puts("Timeline:");
@@ -94,7 +90,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error **err)
 
     if (r < 0)
         return r;
-    if (operation_find(cli, argv[optind], false, &operation, err) < 0 ||
+    if (operation_find(cli, argv[optind], OPERATION_NEWEST, &operation, err) < 0 ||
         operation_view(operation, &view, err) < 0)
         return cli_explain(err, "show %s", argv[optind]);
     if (cli->json) {
@@ -102,7 +98,9 @@ static int run(struct cli *cli, int argc, char **argv, struct error **err)
         return 0;
     }
     print_fields(&view);
+    show_storage(&view);
     return print_timeline(&view, err);
 }
 
-const struct verb verb_show = {"show", "ID|REQUEST", "One stop and its timeline.", details, run};
+const struct verb verb_show = {"show", "ID|REQUEST", "One stop, its local disks and its timeline.",
+                               details, run};

@@ -1,16 +1,11 @@
-/* stop.c - stopctl stop: commands a stop, and waits for its end
+/* stop.c - stopctl stop: commands a stop, and waits for its end, clearing of local disks included
  *
  * Theory of operation. One StopInstance for each instance, all side by side, each with a
  * ClientToken so that it is safe to send again (follow.c). What is irreversible is said in a line
  * before anything is sent, and on a terminal asked about. The exit status is the worst of all.
  */
-#include "cli/transfer.h"
+#include "cli/consent.h"
 #include "cli/result.h"
-#include "cli/text.h"
-
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
 
 enum {
     OPTION_FORCE = 1,
@@ -43,7 +38,8 @@ static const struct option options[] = {
 };
 
 static const char details[] =
-    "Presses the power button of each guest and waits until it is off, all side by side.\n"
+    "Presses the power button of each guest and waits until it is off, all side by side; then\n"
+    "for the local disks of an I1 instance to be cleared.\n"
     "\n"
     "      --force           cut the power: what the guest has not written is lost\n"
     "      --confirm         agree to the loss of what is on local disks (I1 instances)\n"
@@ -55,25 +51,13 @@ static const char details[] =
     "      --dry-run         make every check and change nothing\n"
     "      --no-wait         return when the command is accepted\n"
     "      --timeout S       wait no longer than this; the stop goes on\n"
-    "      --yes             do not ask before cutting the power\n";
+    "      --yes             do not ask before cutting the power or clearing local disks\n";
 
 struct wish {
     bool force, confirm, dry_run, yes;
     const char *override, *stopped_mode, *grace, *on_timeout, *token;
     struct follow_plan plan;
 };
-
-static int read_seconds(struct cli *cli, const char *option, const char *text, usec_t *ret,
-                        struct error **err)
-{
-    uint64_t seconds;
-
-    if (parameter_integer(option, text, 1, 86400, &seconds, NULL) < 0)
-        return cli_usage(cli, err, "%s must be a whole number of seconds from 1 to 86400, not '%s'",
-                         option, text);
-    *ret = seconds * USEC_PER_SEC;
-    return 0;
-}
 
 static int read_on_timeout(struct cli *cli, const char *text, const char **ret, struct error **err)
 {
@@ -103,14 +87,14 @@ static int read_option(struct cli *cli, int option, struct wish *w, struct error
         break;
     case OPTION_GRACE:
         w->grace = optarg;
-        return read_seconds(cli, "--grace", optarg, &w->plan.grace, err);
+        return cli_seconds(cli, "--grace", optarg, &(usec_t){0}, err);
     case OPTION_ON_TIMEOUT:
         return read_on_timeout(cli, optarg, &w->on_timeout, err);
     case OPTION_NO_WAIT:
         w->plan.wait = false;
         break;
     case OPTION_TIMEOUT:
-        return read_seconds(cli, "--timeout", optarg, &w->plan.time_out, err);
+        return cli_seconds(cli, "--timeout", optarg, &w->plan.time_out, err);
     case OPTION_TOKEN:
         w->token = optarg;
         break;
@@ -140,36 +124,16 @@ static int drop_repeated(char **ids, int n)
     return kept;
 }
 
-/* --- Consent ------------------------------------------------------------------------------- */
-
-static void print_ids(char **ids, int n)
-{
-    for (int i = 0; i < n; i++) {
-        fputs(i > 0 ? ", " : "", stderr);
-        text_print(stderr, ids[i]);
-    }
-}
-
-/* What a power cut loses, in one line; then the question where there is somebody to answer it. A
- * script has said
- * --force, and has nobody to ask. */
 static int ask_consent(struct cli *cli, const struct wish *w, char **ids, int n, struct error **err)
 {
-    bool maybe = !w->force && text_equal(w->on_timeout, "Force");
-    char answer[8] = "";
+    const struct loss loss = {
+        .power = w->force,
+        .power_maybe = text_equal(w->on_timeout, "Force"),
+        /* Which instances have local disks the daemon knows, and who says --confirm. */
+        .disks_maybe = w->confirm,
+    };
 
-    if (w->dry_run || (!w->force && !maybe))
-        return 0;
-    fprintf(stderr, "stopctl: %s the power of ", w->force ? "cutting" : "after the grace, cutting");
-    print_ids(ids, n);
-    fputs(": what the guest has not written to its disks is lost\n", stderr);
-    if (maybe || w->yes || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return 0;
-    fputs("Cut the power? [y/N] ", stderr);
-    if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-        return 0;
-    text_replace(&cli->code, "NotConfirmed");
-    return error_set(err, ERROR_CONFLICT, "stop: nothing was done, since it was not agreed to");
+    return w->dry_run ? 0 : consent_ask(cli, &loss, w->yes, ids, n, err);
 }
 
 /* --- Commanding ---------------------------------------------------------------------------- */
@@ -185,7 +149,7 @@ static int prepare(struct followed *f, const char *id, const struct wish *w, str
     char token[UUID_TEXT_SIZE];
 
     uuid_new_lower(token);
-    *f = (struct followed){.name = id, .step = FOLLOW_ASKING};
+    *f = (struct followed){.name = id, .path = "/", .repeatable = true, .step = FOLLOW_ASKING};
     if (parameters_add(p, "Action", "StopInstance") || parameters_add(p, "InstanceId", id) ||
         parameters_add(p, "ClientToken", w->token ? w->token : token) ||
         add_if_set(p, "ForceStop", w->force ? "true" : NULL) ||
@@ -197,24 +161,6 @@ static int prepare(struct followed *f, const char *id, const struct wish *w, str
     return 0;
 }
 
-static int stop_all(struct cli *cli, const struct wish *w, struct followed *all, size_t n,
-                    struct error **err)
-{
-    enum follow_end end;
-    int status = 0, r = follow(cli, all, n, &w->plan, &end, err);
-
-    if (r < 0)
-        return r;
-    result_print_left(all, n, end, w->plan.time_out);
-    for (size_t i = 0; i < n; i++)
-        status = exit_status_worse(status, result_exit_status(&all[i]));
-    if (end == FOLLOW_INTERRUPTED)
-        status = EXIT_STATUS_INTERRUPTED;
-    if (cli->json)
-        r = result_print_json(all, n, status, err);
-    return r < 0 ? r : status;
-}
-
 static int stop_ids(struct cli *cli, const struct wish *w, char **ids, int n, struct error **err)
 {
     struct followed *all = calloc((size_t)n, sizeof(*all));
@@ -223,7 +169,7 @@ static int stop_ids(struct cli *cli, const struct wish *w, char **ids, int n, st
     for (int i = 0; i < n && r == 0; i++)
         r = prepare(&all[i], ids[i], w, err);
     if (r == 0)
-        r = stop_all(cli, w, all, (size_t)n, err);
+        r = result_of_following(cli, all, (size_t)n, &w->plan, err);
     for (int i = 0; all && i < n; i++)
         followed_cleanup(&all[i]);
     free(all);

@@ -141,6 +141,17 @@ static int prepare(struct cli *cli, struct reading *r, struct error **err)
     return 0;
 }
 
+/* One that ended before anything happened is a stream all the same. */
+static bool was_stream(const struct transfer *x)
+{
+    long status = 0;
+    char *type = NULL;
+
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+    return status == 200 && type && strncmp(type, "text/event-stream", 17) == 0;
+}
+
 /* Reads until it ends. Returns 0 where it may be opened again, else an error: one that was open
  * before is waited for. *open: whether it was open now. */
 static int read_stream(struct cli *cli, struct stream *stream, bool was_open, bool *open,
@@ -167,8 +178,8 @@ static int read_stream(struct cli *cli, struct stream *stream, bool was_open, bo
         while ((message = curl_multi_info_read(r.multi, &(int){0})))
             result = message->data.result;
     }
-    *open = r.open;
-    if (r.open)
+    *open = r.open || was_stream(r.transfer);
+    if (*open)
         return 0;
     if (transfer_finish(cli, r.transfer, result, &e) == 0)
         return error_set(err, ERROR_UNREACHABLE, "the daemon answered with no stream");

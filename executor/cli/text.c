@@ -103,6 +103,40 @@ const char *elapsed_to_text(usec_t elapsed, char ret[static ELAPSED_TEXT_SIZE])
     return ret;
 }
 
+const char *bytes_to_text(uint64_t bytes, char ret[static BYTES_TEXT_SIZE])
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    if (bytes < 1024) {
+        snprintf(ret, BYTES_TEXT_SIZE, "%" PRIu64 " B", bytes);
+        return ret;
+    }
+    /* 1023.95 would be written as 1024.0 */
+    for (value /= 1024; value >= 1023.95 && unit + 1 < ELEMENTSOF(units); unit++)
+        value /= 1024;
+    snprintf(ret, BYTES_TEXT_SIZE, "%.1f %s", value, units[unit]);
+    return ret;
+}
+
+unsigned percent_of(uint64_t part, uint64_t whole)
+{
+    unsigned percent;
+
+    if (whole == 0)
+        return 0;
+    if (part >= whole)
+        return 100;
+    percent = (unsigned)((double)part / (double)whole * 100);
+    return percent < 100 ? percent : 99; /* a quotient of large numbers may be rounded up to 1.0 */
+}
+
+int text_compare_natural(const char *a, const char *b)
+{
+    return strverscmp(a, b);
+}
+
 const char *local_time_to_text(usec_t realtime, char ret[static LOCAL_TIME_SIZE])
 {
     time_t seconds = (time_t)(realtime / USEC_PER_SEC);

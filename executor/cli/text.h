@@ -18,9 +18,17 @@ size_t text_fit(const char *text, size_t columns);
 #define ELAPSED_TEXT_SIZE 32
 /* "3.2 s" below a minute, "4 min 05 s" below an hour, "2 h 03 min". */
 const char *elapsed_to_text(usec_t elapsed, char ret[static ELAPSED_TEXT_SIZE]);
+#define BYTES_TEXT_SIZE 32
+/* "894.3 GiB", "512 B". */
+const char *bytes_to_text(uint64_t bytes, char ret[static BYTES_TEXT_SIZE]);
+/* Hundredths, rounded down, so that 100 means all of it; 0 of nothing. */
+unsigned percent_of(uint64_t part, uint64_t whole);
 #define LOCAL_TIME_SIZE 32
 /* "2026-11-24 10:23:45", in the operator's time zone. */
 const char *local_time_to_text(usec_t realtime, char ret[static LOCAL_TIME_SIZE]);
+
+/* As strcmp(), with numbers within by their value: web2 before web10. */
+int text_compare_natural(const char *a, const char *b);
 
 /* Rows of as many cells each, printed with aligned columns. A lack of memory shows at the end. */
 struct table {

@@ -6,6 +6,7 @@
  * reached, was reached and broke off, or answered.
  */
 #include "cli/transfer.h"
+#include "cli/document.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,6 +110,17 @@ int transfer_new(struct cli *cli, const char *path, const struct parameters *for
     return 0;
 }
 
+int transfer_set_document(struct transfer *x, const char *document, struct error **err)
+{
+    struct curl_slist *headers = curl_slist_append(x->headers, "Content-Type: application/json");
+
+    if (!headers || curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, headers) ||
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, document))
+        return error_no_memory(err);
+    x->headers = headers;
+    return 0;
+}
+
 int transfer_make_stream(struct transfer *x,
                          size_t (*consume)(char *data, size_t size, size_t n, void *userdata),
                          void *userdata, struct error **err)
@@ -163,21 +175,6 @@ static int not_connected(const struct cli *cli, const struct transfer *x, CURLco
                      cli->config_trouble ? cli->config_trouble : "");
 }
 
-static json_object *parse(const char *text, size_t size)
-{
-    _cleanup_(json) json_object *document = NULL;
-    struct json_tokener *tokener = json_tokener_new();
-
-    if (tokener && text && size < INT32_MAX) {
-        document = json_tokener_parse_ex(tokener, text, (int)size);
-        if (json_tokener_get_error(tokener) != json_tokener_success)
-            json_object_put(take(document));
-    }
-    if (tokener)
-        json_tokener_free(tokener);
-    return json_object_is_type(document, json_type_object) ? take(document) : NULL;
-}
-
 enum error_code transfer_error_code(const char *code, int status)
 {
     for (unsigned i = ERROR_NONE + 1; i < ERROR_MAX; i++)
@@ -225,7 +222,7 @@ int transfer_finish(struct cli *cli, struct transfer *x, CURLcode result, struct
     }
     x->reach = REACH_ANSWERED;
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &x->status);
-    x->answer = parse(x->body, x->body_size);
+    x->answer = document_parse(x->body, x->body_size);
     if (x->status < 200 || x->status > 299)
         return answered_error(cli, x, err);
     return x->answer ? 0 : not_understood(x, err);

@@ -35,6 +35,8 @@ int transfer_new(struct cli *cli, const char *path, const struct parameters *for
                  struct transfer **ret, struct error **err);
 void transfer_free(struct transfer *x);
 DEFINE_CLEANUP(struct transfer *, transfer_free);
+/* Makes it a POST of this JSON text, which has to stay. */
+int transfer_set_document(struct transfer *x, const char *document, struct error **err);
 /* Makes it a stream of server-sent events instead: no end to its time, and the body goes to
  * consume(). */
 int transfer_make_stream(struct transfer *x,

@@ -1,17 +1,16 @@
 /* watch.c - stopctl watch: what happens on this host, as it happens
  *
- * Theory of operation. Each event is a line, from now on; on a terminal the stops that are under
- * way stand below, a line each, asked for again every second while there are any and after every
- * event.
+ * Theory of operation. Each event is a line, from now on; on a terminal the stops and clears that
+ * are under way stand below, asked for again after every event and every second while there are
+ * any. A clear of kept disks begins without an event, so that one looks now and then all the same.
  */
-#include "cli/operation-view.h"
-#include "cli/progress.h"
+#include "cli/picture.h"
 #include "cli/stream.h"
-#include "cli/text.h"
 #include "cli/transfer.h"
+#include "cli/underway.h"
 
-#include <errno.h>
-#include <string.h>
+#define LOOK_OFTEN USEC_PER_SEC
+#define LOOK_SELDOM (5 * USEC_PER_SEC)
 
 static const char details[] = "Goes on until interrupted, also while the daemon is restarted.\n";
 
@@ -19,7 +18,7 @@ struct watch {
     struct cli *cli;
     struct progress *progress;
     usec_t since;          /* realtime */
-    json_object *underway; /* the answer with the operations under way, or NULL */
+    json_object *underway; /* operations by RequestId, or NULL */
     usec_t asked_at;       /* monotonic; 0: ask again */
 };
 
@@ -54,55 +53,49 @@ static void tell_away(void *userdata)
     fputs("stopctl: watch: the daemon is away, waiting for it\n", stderr);
 }
 
-static size_t list_underway(const struct watch *w, json_object **list)
-{
-    *list = NULL;
-    if (!w->underway || json_get_array(w->underway, "operations", list) < 0)
-        return 0;
-    return json_object_array_length(*list);
-}
-
 static void draw(struct watch *w)
 {
-    json_object *list;
-    size_t n = list_underway(w, &list), shown = 0;
-    _cleanup_(freep) struct progress_line *lines = calloc(n + 1, sizeof(*lines));
-    _cleanup_(freep) char(*clocks)[ELAPSED_TEXT_SIZE] = calloc(n + 1, sizeof(*clocks));
-    usec_t now = moment_now().realtime;
+    _cleanup_(picture) struct picture picture = {0};
 
-    if (!lines || !clocks)
-        return;
-    for (size_t i = 0; i < n; i++) {
+    picture_begin(&picture, (size_t)json_object_object_length(w->underway));
+    json_object_object_foreach(w->underway, id, operation)
+    {
         struct operation_view view;
 
-        if (operation_view(json_object_array_get_idx(list, i), &view, NULL) < 0)
-            continue;
-        elapsed_to_text(operation_view_elapsed(&view, now), clocks[shown]);
-        lines[shown] = (struct progress_line){view.instance_id, view.phase, clocks[shown]};
-        shown++;
+        (void)id;
+        if (operation_view(operation, &view, NULL) == 0)
+            picture_add(&picture, view.instance_id, operation, view.grace_left);
     }
-    progress_draw(w->progress, lines, shown);
+    progress_draw(w->progress, picture.lines, picture.n);
 }
 
 /* A failure to ask is no trouble: the stream tells soon enough whether the daemon is there. */
+static void look(struct watch *w)
+{
+    _cleanup_(json) json_object *answer = NULL;
+    json_object *instances = NULL;
+
+    json_object_put(take(w->underway));
+    if (transfer_get(w->cli, "/v1/instances", &answer, NULL) == 0 &&
+        json_get_array(answer, "instances", &instances) == 0)
+        w->underway = underway_load(w->cli, instances);
+    w->asked_at = moment_now().monotonic;
+}
+
 static void draw_underway(void *userdata)
 {
     struct watch *w = userdata;
-    usec_t now = moment_now().monotonic;
-    json_object *list;
+    bool any = w->underway && json_object_object_length(w->underway) > 0;
+    usec_t after = any ? LOOK_OFTEN : LOOK_SELDOM;
 
     if (!w->progress)
         return;
-    if (w->asked_at == 0 || (now - w->asked_at >= USEC_PER_SEC && list_underway(w, &list) > 0)) {
-        json_object *answer = NULL;
-
-        if (transfer_get(w->cli, "/v1/operations?state=Stopping", &answer, NULL) < 0)
-            answer = NULL;
-        json_object_put(w->underway);
-        w->underway = answer;
-        w->asked_at = now;
-    }
-    draw(w);
+    if (w->asked_at == 0 || moment_now().monotonic - w->asked_at >= after)
+        look(w);
+    if (w->underway)
+        draw(w);
+    else
+        progress_clear(w->progress);
 }
 
 static int run(struct cli *cli, int argc, char **argv, struct error **err)

@@ -213,7 +213,8 @@ static int make_fingerprint(const struct parameters *p, struct command *c, struc
         return error_no_memory(err);
     for (size_t i = 0; i < n; i++)
         if (!text_equal(sorted[i]->name, "Action") && !text_equal(sorted[i]->name, "ClientToken"))
-            fprintf(text, "%s=%s\n", sorted[i]->name, sorted[i]->value);
+            fprintf(text, "%s=%zu:%s\n", sorted[i]->name, strlen(sorted[i]->value),
+                    sorted[i]->value);
     if (fclose(text) != 0)
         return error_no_memory(err);
     return 0;

@@ -80,6 +80,11 @@ bool agent_gives_way(const struct turn *t)
     return agent_is_absent(t) && t->op->method == METHOD_AGENT_ACPI;
 }
 
+bool nothing_to_restore(const struct turn *t)
+{
+    return !t->op->interlock_wanted;
+}
+
 bool may_restore_now(const struct turn *t)
 {
     return !t->op->acting;
@@ -170,7 +175,7 @@ void stand_still(struct turn *t)
  */
 static void resume_grace(struct turn *t)
 {
-    if (t->op->presses > 0)
+    if (t->op->presses > 0 && t->op->grace_since == USEC_NEVER)
         t->op->grace_since = t->now.monotonic;
 }
 
@@ -369,6 +374,8 @@ void unblock(struct turn *t)
     set_text(&t->op->detail, NULL);
     t->op->acting = 0;
     operation_note(t->op, t->now.realtime, false, "running", "the hypervisor says so again");
+    if (!is_given_up(t))
+        resume_grace(t);
     look(t);
 }
 
@@ -468,6 +475,8 @@ static void begin_relenting(struct turn *t)
     if (t->op->interlock_wanted) {
         operation_note(t->op, t->now.realtime, false, "giving up", "%s", t->op->error_message);
         restore(t);
+    } else {
+        look(t); /* one call at a time: its result comes when no button is on its way any more */
     }
 }
 
@@ -483,13 +492,24 @@ void give_up(struct turn *t)
     begin_relenting(t);
 }
 
-void cancel(struct turn *t)
+static void resolve_cancelled(struct turn *t)
 {
     char message[400];
 
     snprintf(message, sizeof(message), "Cancelled by %s.", t->in->principal);
     resolve(t, ERROR_CANCELLED, message);
+}
+
+void cancel(struct turn *t)
+{
+    resolve_cancelled(t);
     begin_relenting(t);
+}
+
+void cancel_unbegun(struct turn *t)
+{
+    resolve_cancelled(t);
+    settle(t);
 }
 
 void refuse_paused(struct turn *t)

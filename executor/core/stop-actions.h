@@ -22,6 +22,7 @@ bool button_due(const struct turn *t);
 bool never_pressed(const struct turn *t);
 bool agent_is_absent(const struct turn *t);
 bool agent_gives_way(const struct turn *t);
+bool nothing_to_restore(const struct turn *t);
 bool may_restore_now(const struct turn *t);
 bool restore_is_hopeless(const struct turn *t);
 
@@ -63,6 +64,7 @@ void fail_started_again(struct turn *t);
 void restore(struct turn *t);
 void give_up(struct turn *t);
 void cancel(struct turn *t);
+void cancel_unbegun(struct turn *t);
 void refuse_paused(struct turn *t);
 void refuse_agentless(struct turn *t);
 void restore_failed(struct turn *t);

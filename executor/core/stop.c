@@ -12,7 +12,9 @@
  * into a power cut that no button preceded.
  *
  * A stop that fails or is cancelled after the reboot interlock was set first puts the guest's
- * lifecycle actions back (relenting), or a reboot hours later would turn the guest off.
+ * lifecycle actions back (relenting), or a reboot hours later would turn the guest off. Where there
+ * is nothing to put back it still looks once more before it says that the instance is Running: a
+ * button may be on its way yet, and a guest that went off on the last one has stopped.
  *
  * This file is the table. The guards and actions that its rows name are in stop-actions.c.
  */
@@ -52,7 +54,7 @@ static const struct rule {
     RULE(STAGE_QUEUED,        IN_ADMITTED,       is_forced,           begin_forcing,      STAGE_FORCING),
     RULE(STAGE_QUEUED,        IN_ADMITTED,       NULL,                begin_shutdown,     STAGE_SHUTTING_DOWN),
     RULE(STAGE_QUEUED,        IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
-    RULE(STAGE_QUEUED,        IN_CANCEL,         NULL,                cancel,             STAGE_RELENTING),
+    RULE(STAGE_QUEUED,        IN_CANCEL,         NULL,                cancel_unbegun,     STAGE_DONE),
 
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
@@ -69,6 +71,10 @@ static const struct rule {
     RULE(STAGE_SHUTTING_DOWN, IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
     RULE(STAGE_SHUTTING_DOWN, IN_CANCEL,         NULL,                cancel,             STAGE_RELENTING),
 
+    RULE(STAGE_RELENTING,     IN_SEEN_RUNNING,   nothing_to_restore,  settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    nothing_to_restore,  settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, nothing_to_restore,  settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   nothing_to_restore,  settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_SEEN_RUNNING,   may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, may_restore_now,     restore,            STAY),
@@ -295,11 +301,6 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     rule->action(&t);
     if (rule->next != STAY)
         op->stage = rule->next;
-    /* Nothing to put back is as good as put back. */
-    if (rule->next == STAGE_RELENTING && !op->interlock_wanted) {
-        settle(&t);
-        op->stage = STAGE_DONE;
-    }
 }
 
 enum input_kind operation_due_input(const struct operation *op, usec_t monotonic)

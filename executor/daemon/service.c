@@ -10,21 +10,30 @@
 #include "api/api.h"
 #include "drivers/hypervisor/libvirt.h"
 #include "drivers/upstream/file.h"
+#include "engine/certificate.h"
 #include "engine/loop.h"
+#include "engine/markers.h"
 #include "engine/relay.h"
 #include "journal/journal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #define RELAY_PATIENCE (3 * USEC_PER_SEC)
+#define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+#define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
     struct config *config,
         *former; /* former: what the engine's settings pointed into before a reload */
     const struct invocation *invocation;
     struct journal *journal;
+    struct certificate_key *key;
+    char *public_key;    /* PEM */
+    char *marker_folder; /* both beside the journal */
+    char *methods;       /* local_storage.methods as one text */
     struct loop *loop;
     struct relay **relays;
     size_t n_relays;
@@ -46,11 +55,52 @@ static struct engine_settings engine_settings_of(const struct service *s)
                    .local_families = (const char *const *)c->local_families.items,
                    .n_local_families = c->local_families.n},
         .parallel = c->parallel,
+        .clear_parallel = c->local_parallel,
         .call_timeout = c->call_timeout,
         .destroy_timeout = c->destroy_timeout,
         .retain = c->journal_retain,
         .sinks = (const char *const *)s->sink_names,
         .n_sinks = s->n_relays,
+    };
+}
+
+/* The ladder as the protocol's command line writes it. */
+static int join_methods(struct service *s, struct error **err)
+{
+    const struct words *w = &s->config->local_methods;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    for (size_t i = 0; f && i < w->n; i++)
+        fprintf(f, "%s%s", i ? "," : "", w->items[i]);
+    if (!f || fclose(f) != 0) {
+        free(text);
+        return error_no_memory(err);
+    }
+    free(s->methods);
+    s->methods = text;
+    return 0;
+}
+
+static struct wiper_settings wiper_settings_of(const struct service *s)
+{
+    const struct config *c = s->config;
+
+    return (struct wiper_settings){
+        .helper = c->local_helper,
+        .devices = (const char *const *)c->local_devices.items,
+        .n_devices = c->local_devices.n,
+        .files = (const char *const *)c->local_files.items,
+        .n_files = c->local_files.n,
+        .methods = s->methods,
+        .level = c->local_level,
+        .verify = c->local_verify,
+        .max_mib_per_s = c->local_max_mib_per_s,
+        .host_id = c->host_id,
+        .marker_folder = s->marker_folder,
+        .identify_timeout = IDENTIFY_TIMEOUT,
+        .silence = SILENCE,
     };
 }
 
@@ -72,6 +122,7 @@ static struct api_settings api_settings_of(struct service *s)
 
     return (struct api_settings){
         .host_id = c->host_id,
+        .certificate_key = s->public_key,
         .journal_path = c->journal_path,
         .socket_path = c->api_socket,
         .socket_fd = -1,
@@ -123,6 +174,7 @@ static void reload(void *userdata)
     _cleanup_(error_free) struct error *error = NULL;
     struct config *fresh = NULL;
     struct engine_settings engine;
+    struct wiper_settings wiper;
     struct api_settings api;
 
     sd_notify(false, "RELOADING=1");
@@ -140,6 +192,10 @@ static void reload(void *userdata)
     s->config = fresh;
     engine = engine_settings_of(s);
     engine_configure(loop_engine(s->loop), &engine);
+    if (join_methods(s, &error) < 0)
+        log_error("the ladder of methods was not reloaded: %s", error_message(error));
+    wiper = wiper_settings_of(s);
+    loop_configure_wiper(s->loop, &wiper);
     api = api_settings_of(s);
     api_configure(s->api, &api);
     log_set_level(fresh->log_level);
@@ -213,11 +269,60 @@ static int start_relays(struct service *s, struct error **err)
     return r;
 }
 
+/* --- What is owed a clear -----------------------------------------------------------------------
+ */
+
+static json_object *sign(void *userdata, json_object *certificate)
+{
+    struct service *s = userdata;
+    _cleanup_(error_free) struct error *error = NULL;
+    json_object *envelope = NULL;
+
+    if (certificate_sign(s->key, certificate, &envelope, &error) < 0)
+        log_error("a certificate was not signed: %s", error_message(error));
+    return envelope;
+}
+
+/* A file beside the journal. */
+static char *beside_journal(const struct service *s, const char *name)
+{
+    const char *path = s->config->journal_path, *slash = strrchr(path, '/');
+    char *ret = NULL;
+
+    if (asprintf(&ret, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name) < 0)
+        return NULL;
+    return ret;
+}
+
+static int prepare_key(struct service *s, struct error **err)
+{
+    _cleanup_(freep) char *path = beside_journal(s, "certificate-key.pem");
+    int r;
+
+    s->marker_folder = beside_journal(s, "owed");
+    if (!path || !s->marker_folder)
+        return error_no_memory(err);
+    r = certificate_key_load_or_make(path, &s->key, err);
+    if (r == 0)
+        r = certificate_public_pem(s->key, &s->public_key, err);
+    return r < 0 ? r : join_methods(s, err);
+}
+
+static bool is_owed(void *userdata, const uuid_t domain)
+{
+    struct service *s = userdata;
+    const struct operation *op = engine_find_operation(loop_engine(s->loop), domain);
+
+    return op && op->disks.n > 0;
+}
+
 /* --- Up and down ------------------------------------------------------------------------------ */
 
 static int start_loop(struct service *s, struct error **err)
 {
     struct loop_settings settings = {.workers = s->config->workers,
+                                     .wiper = wiper_settings_of(s),
+                                     .sign = sign,
                                      .reload = reload,
                                      .committed = committed,
                                      .add_metrics = add_metrics,
@@ -264,7 +369,11 @@ static int bring_up(struct service *s, struct error **err)
     if (fresh)
         log_notice("a new journal is begun at %s: what is now is where reports start from",
                    s->config->journal_path);
-    r = start_loop(s, err);
+    r = prepare_key(s, err);
+    if (r == 0)
+        r = start_loop(s, err);
+    if (r == 0)
+        r = markers_reconcile(s->marker_folder, fresh, is_owed, s, err);
     if (r == 0)
         r = start_relays(s, err);
     return r < 0 ? r : start_api(s, err);
@@ -281,6 +390,10 @@ static void wind_down(struct service *s)
                         s->sink_names[i]);
     loop_free(s->loop);
     journal_close(s->journal);
+    certificate_key_free(s->key);
+    free(s->public_key);
+    free(s->marker_folder);
+    free(s->methods);
     for (size_t i = 0; s->sink_names && s->sink_names[i]; i++)
         free(s->sink_names[i]);
     free(s->relays);

@@ -194,7 +194,7 @@ static void settle_unasked(struct engine *e, struct domain *d, const struct sigh
     }
     if (s->state == DOMAIN_ABSENT) {
         engine_stage_domain(e, d);
-        d->reported_changed = false;
+        d->reported_changed = d->is_found = false;
         d->forget = true;
     }
 }

@@ -302,6 +302,7 @@ static void drop_domain(struct engine *e, struct domain *d)
     operation_free(take(d->next_op));
     d->wanted = 0;
     d->forget = false;
+    d->certain = false; /* the picture is ahead of what was reported */
     d->next_look = e->now.monotonic + JOURNAL_AGAIN;
 }
 

@@ -27,10 +27,18 @@
 #define EXPIRE_EVERY USEC_PER_SEC
 
 struct message {
-    enum { MESSAGE_REQUEST, MESSAGE_CALL, MESSAGE_HINT, MESSAGE_LOST, MESSAGE_CURSOR } kind;
+    enum {
+        MESSAGE_REQUEST,
+        MESSAGE_CALL,
+        MESSAGE_HINT,
+        MESSAGE_LOST,
+        MESSAGE_CURSOR,
+        MESSAGE_REPORT
+    } kind;
     union {
         struct request *request;
         struct call *call;
+        struct wipe_report *report;
         uuid_t domain;
         char *text; /* why lost; the sink */
     };
@@ -42,6 +50,7 @@ struct loop {
     struct loop_settings settings;
     struct engine *engine;
     struct workers *workers;
+    struct wiper *wiper;
     struct hypervisor *hypervisor;
     sd_event *event;
     sd_event_source *timer;
@@ -111,6 +120,16 @@ static void post_call(void *userdata, struct call *c)
     post(userdata, m);
 }
 
+static void post_report(void *userdata, struct wipe_report *r)
+{
+    struct message *m = message_new(MESSAGE_REPORT);
+
+    if (!m)
+        abort(); /* as with a call's result */
+    m->report = r;
+    post(userdata, m);
+}
+
 static void post_hint(void *userdata, const uuid_t domain)
 {
     struct message *m = message_new(MESSAGE_HINT);
@@ -139,6 +158,9 @@ static void deliver(struct loop *l, struct message *m)
         break;
     case MESSAGE_CALL:
         engine_take_call(l->engine, m->call);
+        break;
+    case MESSAGE_REPORT:
+        engine_take_report(l->engine, m->report);
         break;
     case MESSAGE_HINT:
         engine_take_hint(l->engine, m->domain);
@@ -256,6 +278,27 @@ static void host_committed(void *userdata, uint64_t sequence)
     l->settings.committed(l->settings.userdata, sequence);
 }
 
+static void host_start_wipe(void *userdata, struct wipe_job *j)
+{
+    struct loop *l = userdata;
+
+    wiper_start(l->wiper, j);
+}
+
+static void host_end_wipe(void *userdata, const uuid_t domain)
+{
+    struct loop *l = userdata;
+
+    wiper_end(l->wiper, domain);
+}
+
+static json_object *host_sign(void *userdata, json_object *certificate)
+{
+    struct loop *l = userdata;
+
+    return l->settings.sign(l->settings.userdata, certificate);
+}
+
 static void host_add_metrics(void *userdata, FILE *f)
 {
     struct loop *l = userdata;
@@ -297,6 +340,15 @@ static int set_up_events(struct loop *l)
     return r < 0 ? r : 0;
 }
 
+static struct wiper_settings own_wiper(struct loop *l, const struct wiper_settings *settings)
+{
+    struct wiper_settings own = *settings;
+
+    own.report = post_report;
+    own.userdata = l;
+    return own;
+}
+
 int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct journal *j,
              struct loop **ret, struct error **err)
 {
@@ -304,6 +356,9 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
                                .now = host_now,
                                .random = host_random,
                                .committed = host_committed,
+                               .start_wipe = host_start_wipe,
+                               .end_wipe = host_end_wipe,
+                               .sign = host_sign,
                                .add_metrics = host_add_metrics};
     struct loop *l = calloc(1, sizeof(*l));
     int r;
@@ -327,6 +382,11 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
         h->listener = (struct hypervisor_listener){post_hint, post_lost, l};
         r = workers_new(h, settings->workers, post_call, l, &l->workers, err);
     }
+    if (r == 0) {
+        struct wiper_settings wiper = own_wiper(l, &settings->wiper);
+
+        r = wiper_new(&wiper, h, &l->wiper, err);
+    }
     if (r < 0) {
         loop_free(l);
         return r;
@@ -347,12 +407,20 @@ struct engine *loop_engine(struct loop *l)
     return l->engine;
 }
 
+void loop_configure_wiper(struct loop *l, const struct wiper_settings *settings)
+{
+    struct wiper_settings own = own_wiper(l, settings);
+
+    wiper_configure(l->wiper, &own);
+}
+
 void loop_free(struct loop *l)
 {
     bool all_back;
 
     if (!l)
         return;
+    wiper_free(l->wiper, PATIENCE);
     all_back = workers_free(l->workers, PATIENCE);
     /* A call that is still out goes on using the hypervisor, whose thread goes on posting: both
      * stay, for the little that is left of the process. */

@@ -11,7 +11,10 @@ struct loop;
 
 struct loop_settings {
     struct engine_settings engine;
-    unsigned workers; /* hypervisor.workers */
+    unsigned workers;            /* hypervisor.workers */
+    struct wiper_settings wiper; /* local_storage.*; whom it reports to is the loop's own */
+    /* The host's signature under a certificate, on the engine's thread; see engine_host. */
+    json_object *(*sign)(void *userdata, json_object *certificate);
     /* SIGHUP, on the engine's thread. */
     void (*reload)(void *userdata);
     /* Events up to this sequence are committed, on the engine's thread. */
@@ -29,6 +32,7 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
 /* Until SIGTERM or SIGINT: 0; or a negative errno. */
 int loop_run(struct loop *l, struct error **err);
 struct engine *loop_engine(struct loop *l); /* for the engine's thread */
+void loop_configure_wiper(struct loop *l, const struct wiper_settings *settings);
 /* Waits a few seconds for calls that are out. What is abandoned then is left as it is: the process
  * is about to end. */
 void loop_free(struct loop *l);

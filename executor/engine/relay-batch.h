@@ -5,7 +5,7 @@
 #include "journal/journal.h"
 
 #define BATCH_EVENTS 256
-#define BATCH_BYTES (1024 * 1024)
+#define BATCH_BYTES ((size_t)1024 * 1024)
 
 struct batch {
     struct upstream_event events[BATCH_EVENTS];

@@ -155,6 +155,16 @@ static int deliver(struct relay *r, struct error **err)
     return result;
 }
 
+/* What stands before an event that cannot be read is delivered first. */
+static int read_batch(struct relay *r, struct error **err)
+{
+    _cleanup_(error_free) struct error *e = NULL;
+
+    if (batch_read(&r->batch, r->reader, r->position, &e) < 0 && r->batch.n == 0)
+        return error_move(err, &e);
+    return 0;
+}
+
 /* Opens everything and delivers until something fails, or the relay is to stop. */
 static int deliver_all(struct relay *r, struct error **err)
 {
@@ -164,7 +174,7 @@ static int deliver_all(struct relay *r, struct error **err)
     if (result >= 0)
         result = open_sink(r, err);
     while (result >= 0 && !is_stopping(r, &known)) {
-        result = batch_read(&r->batch, r->reader, r->position, err);
+        result = read_batch(r, err);
         if (result >= 0 && r->batch.n > 0)
             result = deliver(r, err);
         if (result >= 0) {

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "wipe/canary.h"
+#include "wipe/say.h"
 #include "wipe/spans.h"
 #include "wipe/steps.h"
 #include "wipe/verify.h"
@@ -55,7 +56,7 @@ static int command(struct wipe *w, enum clear_method method, struct storage_reco
                    struct error **err)
 {
     struct storage_span all = {0, w->device->size};
-    struct storage_pace pace = meter_pace(&w->meter, all);
+    struct storage_pace pace;
     bool is_zero = false;
     int r = wipe_look(w, err);
 
@@ -107,16 +108,23 @@ static int run(struct wipe *w, const struct rung *rung, struct error **err)
 
 int attempt(struct wipe *w, const struct rung *rung, struct error **err)
 {
-    bool is_marked = w->verification.mode != WIPE_VERIFY_NONE && w->state.stage < WIPE_STAGE_ZEROING;
-    int r = tell(w, w->state.stage, w->state.durable, err);
+    bool is_read_back = w->verification.mode != WIPE_VERIFY_NONE;
+    usec_t began = moment_now().monotonic;
+    int r;
 
-    if (r >= 0 && is_marked)
+    meter_begin(&w->meter, "clearing", clear_method_to_string(rung->method), w->device->size,
+                w->state.durable);
+    r = tell(w, w->state.stage, w->state.durable, err);
+    if (r >= 0 && is_read_back && w->state.stage < WIPE_STAGE_ZEROING)
         r = canaries_place(w, err);
     if (r >= 0)
         r = run(w, rung, err);
     if (r >= 0)
         r = tell(w, WIPE_STAGE_VERIFYING, w->device->size, err);
-    if (r >= 0 && w->verification.mode != WIPE_VERIFY_NONE)
-        r = verify(w, err);
-    return r;
+    if (r >= 0)
+        r = say_cleared(w, moment_now().monotonic - began, err);
+    if (r < 0 || !is_read_back)
+        return r;
+    r = verify(w, err);
+    return r < 0 ? r : say_verified(w, err);
 }

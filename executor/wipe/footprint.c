@@ -19,7 +19,7 @@
 
 #include "wipe/text.h"
 
-static int add(struct footprint *f, enum node_role role, bool is_block, const char *folder,
+int footprint_add(struct footprint *f, enum node_role role, bool is_block, const char *folder,
                const char *name, struct error **err)
 {
     unsigned major, minor;
@@ -41,8 +41,7 @@ static int add(struct footprint *f, enum node_role role, bool is_block, const ch
     return 0;
 }
 
-/* Everything in a folder that has an attribute. A folder that is not there has nothing in it. */
-static int add_all(struct footprint *f, enum node_role role, bool is_block, const char *folder,
+int footprint_add_all(struct footprint *f, enum node_role role, bool is_block, const char *folder,
                    const char *prefix, const char *attribute, struct error **err)
 {
     _cleanup_(closedir) DIR *d = opendir(folder);
@@ -63,48 +62,11 @@ static int add_all(struct footprint *f, enum node_role role, bool is_block, cons
         snprintf(probe, sizeof(probe), "%s/%s", entry, attribute);
         if (access(probe, F_OK) < 0)
             continue;
-        r = add(f, role, is_block, entry, e->d_name, err);
+        r = footprint_add(f, role, is_block, entry, e->d_name, err);
         if (r < 0)
             return r;
     }
     return 0;
-}
-
-/* nvme0n1 hangs below its controller or, with multipath, below its subsystem, which lists its controllers. */
-static int add_nvme(struct footprint *f, const char *disk, const char *name, const char *sys, struct error **err)
-{
-    char folder[PATH_MAX + 64], generic[64];
-    int r;
-
-    if (strncmp(name, "nvme", 4) != 0)
-        return 0;
-    /* The generic node is ng0n1 for nvme0n1; one for each path where there are several. */
-    snprintf(generic, sizeof(generic), "ng%s", name + 4);
-    snprintf(folder, sizeof(folder), "%s/class/nvme-generic/%s", sys, generic);
-    if (access(folder, F_OK) == 0) {
-        r = add(f, NODE_CONTROLLER, false, folder, generic, err);
-        if (r < 0)
-            return r;
-    }
-    snprintf(folder, sizeof(folder), "%s/device", disk);
-    if (access(folder, F_OK) < 0)
-        return 0;
-    snprintf(folder, sizeof(folder), "%s/device/dev", disk);
-    if (access(folder, F_OK) == 0) {
-        char controller[64];
-
-        snprintf(folder, sizeof(folder), "%s/device", disk);
-        sysfs_link(disk, "device", controller, sizeof(controller));
-        r = add(f, NODE_CONTROLLER, false, folder, controller, err);
-        if (r < 0)
-            return r;
-    }
-    /* All controllers of the subsystem: a command to any of them may reach the namespace. */
-    snprintf(folder, sizeof(folder), "%s/device/subsysnqn", disk);
-    if (access(folder, F_OK) < 0)
-        return 0;
-    snprintf(folder, sizeof(folder), "%s/device", disk);
-    return add_all(f, NODE_CONTROLLER, false, folder, "nvme", "cntlid", err);
 }
 
 static int add_scsi(struct footprint *f, const char *disk, struct error **err)
@@ -116,7 +78,7 @@ static int add_scsi(struct footprint *f, const char *disk, struct error **err)
         int r;
 
         snprintf(folder, sizeof(folder), "%s/%s", disk, folders[i]);
-        r = add_all(f, NODE_CONTROLLER, false, folder, "", "dev", err);
+        r = footprint_add_all(f, NODE_CONTROLLER, false, folder, "", "dev", err);
         if (r < 0)
             return r;
     }
@@ -138,13 +100,13 @@ static int take_block(dev_t number, const char *sys, struct footprint *f, struct
     strcpy(disk, own);
     if (is_partition)
         *strrchr(disk, '/') = '\0';
-    r = add(f, NODE_SELF, true, own, strrchr(own, '/') + 1, err);
+    r = footprint_add(f, NODE_SELF, true, own, strrchr(own, '/') + 1, err);
     if (r >= 0 && is_partition)
-        r = add(f, NODE_WHOLE, true, disk, strrchr(disk, '/') + 1, err);
+        r = footprint_add(f, NODE_WHOLE, true, disk, strrchr(disk, '/') + 1, err);
     if (r >= 0)
-        r = add_all(f, is_partition ? NODE_SIBLING : NODE_PARTITION, true, disk, "", "partition", err);
+        r = footprint_add_all(f, is_partition ? NODE_SIBLING : NODE_PARTITION, true, disk, "", "partition", err);
     if (r >= 0)
-        r = add_nvme(f, disk, strrchr(disk, '/') + 1, sys, err);
+        r = footprint_add_nvme(f, disk, sys, err);
     return r < 0 ? r : add_scsi(f, disk, err);
 }
 

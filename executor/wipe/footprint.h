@@ -11,6 +11,7 @@ enum node_role {
     NODE_PARTITION,  /* of it */
     NODE_WHOLE,      /* the disk that it is a partition of */
     NODE_SIBLING,    /* another partition of that disk */
+    NODE_ALIAS,      /* another node of the same namespace, by another controller, or a partition of that */
     NODE_CONTROLLER, /* a character device that takes commands for it: /dev/nvme0, /dev/sg1 … */
     NODE_ROLE_MAX
 };
@@ -38,6 +39,14 @@ void footprint_clear(struct footprint *f);
 /* The node with this number, or NULL. */
 const struct node *footprint_find(const struct footprint *f, bool is_block, dev_t number);
 const struct node *footprint_find_name(const struct footprint *f, const char *name);
+/* For building one: the node whose attributes are in folder; one that is known is not added again. */
+int footprint_add(struct footprint *f, enum node_role role, bool is_block, const char *folder,
+                  const char *name, struct error **err);
+/* Everything in folder whose name has the prefix and that has the attribute. No folder, nothing. */
+int footprint_add_all(struct footprint *f, enum node_role role, bool is_block, const char *folder,
+                      const char *prefix, const char *attribute, struct error **err);
+/* footprint-nvme.c: what else leads to the namespace of this disk (a folder of sysfs). */
+int footprint_add_nvme(struct footprint *f, const char *disk, const char *sys, struct error **err);
 bool footprint_is_file(const struct footprint *f, dev_t device, ino_t inode);
 
 #endif

@@ -170,6 +170,17 @@ static bool is_ring(int folder, const char *fd)
 
 /* --- Descriptors ----------------------------------------------------------------------------- */
 
+/* Opened for reading only? When it cannot be told, no. */
+static bool is_reader(const struct search *q, const char *fd)
+{
+    char folder[PATH_MAX + 16], text[512], *flags;
+
+    snprintf(folder, sizeof(folder), "%s/fdinfo", q->process);
+    sysfs_text(folder, fd, text, sizeof(text));
+    flags = strstr(text, "flags:");
+    return flags && (strtoul(flags + strlen("flags:"), NULL, 8) & O_ACCMODE) == O_RDONLY;
+}
+
 /* folder: the process's, or one of its threads'. *n: how many descriptors there were. */
 static int look_at_descriptors(struct search *q, const char *folder, size_t *n, struct error **err)
 {
@@ -178,7 +189,9 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
 
     *n = 0;
     if (!d)
-        return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "reading %s", folder);
+        return is_gone(errno) ? 0
+                              : error_set_errno(err, ERROR_FORBIDDEN, errno,
+                                                "%s does not show its open files", q->culprit);
     while (errno = 0, (e = readdir(d))) {
         const struct node *node;
         struct statx st;
@@ -189,11 +202,14 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
         ++*n;
         r = stat_cached(dirfd(d), e->d_name, &st);
         if (r < 0 && !is_gone(-r))
-            return error_set_errno(err, ERROR_IO, r, "looking at %s/%s", folder, e->d_name);
+            return error_set_errno(err, ERROR_FORBIDDEN, r, "%s does not show its open files",
+                                   q->culprit);
         if (r < 0)
             continue;
-        if (is_ours(q->scene, &st, &node))
+        if (is_ours(q->scene, &st, &node)) {
+            q->refusal->may_pass = is_reader(q, e->d_name);
             return refuse_open(q, node, "is open");
+        }
         if (makedev(st.stx_dev_major, st.stx_dev_minor) == q->anonymous && is_ring(dirfd(d), e->d_name)) {
             r = look_at_ring(q, e->d_name, err);
             if (r)

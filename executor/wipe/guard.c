@@ -3,7 +3,8 @@
  * Theory of operation. A guard is a question with three answers: nothing against it, something and what, or it could
  * not be found out. The last refuses like the second: who cannot see must not erase. Each compares numbers, not names,
  * with the footprint of the device. Those that somebody could come to break while we work are asked again before every
- * chunk.
+ * chunk. Who has the device open for reading only is waited for, for a moment: disks are looked at by many programs, and
+ * none of them should undo hours of work. Who could write ends it at once.
  *
  * What they cannot see: a descriptor that is under way in a socket and open nowhere, and an io_uring whose own descriptor
  * was closed after it was registered with itself.
@@ -15,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define PAUSE_US 100000
 
 const struct guard guards[] = {
     {"allowed", GUARD_BEFORE, guard_allowed},
@@ -103,4 +107,13 @@ bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *
         if (guards[i].when >= when && guard_ask(&guards[i], s, ret))
             return true;
     return false;
+}
+
+bool guards_wait(struct refusal *refusal, usec_t since, usec_t patience)
+{
+    if (!refusal->may_pass || moment_now().monotonic - since > patience)
+        return false;
+    *refusal = (struct refusal){0};
+    usleep(PAUSE_US);
+    return true;
 }

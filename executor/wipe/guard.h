@@ -9,6 +9,8 @@ struct refusal {
     const char *guard; /* NULL: none */
     char culprit[256]; /* a process, a domain, a mount point …; "" where there is none to name */
     char message[768];
+    /* Somebody only reads, and may be gone in a moment: udev, a monitoring program, another stopd-wipe that looks. */
+    bool may_pass;
 };
 
 /* What the guards look at. */
@@ -31,6 +33,11 @@ struct guard {
     int (*look)(const struct scene *s, struct refusal *ret, struct error **err);
 };
 
+/* How long to wait for what may pass: before a clear begins, and, nothing being written meanwhile, in the middle of one. A
+ * newcomer gives up first. */
+#define PATIENCE_BEFORE USEC_PER_SEC
+#define PATIENCE_THROUGHOUT (3 * USEC_PER_SEC)
+
 extern const struct guard guards[];
 extern const size_t n_guards;
 
@@ -38,6 +45,9 @@ extern const size_t n_guards;
 bool guard_ask(const struct guard *g, const struct scene *s, struct refusal *ret);
 /* Asks them in order, up to the first that refuses. */
 bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *ret);
+
+/* A pause before asking again, where *refusal may pass and time is left: empties it and returns true. */
+bool guards_wait(struct refusal *refusal, usec_t since, usec_t patience);
 
 /* For guards: fills *ret and returns 1. */
 int refuse(struct refusal *ret, const char *culprit, const char *format, ...) _printf_(3, 4);

@@ -70,6 +70,14 @@ const struct rung *ladder_best(const struct ladder *l)
     return NULL;
 }
 
+bool ladder_reaches_subsystem(const struct ladder *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->rungs[i].is_open && l->rungs[i].offer.reach == REACH_SUBSYSTEM)
+            return true;
+    return false;
+}
+
 struct rung *ladder_find(struct ladder *l, enum clear_method method)
 {
     for (size_t i = 0; i < l->n; i++)

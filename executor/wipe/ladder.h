@@ -25,6 +25,8 @@ void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verif
                   const char *sole_tenant);
 /* The best open rung, or NULL. */
 const struct rung *ladder_best(const struct ladder *l);
+/* Has it an open rung that reaches beyond the device? */
+bool ladder_reaches_subsystem(const struct ladder *l);
 struct rung *ladder_find(struct ladder *l, enum clear_method method);
 /* Closes a rung that was tried. */
 void ladder_close(struct rung *r, const char *why);

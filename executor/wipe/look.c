@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include "wipe/tenancy.h"
+
 #define LOOK_SHARE 40 /* a look takes at most this part of the time */
 #define INTERVAL_MIN USEC_PER_SEC
 #define INTERVAL_MAX (8 * USEC_PER_SEC)
@@ -39,22 +41,40 @@ static int same_device(struct wipe *w, struct error **err)
     return error_set(err, ERROR_CONFLICT, "%s", w->refusal.message);
 }
 
-int wipe_look(struct wipe *w, struct error **err)
+static int no_intruder(struct wipe *w, struct error **err)
 {
-    usec_t began = moment_now().monotonic;
     int r;
 
     /* Partitions may have come or gone since. */
-    footprint_clear(&w->scene.footprint);
-    r = footprint_take(w->device->look_fd, w->scene.sys, &w->scene.footprint, err);
-    if (r < 0)
-        return r;
-    if (guards_refuse(&w->scene, GUARD_THROUGHOUT, &w->refusal))
+    if (w->device->look_fd >= 0) {
+        footprint_clear(&w->scene.footprint);
+        r = footprint_take(w->device->look_fd, w->scene.sys, &w->scene.footprint, err);
+        if (r < 0)
+            return r;
+    }
+    if (guards_refuse(&w->scene, GUARD_THROUGHOUT, &w->refusal) || tenancy_refuses(w, &w->refusal))
         return error_set(err, ERROR_CONFLICT, "%s", w->refusal.message);
-    r = same_device(w, err);
-    w->looked_at = moment_now().monotonic;
-    w->look_took = w->looked_at - began;
-    return r;
+    return 0;
+}
+
+int wipe_look(struct wipe *w, struct error **err)
+{
+    usec_t first = moment_now().monotonic;
+
+    for (;;) {
+        _cleanup_(error_free) struct error *error = NULL;
+        usec_t began = moment_now().monotonic;
+        int r = no_intruder(w, &error);
+
+        if (r >= 0)
+            r = same_device(w, &error);
+        w->looked_at = moment_now().monotonic;
+        w->look_took = w->looked_at - began;
+        if (r >= 0)
+            return 0;
+        if (!guards_wait(&w->refusal, first, PATIENCE_THROUGHOUT))
+            return error_move(err, &error);
+    }
 }
 
 int wipe_look_now_and_then(struct wipe *w, struct error **err)

@@ -127,7 +127,7 @@ int say_cleared(struct wipe *w, usec_t took, struct error **err)
 
     if (line && json_add_string(line, "method", clear_method_to_string(w->state.method)) >= 0 &&
         json_add_number(line, "bytes", w->device->size) >= 0)
-        r = json_add_number(line, "seconds", took / USEC_PER_SEC);
+        r = json_add_number(line, "milliseconds", took / USEC_PER_MSEC);
     return finish(w, line, r, err);
 }
 
@@ -139,7 +139,7 @@ int say_verified(struct wipe *w, struct error **err)
 
     if (line && json_add_string(line, "verify", wipe_verify_to_string(v->mode)) >= 0 &&
         json_add_number(line, "bytesRead", v->bytes_read) >= 0)
-        r = json_add_number(line, "seconds", v->duration / USEC_PER_SEC);
+        r = json_add_number(line, "milliseconds", v->duration / USEC_PER_MSEC);
     return finish(w, line, r, err);
 }
 

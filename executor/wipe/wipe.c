@@ -21,19 +21,21 @@
 #include "wipe/random.h"
 #include "wipe/say.h"
 #include "wipe/steps.h"
+#include "wipe/tenancy.h"
 
 static void wipe_cleanup(struct wipe *w)
 {
     meter_clear(&w->meter);
     footprint_clear(&w->scene.footprint);
+    tenancy_clear(w);
     storage_close(w->device);
     json_object_put(w->state.steps);
     free(w->places);
 }
 
-static int look_at_device(struct wipe *w, wipe_opener open_device, struct error **err)
+static int look_at_device(struct wipe *w, struct error **err)
 {
-    int r = open_device(w->request->device, &w->device, err);
+    int r = w->open_device(w->request->device, &w->device, err);
 
     if (r >= 0)
         r = w->device->ops->identify(w->device, &w->identity, err);
@@ -46,7 +48,10 @@ static int look_at_device(struct wipe *w, wipe_opener open_device, struct error 
     w->scene.request = w->request;
     w->scene.device = w->device;
     w->scene.identity = &w->identity;
-    return 0;
+    if (!w->device->ops->neighbours)
+        return 0;
+    w->scene.neighbours = &w->neighbours;
+    return w->device->ops->neighbours(w->device, &w->neighbours, err);
 }
 
 /* --- Where to begin -------------------------------------------------------------------------- */
@@ -117,6 +122,19 @@ static bool is_final(const struct wipe *w, const struct error *error)
            error_code_of(error) == ERROR_NO_MEMORY;
 }
 
+/* One rung, with all that it reaches ours. */
+static int try_rung(struct wipe *w, const struct rung *rung, struct error **err)
+{
+    int r = rung->offer.reach == REACH_SUBSYSTEM ? tenancy_claim(w, err) : 0;
+
+    /* A discard is a hint: only reading everything says whether it was taken. */
+    w->verification.mode = rung->offer.level == LEVEL_NONE ? WIPE_VERIFY_FULL : w->request->verify;
+    w->has_lied = false;
+    if (r >= 0)
+        r = say_method(w, rung, err);
+    return r < 0 ? r : attempt(w, rung, err);
+}
+
 /* Tries rung after rung. On failure *err is the last one's, or a guard's. */
 static int climb(struct wipe *w, const struct rung *rung, struct error **err)
 {
@@ -124,14 +142,7 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
         _cleanup_(error_free) struct error *error = NULL;
         int r;
 
-        /* A discard is a hint: only reading everything says whether it was taken. */
-        w->verification.mode =
-            rung->offer.level == LEVEL_NONE ? WIPE_VERIFY_FULL : w->request->verify;
-        w->has_lied = false;
-        r = say_method(w, rung, err);
-        if (r < 0)
-            return r;
-        if (attempt(w, rung, &error) >= 0)
+        if (try_rung(w, rung, &error) >= 0)
             return 0;
         if (is_final(w, error))
             return error_move(err, &error);
@@ -143,15 +154,19 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
             return r;
         ladder_close(ladder_find(&w->ladder, rung->method), error_message(error));
         rung = ladder_best(&w->ladder);
-        if (!rung)
+        if (!rung) {
+            if (!w->is_touched) { /* only a companion that cannot be had ends a rung before anything is done */
+                w->refusal.guard = "companion";
+                refuse(&w->refusal, "", "%s", error_message(error));
+            }
             return error_move(err, &error);
+        }
         begin_rung(w, rung);
     }
 }
 
 static int clear(struct wipe *w, struct error **err)
 {
-    usec_t began = moment_now().monotonic;
     const struct rung *rung = NULL;
     int r = prepare_state(w, &rung, err);
 
@@ -172,10 +187,6 @@ static int clear(struct wipe *w, struct error **err)
         r = say_claimed(w, err);
     if (r >= 0)
         r = climb(w, rung, err);
-    if (r >= 0)
-        r = say_cleared(w, moment_now().monotonic - began, err);
-    if (r >= 0 && w->verification.mode != WIPE_VERIFY_NONE)
-        r = say_verified(w, err);
     return r < 0 ? r : certificate_say(w, err);
 }
 
@@ -193,14 +204,24 @@ static int end(struct wipe *w, const struct error *error)
 
 static int run_verb(struct wipe *w, struct error **err)
 {
+    usec_t began = moment_now().monotonic;
     bool is_refused = false;
     int r;
 
     if (w->request->verb == WIPE_IDENTIFY)
         return say_identity(w, err);
-    if (w->request->verb == WIPE_CLEAR && guards_refuse(&w->scene, GUARD_BEFORE, &w->refusal))
-        return error_set(err, ERROR_CONFLICT, "%s", w->refusal.message);
-    r = ladder_survey(w->device, w->request, "it is not known", &w->ladder, err);
+    while (w->request->verb == WIPE_CLEAR && guards_refuse(&w->scene, GUARD_BEFORE, &w->refusal))
+        if (!guards_wait(&w->refusal, began, PATIENCE_BEFORE))
+            return error_set(err, ERROR_CONFLICT, "%s", w->refusal.message);
+    r = ladder_survey(w->device, w->request, "", &w->ladder, err);
+    if (r >= 0 && ladder_reaches_subsystem(&w->ladder)) {
+        r = tenancy_survey(w, err);
+        if (r >= 0)
+            r = ladder_survey(w->device, w->request, w->tenancy.why_not, &w->ladder, err);
+        /* Held open, they would be in the way of their own clears. */
+        if (!ladder_reaches_subsystem(&w->ladder))
+            tenancy_clear(w);
+    }
     if (r < 0)
         return r;
     if (w->request->verb == WIPE_CLEAR)
@@ -217,13 +238,14 @@ int wipe_run(const struct wipe_request *request, wipe_opener open_device, struct
 {
     _cleanup_(wipe) struct wipe w = {
         .request = request,
+        .open_device = open_device,
         .report = report,
         .scene = {.proc = "/proc", .sys = "/sys"},
         .verification = {.mode = request->verify},
         .meter = {.report = report, .max_bytes_per_s = request->max_mib_per_s << 20},
     };
     _cleanup_(error_free) struct error *error = NULL;
-    int r = look_at_device(&w, open_device, &error);
+    int r = look_at_device(&w, &error);
 
     if (r >= 0)
         r = run_verb(&w, &error);

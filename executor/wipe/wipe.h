@@ -22,13 +22,25 @@ struct verification {
     usec_t duration;
 };
 
+/* The rest of the device's NVM subsystem; see tenancy.h. */
+struct companion;
+struct tenancy {
+    struct companion **companions;
+    size_t n;
+    char why_not[768];
+    bool is_claimed;
+};
+
 struct wipe {
     const struct wipe_request *request;
+    wipe_opener open_device;
     struct report *report;
     struct storage_device *device;
     struct storage_identity identity; /* as it was before the claim; it may not change after */
     struct storage_facts facts;
     struct scene scene;
+    struct storage_neighbours neighbours;
+    struct tenancy tenancy;
     struct ladder ladder;
     struct meter meter;
     struct wipe_resume state;

@@ -32,8 +32,8 @@
  *   progress     {phase: clearing or verifying, method, done, total, durable, mibPerS, secondsLeft, resume}. At least every
  *                second while the device answers. resume is in it where it changed: store it before you count on it
  *   setback      {method, reason: failed or lied, message}: the next of the ladder is tried
- *   cleared      {method, bytes, seconds}
- *   verified     {verify, bytesRead, seconds}
+ *   cleared      {method, bytes, milliseconds}: the device says that it is done. Believed only when verified
+ *   verified     {verify, bytesRead, milliseconds}
  *   certificate  {certificate: {…}}, not signed
  *   error        {outcome, guard, culprit, message, durable}. outcome refused: nothing was touched; stopped: a guard
  *                stopped it half-way, go on later with resume; failed: no method of the ladder did it; usage: the

@@ -77,13 +77,50 @@ def underway(instance="i-abc", phase="shutting-down", **more):
     return operation(instance, phase=phase, outcome=None, acceptedAt=now, **more)
 
 
+def disk(target="vdb", state="waiting", **more):
+    """An element of an operation's storage: a disk of 1 GiB."""
+    document = {
+        "target": target,
+        "device": f"/dev/{target.replace('vd', 'nvme')}n1",
+        "identity": {"serial": f"S4EWNX0{target[-1].upper()}", "size": str(1 << 30)},
+        "bytes": 1 << 30,
+        "method": None if state == "waiting" else "write-zeroes",
+        "done": 0,
+        "verified": 0,
+        "state": state,
+        "mibPerS": 0,
+        "secondsLeft": 0,
+        "tries": 0,
+        "problem": None,
+    }
+    if state in ("verifying", "cleared"):
+        document["done"] = 1 << 30
+    document.update(more)
+    return document
+
+
+def clearing(*disks, phase="clearing", **more):
+    """A stop whose guest is off, and whose local disks are being cleared."""
+    return underway(phase=phase, storage=list(disks), **more)
+
+
+def quarantined(**more):
+    """One disk is cleared, the other cannot be."""
+    stuck = disk("vdc", "quarantined", tries=8, problem="write-zeroes: Input/output error")
+    return clearing(disk("vdb", "cleared"), stuck, phase="quarantined", **more)
+
+
 class Request:
     def __init__(self, method, target, headers, body):
         self.method = method
         self.path, _, query = target.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query))
         self.headers = headers
-        self.form = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
+        self.form = self.document = None
+        if headers.get("Content-Type") == "application/json":
+            self.document = json.loads(body)
+        else:
+            self.form = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -261,6 +298,14 @@ def run_on_terminal(*arguments, answer=None, env=None, rows=24, columns=80, out_
     status = child.wait(DEADLINE)
     os.close(master)
     return Result(status, out, screen.decode(), time.monotonic() - begin)
+
+
+def ctl(daemon, *arguments, **more):
+    return run(*arguments, "--socket", daemon.socket, **more)
+
+
+def on_terminal(daemon, *arguments, **more):
+    return run_on_terminal(*arguments, "--socket", daemon.socket, **more)
 
 
 def wait_for(condition, what):

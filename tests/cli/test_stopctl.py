@@ -3,39 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
 
 import pytest
 
-from scripted_daemon import (DROP, HANG, REQUEST_ID, SOURCE, STOPCTL, Daemon, Stream, environment,
-                             error, interrupt, operation, run, run_on_terminal, start, underway,
-                             wait_for, without_escapes)
+from scripted_daemon import (DROP, HANG, REQUEST_ID, SOURCE, STOPCTL, Stream, ctl, environment, error,
+                             interrupt, on_terminal, operation, run, start, underway, wait_for,
+                             without_escapes)
 
 OTHER_ID = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-def daemon():
-    if not os.access(STOPCTL, os.X_OK):
-        pytest.skip(f"no stopctl at {STOPCTL}: build it and set STOPD_BUILD")
-    directory = tempfile.mkdtemp(prefix="stopctl-")
-    scripted = Daemon(directory)
-    yield scripted
-    scripted.end()
-    shutil.rmtree(directory)
-
-
-def ctl(daemon, *arguments, **more):
-    return run(*arguments, "--socket", daemon.socket, **more)
-
-
-def on_terminal(daemon, *arguments, **more):
-    return run_on_terminal(*arguments, "--socket", daemon.socket, **more)
 
 
 # --- stop: what is sent ------------------------------------------------------------------------
@@ -284,7 +263,7 @@ def test_an_interrupt_before_the_answer_does_not_claim_to_know(daemon):
     wait_for(lambda: daemon.requests, "the stop is asked for")
     result = interrupt(child)
     assert result.status == 130
-    assert "whether it was accepted is not known of the stop of i-abc" in result.err
+    assert "whether it was accepted is not known of the command for i-abc" in result.err
 
 
 # --- stop: for programs -------------------------------------------------------------------------
@@ -378,10 +357,20 @@ def test_progress_on_a_terminal_is_drawn_in_place(daemon):
     assert "\x1b[32mstopped\x1b[0m in 3.2 s" in result.err
 
 
-def test_with_a_grace_of_its_own_the_time_left_is_shown(daemon):
-    phases(daemon)
-    result = on_terminal(daemon, "stop", "i-abc", "--grace", "3600")
-    assert re.search(r"shutting-down +59 min \d\d s left", without_escapes(result.err))
+def test_what_is_left_of_the_grace_is_shown(daemon):
+    daemon.accepts(underway(phase="queued", grace=3600, graceLeft=None),
+                   *[underway(grace=3600, graceLeft=3599)] * 2,
+                   underway(grace=3600, graceLeft=7), operation())
+    text = without_escapes(on_terminal(daemon, "stop", "i-abc").err)
+    assert re.search(r"queued +\d\.\d s\r", text)
+    assert re.search(r"shutting-down +59 min 59 s left\r", text)
+    assert re.search(r"shutting-down +59 min 58 s left\r", text)  # counted on between two answers
+    assert re.search(r"shutting-down +7\.0 s left\r", text)
+
+
+def test_a_grace_that_stands_still_has_no_time_left(daemon):
+    daemon.accepts(underway(grace=120, graceLeft=None), operation())
+    assert "left" not in on_terminal(daemon, "stop", "i-abc").err
 
 
 def test_no_color_takes_the_colours_and_not_the_progress(daemon):
@@ -509,9 +498,9 @@ def test_status_is_a_table(daemon):
     result = ctl(daemon, "status")
     assert (result.status, result.err) == (0, "")
     assert result.out == (
-        "ID        NAME   STATE      DETAIL  OPERATION\n"
-        "i-abc     web-1  Running    -       -\n"
-        f"i-abcdef  größe  Stopping?  paused  {REQUEST_ID}\n")
+        "ID        NAME   STATE      DETAIL  PHASE  OPERATION\n"
+        "i-abc     web-1  Running    -       -      -\n"
+        f"i-abcdef  größe  Stopping?  paused  -      {REQUEST_ID}\n")
     assert ctl(daemon, "status", "--json").json == INSTANCES
 
 
@@ -519,7 +508,7 @@ def test_status_of_one(daemon):
     one = INSTANCES["instances"][0]
     daemon.on("GET /v1/instances/i-abc", (200, one))
     daemon.on("GET /v1/instances/i-none", (404, error("InvalidInstanceId.NotFound", "No such one.")))
-    assert ctl(daemon, "status", "i-abc").out.splitlines()[1] == "i-abc  web-1  Running  -       -"
+    assert ctl(daemon, "status", "i-abc").out.splitlines()[1] == "i-abc  web-1  Running  -       -      -"
     assert ctl(daemon, "status", "i-abc", "--json").json == one
     result = ctl(daemon, "status", "i-none")
     assert result.status == 66
@@ -590,7 +579,7 @@ def test_cancel_waits_for_what_comes_of_it(daemon):
     cancellable(daemon, underway(), operation(outcome="Cancelled"))
     result = ctl(daemon, "cancel", "i-abc")
     assert (result.status, result.out) == (0, "i-abc: cancelled, it runs on\n")
-    assert daemon.requests[0].query == {"instance": "i-abc", "state": "Stopping"}
+    assert daemon.requests[0].query == {"instance": "i-abc"}
 
 
 def test_cancel_goes_by_request_too(daemon):
@@ -661,12 +650,12 @@ def test_a_failure_and_a_type_to_come_are_told_too(daemon):
     failure["data"] = {"instanceId": "i-abc", "requestId": REQUEST_ID, "outcome": "Failed",
                        "code": "GracePeriodOver", "message": "It is so."}
     other = event(2)
-    other["type"], other["data"] = "stopd.storage.cleared.v1", {}
+    other["type"], other["data"] = "stopd.instance.moved.v1", {}
     daemon.on("GET /v1/events", (200, {"events": [failure, other]}), (200, {"events": []}))
     assert ctl(daemon, "events").out.splitlines() == [
         "2026-11-24 10:23:45      1  i-abc: stop Failed, GracePeriodOver: It is so. "
         f"(RequestId {REQUEST_ID})",
-        "2026-11-24 10:23:45      2  i-abc: stopd.storage.cleared.v1"]
+        "2026-11-24 10:23:45      2  i-abc: stopd.instance.moved.v1"]
 
 
 def streams(daemon, *batches):
@@ -742,12 +731,13 @@ def test_watch_of_no_daemon(daemon):
 
 # --- Usage --------------------------------------------------------------------------------------
 
+VERBS = ("stop, status, show, watch, cancel, clear, retry, may-start, certificate, events, version, "
+         "help")
+
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "no verb; there are stop, status, show, watch, cancel, events, version, help; "
-         "see stopctl help"),
-    (["plan"], "unknown verb 'plan'; there are stop, status, show, watch, cancel, events, version, "
-               "help; see stopctl help"),
+    ([], f"no verb; there are {VERBS}; see stopctl help"),
+    (["plan"], f"unknown verb 'plan'; there are {VERBS}; see stopctl help"),
     (["stop"], "stop: which instance?; see stopctl help stop"),
     (["stop", "i-a", "--forse"], "stop: unknown option --forse; see stopctl help stop"),
     (["stop", "i-a", "--grace"], "stop: --grace needs a value; see stopctl help stop"),
@@ -761,6 +751,23 @@ def test_watch_of_no_daemon(daemon):
     (["status", "a", "b"], "status: 'b' is too much; see stopctl help status"),
     (["events", "--after", "x"], "events: --after must be an event's sequence, not 'x'; "
                                  "see stopctl help events"),
+    (["clear", "--confirm"], "clear: which instance?; see stopctl help clear"),
+    (["clear", "i-a", "i-b", "--confirm"], "clear: 'i-b' is too much; see stopctl help clear"),
+    (["clear", "i-a"], "clear: --confirm is missing: it agrees to the loss, for good, of what is on "
+                       "the instance's local disks; see stopctl help clear"),
+    (["clear", "i-a", "--confirm", "--timeout", "x"],
+     "clear: --timeout must be a whole number of seconds from 1 to 86400, not 'x'; "
+     "see stopctl help clear"),
+    (["retry"], "retry: ID|REQUEST is missing; see stopctl help retry"),
+    (["may-start"], "may-start: ID is missing; see stopctl help may-start"),
+    (["certificate"], "certificate: ID|REQUEST is missing; see stopctl help certificate"),
+    (["certificate", "--key", "i-a"], "certificate: 'i-a' is too much; see stopctl help certificate"),
+    (["certificate", "--verify", "f"], "certificate: --verify FILE and --with KEY go together; "
+                                       "see stopctl help certificate"),
+    (["certificate", "i-a", "--with", "k"], "certificate: --verify FILE and --with KEY go together; "
+                                            "see stopctl help certificate"),
+    (["certificate", "--key", "--verify", "f", "--with", "k"],
+     "certificate: --key and --verify are two things: one at a time; see stopctl help certificate"),
     (["help", "plan"], "help: there is no verb 'plan'; see stopctl help help"),
     (["status", "--socket", "/" + "x" * 200], "status: --socket must be a path of 1 to 107 characters"),
 ])
@@ -775,14 +782,18 @@ Usage: stopctl VERB [ARGUMENT...] [OPTION...]
 
 Stop virtual machines properly, and see how it goes.
 
-  stop    ID...            Stop instances.
-  status  [ID]             The instances of this host, or one, and their states.
-  show    ID|REQUEST       One stop and its timeline.
-  watch                    What happens on this host, as it happens.
-  cancel  ID|REQUEST       Call a stop off before its guest is off.
-  events                   The events that were reported.
-  version                  The version of stopctl.
-  help    [VERB]           What the verbs are, and each one's options.
+  stop        ID...         Stop instances.
+  status      [ID]          The instances of this host, or one, and their states.
+  show        ID|REQUEST    One stop, its local disks and its timeline.
+  watch                     What happens on this host, as it happens.
+  cancel      ID|REQUEST    Call a stop off before its guest is off.
+  clear       ID --confirm  Clear the local disks that an instance kept.
+  retry       ID|REQUEST    Try a clear again that could not be done.
+  may-start   ID            Whether no clear of its local disks is owed.
+  certificate ID|REQUEST    The proof that local disks were cleared.
+  events                    The events that were reported.
+  version                   The version of stopctl.
+  help        [VERB]        What the verbs are, and each one's options.
 
       --json            machine-readable output: one document, or one a line
       --socket PATH     the daemon's socket (default: api.socket of the configuration)
@@ -849,6 +860,9 @@ def complete(daemon, *words):
 def test_completion_knows_verbs_options_and_instances(daemon):
     daemon.on("GET /v1/instances", (200, INSTANCES))
     assert complete(daemon, "s") == ["stop", "status", "show"]
+    assert complete(daemon, "c") == ["cancel", "clear", "certificate"]
+    assert complete(daemon, "certificate", "--k") == ["--key"]
+    assert complete(daemon, "--socket", daemon.socket, "clear", "i-abcd") == ["i-abcdef"]
     assert complete(daemon, "events", "--") == ["--json", "--socket", "--config", "--help",
                                                 "--after", "--follow"]
     assert complete(daemon, "--socket", daemon.socket, "stop", "i-abcd") == ["i-abcdef"]

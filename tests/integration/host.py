@@ -1,6 +1,9 @@
 """What an operator of the host can see and do beside stopd."""
 
 import contextlib
+import os
+import signal
+import stat
 import xml.etree.ElementTree
 
 import kit
@@ -20,3 +23,22 @@ def libvirtd_away():
         yield
     finally:
         kit.release_libvirtd()
+
+
+@contextlib.contextmanager
+def qemu_hook(markers):
+    """libvirt's hook is installed, with the markers in this folder. libvirtd looks for it when it starts."""
+    source = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "hooks", "qemu")
+    hook = "/etc/libvirt/hooks/qemu"
+    os.makedirs(os.path.dirname(hook), exist_ok=True)
+    with open(hook, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\nSTOPD_OWED={markers} exec {os.path.abspath(source)} \"$@\"\n")
+    os.chmod(hook, stat.S_IRWXU)
+    kit.kill_libvirtd(signal.SIGTERM)
+    kit.wait_libvirtd()
+    try:
+        yield
+    finally:
+        os.unlink(hook)
+        kit.kill_libvirtd(signal.SIGTERM)
+        kit.wait_libvirtd()

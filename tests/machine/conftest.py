@@ -29,8 +29,9 @@ class Disks:
         self.neighbour = Disk(folder, "neighbour")  # on the same controller as ours
         self.ignore = Disk(folder, "ignore")        # discards are taken and ignored
         self.wide = Disk(folder, "wide")            # blocks of 4096 bytes
+        self.meta = Disk(folder, "meta")            # 8 bytes of metadata behind each block
         self.faulty = FaultyDisk(folder, "faulty", 32)
-        self.swap1 = Disk(folder, "swap1")          # can be attached and detached
+        self.swap1 = FaultyDisk(folder, "swap1", 32)  # can be attached and detached
         self.swap2 = Disk(folder, "swap2")
         self.paths = Disk(folder, "paths")          # behind two controllers
 
@@ -40,6 +41,7 @@ class Disks:
                                Namespace(self.neighbour, 2, EUI_NEIGHBOUR)]),
             Controller("IGNORE", [Namespace(self.ignore, discard="ignore")]),
             Controller("WIDE", [Namespace(self.wide, block_size=4096)]),
+            Controller("META", [Namespace(self.meta, options={"ms": 8})]),
             Controller("FAULTY", [Namespace(self.faulty)]),
             Controller("SWAP", [Namespace(self.swap1, 1, options={"shared": False}),
                                 Namespace(self.swap2, 2, options={"shared": False})],

@@ -64,13 +64,13 @@ class FaultyDisk(Disk):
             self.fault = None
 
     @contextlib.contextmanager
-    def holds(self, *commands, start=0):
-        """Within it the first such command at or behind start is held up, and all that come after
-        it. Yields a function that waits until there is one."""
+    def holds(self, *commands, start=0, least=0):
+        """Within it the first such command at or behind start, of at least so many bytes, is held up,
+        and all that come after it. Yields a function that waits until there is one."""
         held, released = threading.Event(), threading.Event()
 
         def fault(command, offset, length):
-            if command in commands and offset >= start:
+            if command in commands and offset >= start and length >= least:
                 held.set()
                 released.wait()
 

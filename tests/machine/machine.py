@@ -361,6 +361,30 @@ class Machine:
             out.write(_newc("TRAILER!!!", 0, b""))
 
 
+def detach(machine, controller):
+    """Takes both namespaces of a controller away from it. What is on its way to them is waited for."""
+    for nsid in (1, 2):
+        machine.run(f"nvme detach-ns {controller} -n {nsid} -c {_controller_id(machine, controller)}")
+
+
+def attach(machine, controller, order):
+    """Gives them back, each once the one before is there."""
+    wait_for(lambda: not machine.ask(f"ls {controller}n* 2>/dev/null || true"), "no namespaces")
+    for count, nsid in enumerate(order, 1):
+        machine.run(f"nvme attach-ns {controller} -n {nsid} -c {_controller_id(machine, controller)}")
+        wait_for(lambda: int(machine.ask(f"ls {controller}n* | wc -l")) == count, "a namespace")
+
+
+def swap(machine, controller, order=(2, 1)):
+    """Lets both come back under names of this order."""
+    detach(machine, controller)
+    attach(machine, controller, order)
+
+
+def _controller_id(machine, controller):
+    return machine.ask(f"cat /sys/class/nvme/{os.path.basename(controller)}/cntlid")
+
+
 class Job:
     """A script that goes on while the test looks at it. What it has said so far can be read."""
 

@@ -2,11 +2,7 @@
 
 import pytest
 from faulty import LIE
-from machine import MIB, wait_for
-
-
-def whole(disk):
-    return [(0, disk.size)]
+from machine import MIB, swap, wait_for
 
 
 def test_each_disk_is_found_by_serial_and_nsid(machine, disks):
@@ -86,17 +82,6 @@ def test_namespaces_come_back_under_each_other_s_name(machine, disks):
     assert (machine.find(disks.swap1), machine.find(disks.swap2)) == (two, one)
     swap(machine, controller, order=(1, 2))
     assert (machine.find(disks.swap1), machine.find(disks.swap2)) == (one, two)
-
-
-def swap(machine, controller, order=(2, 1)):
-    """Detaches both namespaces and attaches them in this order, each once the other is there."""
-    number = int(machine.ask(f"cat /sys/class/nvme/{controller[5:]}/cntlid"))
-    for nsid in (1, 2):
-        machine.run(f"nvme detach-ns {controller} -n {nsid} -c {number}")
-    wait_for(lambda: not machine.ask(f"ls {controller}n* 2>/dev/null || true"), "no namespaces")
-    for count, nsid in enumerate(order, 1):
-        machine.run(f"nvme attach-ns {controller} -n {nsid} -c {number}")
-        wait_for(lambda: int(machine.ask(f"ls {controller}n* | wc -l")) == count, "a namespace")
 
 
 def test_a_power_cut_with_a_write_on_its_way(machine, disks):

@@ -1,5 +1,6 @@
 """stopd-wipe in the small machine: what goes in, what comes out, and how it is judged."""
 
+import contextlib
 import json
 
 from machine import wait_for
@@ -81,6 +82,18 @@ class Wipe:
 
     def end(self, job, timeout=90):
         return Outcome(job.wait(timeout))
+
+
+@contextlib.contextmanager
+def held_by(machine, how, path):
+    """Another process holds it, as holder.c has it. Yields its Job."""
+    job = machine.start(f"exec holder {how} {path}")
+    wait_for(lambda: job.output == "held", "the holder")
+    try:
+        yield job
+    finally:
+        job.kill()
+        job.wait()
 
 
 def wait_for_progress(job, done=1, timeout=60):

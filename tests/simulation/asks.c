@@ -117,19 +117,24 @@ static void add(struct parameters *p, const char *name, const char *value)
         abort();
 }
 
-/* What the outside calls the domain; where that changes, what stopd has last heard. */
-static const char *id_of(struct life *life, const struct simulated_domain *d)
+/* What the outside calls the domain. Where that changes, what stopd has last heard; else a command
+ * could be for another domain by now. */
+static const char *id_of(struct life *life, const struct simulated_domain *d,
+                         char text[static UUID_TEXT_SIZE])
 {
     const char *known = witness_domain(life, d)->known_id;
 
-    return life->temper.has_identity_changes && *known ? known : instance_public_id(d->definition);
+    if (!life->temper.has_identity_changes)
+        return instance_public_id(d->definition);
+    uuid_unparse_lower(d->definition->uuid, text);
+    return *known ? known : text;
 }
 
 static void write_parameters(const struct ask *ask, struct parameters *p)
 {
     char text[64];
 
-    add(p, "InstanceId", id_of(ask->life, ask->domain));
+    add(p, "InstanceId", id_of(ask->life, ask->domain, text));
     add(p, "ForceStop", ask->force ? "true" : "false");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
         add(p, "OnGraceTimeout", ask->asks_on_timeout == ON_TIMEOUT_FORCE ? "Force" : "Fail");

@@ -106,6 +106,12 @@ static void host_start_call(void *userdata, struct call *c)
     life->flights = f;
 }
 
+static bool shows_run(const struct life *life, const struct simulated_domain *d)
+{
+    return !simulated_is_present(d) ||
+           (!d->is_misjudged && !(life->world->has_processes && d->manners.hides_process));
+}
+
 /* What the call has seen is what the engine knows once its result is in. */
 static void note_what_is_seen(struct life *life, struct flight *f)
 {
@@ -121,9 +127,10 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->version = d->manners.is_unreadable ? 0 : d->version;
             g->run = d->run;
             g->is_defined = d->state != DOMAIN_ABSENT;
-            g->shows_run = g->version > 0 && !(life->world->has_processes &&
-                                               d->manners.hides_process && simulated_is_present(d));
-            snprintf(g->id, sizeof(g->id), "%s", instance_public_id(d->definition));
+            g->is_crashed = d->state == DOMAIN_CRASHED;
+            g->shows_run = g->version > 0 && shows_run(life, d);
+            snprintf(g->id, sizeof(g->id), "%s",
+                     g->is_defined ? instance_public_id(d->definition) : "");
         }
 }
 

@@ -13,31 +13,14 @@
 
 #include "journal/private.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* The linker's names. */
 int __real_journal_begin(struct journal *j, struct error **err);
 int __real_journal_commit(struct journal *j, struct error **err);
-int __real_journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
-int __real_journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
-int __real_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
-                             struct error **err);
-int __real_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
-                             struct error **err);
-int __real_journal_put_token(struct journal *j, const char *principal, const char *token,
-                             const char *fingerprint, const char *request_id, usec_t realtime,
-                             struct error **err);
 int __wrap_journal_begin(struct journal *j, struct error **err);
 int __wrap_journal_commit(struct journal *j, struct error **err);
-int __wrap_journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
-int __wrap_journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
-int __wrap_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
-                             struct error **err);
-int __wrap_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
-                             struct error **err);
-int __wrap_journal_put_token(struct journal *j, const char *principal, const char *token,
-                             const char *fingerprint, const char *request_id, usec_t realtime,
-                             struct error **err);
 
 static struct {
     struct life *life; /* whose journal it is */
@@ -138,36 +121,41 @@ static bool may_write(struct error **err)
     return false;
 }
 
-int __wrap_journal_put_operation(struct journal *j, const struct operation *op, struct error **err)
-{
-    return may_write(err) ? __real_journal_put_operation(j, op, err) : -1;
-}
+#define WRAP_WRITE(name, parameters, arguments)                         \
+    int __real_##name parameters;                                       \
+    int __wrap_##name parameters;                                       \
+    int __wrap_##name parameters                                        \
+    {                                                                   \
+        return may_write(err) ? __real_##name arguments : -EIO;         \
+    }                                                                   \
+    struct base_swallow_semicolon
 
-int __wrap_journal_put_reported(struct journal *j, const struct reported *r, struct error **err)
-{
-    return may_write(err) ? __real_journal_put_reported(j, r, err) : -1;
-}
-
-int __wrap_journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
-                             struct error **err)
-{
-    return may_write(err) ? __real_journal_put_event(j, event, realtime, err) : -1;
-}
-
-int __wrap_journal_put_alias(struct journal *j, const char *request_id, const char *operation,
-                             struct error **err)
-{
-    return may_write(err) ? __real_journal_put_alias(j, request_id, operation, err) : -1;
-}
-
-int __wrap_journal_put_token(struct journal *j, const char *principal, const char *token,
-                             const char *fingerprint, const char *request_id, usec_t realtime,
-                             struct error **err)
-{
-    return may_write(err) ? __real_journal_put_token(j, principal, token, fingerprint, request_id,
-                                                     realtime, err)
-                          : -1;
-}
+WRAP_WRITE(journal_put_operation,
+           (struct journal * j, const struct operation *op, struct error **err), (j, op, err));
+WRAP_WRITE(journal_put_reported,
+           (struct journal * j, const struct reported *r, struct error **err), (j, r, err));
+WRAP_WRITE(journal_forget_reported,
+           (struct journal * j, const uuid_t domain, struct error **err), (j, domain, err));
+WRAP_WRITE(journal_put_event,
+           (struct journal * j, const struct upstream_event *event, usec_t realtime,
+            struct error **err),
+           (j, event, realtime, err));
+WRAP_WRITE(journal_put_alias,
+           (struct journal * j, const char *request_id, const char *operation, struct error **err),
+           (j, request_id, operation, err));
+WRAP_WRITE(journal_put_token,
+           (struct journal * j, const char *principal, const char *token, const char *fingerprint,
+            const char *request_id, usec_t realtime, struct error **err),
+           (j, principal, token, fingerprint, request_id, realtime, err));
+WRAP_WRITE(journal_put_cursor,
+           (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
+           (j, sink, sequence, err));
+WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
+           (j, realtime, err));
+WRAP_WRITE(journal_retain,
+           (struct journal * j, usec_t before, const char *const *sinks, size_t n_sinks,
+            unsigned most, struct error **err),
+           (j, before, sinks, n_sinks, most, err));
 
 /* A new life begins with an empty journal; emptying it is cheaper than making one. */
 void journal_wipe(struct journal *j)

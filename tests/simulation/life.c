@@ -106,6 +106,7 @@ static void choose_temper(struct life *life)
     t->has_host_reboots = dice_percent(dice, 30);
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
+    t->is_forgetful = dice_percent(dice, 10);
 }
 
 static void choose_settings(struct life *life)
@@ -128,7 +129,8 @@ static void choose_settings(struct life *life)
         .parallel = life->temper.has_parallel_bound ? 1 + dice_below(dice, 2) : 0,
         .call_timeout = 30 * USEC_PER_SEC,
         .destroy_timeout = 90 * USEC_PER_SEC,
-        .retain = 72 * 3600 * USEC_PER_SEC,
+        .retain = life->temper.is_forgetful ? dice_between(dice, 1, 200) * USEC_PER_SEC
+                                            : 72 * 3600 * USEC_PER_SEC,
     };
 }
 
@@ -222,7 +224,9 @@ static void stir(struct life *life)
         life->next_command = life->commands_left > 0 ? life->now + a_while(life) : USEC_NEVER;
         if (life->commands_left > 0) {
             life->commands_left--;
-            ask_something(life);
+            do
+                ask_something(life);
+            while (dice_percent(&life->dice, 20));
         }
     }
     if (life->next_weather <= life->now) {

@@ -27,6 +27,7 @@ struct flight {
         unsigned version, run;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
+        bool is_crashed;
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;
@@ -42,10 +43,10 @@ struct hint_in_flight {
 struct temper {
     unsigned slow_calls, hung_calls, failing_calls, lost_answers;
     unsigned lost_hints, doubled_hints, late_hints;
-    unsigned crash_points;   /* a crash within so many steps, once in a while; 0: none */
     unsigned commit_failures;
     unsigned weather, commands;   /* how many */
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
+    bool is_forgetful; /* journal.retain is short */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */

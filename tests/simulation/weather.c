@@ -129,7 +129,9 @@ static bool destroy(struct life *life, struct simulated_domain *d)
 
 static bool kill_process(struct life *life, struct simulated_domain *d)
 {
-    return simulated_kill(life->world, d);
+    static const enum end_cause causes[] = {END_CRASHED, END_FAILED, END_DAEMON};
+
+    return simulated_kill(life->world, d, causes[dice_below(&life->dice, ELEMENTSOF(causes))]);
 }
 
 static bool start(struct life *life, struct simulated_domain *d)
@@ -179,6 +181,15 @@ static bool change_manners(struct life *life, struct simulated_domain *d)
 static bool hide_fate(struct life *life, struct simulated_domain *d)
 {
     d->manners.fate_is_unprovable = !d->manners.fate_is_unprovable;
+    return true;
+}
+
+/* Without a process to hold it against, nobody could tell. */
+static bool misjudge(struct life *life, struct simulated_domain *d)
+{
+    if (!life->world->has_processes || d->state == DOMAIN_ENDING)
+        return false;
+    simulated_misjudge(life->world, d, !d->is_misjudged);
     return true;
 }
 
@@ -232,6 +243,7 @@ static const struct {
     {4, "is undefined, or defined again", undefine},
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
+    {3, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
@@ -380,12 +392,16 @@ void weather_calm(struct life *life)
     tell(life, "--- quiet");
     life->is_quiet = true;
     life->countdown = 0;
+    for (struct simulated_domain *d = life->world->domains; d; d = d->next) {
+        struct guest_manners *m = &d->manners;
+
+        m->destroys_failed = m->destroys_lost = 0;
+        m->is_unreadable = m->hides_process = m->fate_is_unprovable = false;
+        simulated_misjudge(life->world, d, false);
+    }
     life->available_at = life->journal_well_at = life->arrived_at = life->now;
     weather_advance(life);
-    for (struct simulated_domain *d = life->world->domains; d; d = d->next) {
-        d->manners.destroys_failed = d->manners.destroys_lost = 0;
-        d->manners.is_unreadable = d->manners.hides_process = d->manners.fate_is_unprovable = false;
-    }
+    /* Nothing would make stopd look again at what it never heard of. */
     if (life->has_lost_hints)
         weather_lose_hypervisor(life, 0);
     if (!life->engine && life->restart_at == USEC_NEVER)

@@ -113,7 +113,7 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (a == ask || a->kind != REQUEST_STOP)
             continue;
-        if (ask->token && a->token == ask->token && a->is_operation)
+        if (ask->token && a->token == ask->token && a->is_operation && !life->temper.is_forgetful)
             rule_broken(life, "3 ClientToken", "token %u began two stops", ask->token);
         if (a->domain == ask->domain && a->is_operation && !a->is_ended)
             rule_broken(life, "3 status", "two stops of %s at once", domain_word(ask->domain));
@@ -140,11 +140,10 @@ static void see_ended(struct life *life, struct ask *ask)
 
 static void check_stopped(struct life *life, const struct ask *ask)
 {
-    const struct seen_domain *seen = witness_domain(life, ask->domain);
-    const struct seen_run *run = &seen->runs[ask->run];
+    const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
-    /* Of runs that came and went behind it only the last one's end can be known. */
-    if (!life->world->has_processes || run->is_cause_lost || seen->known_run != ask->run)
+    /* Where another run has come behind it only the last one's end can be known. */
+    if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
@@ -411,7 +410,7 @@ void witness_end(struct life *life)
             !is_kept_open(life, a->domain))
             rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
                         domain_word(a->domain));
-        if (a->kind == REQUEST_STOP && a->is_ended) {
+        if (a->kind == REQUEST_STOP && a->is_ended && !life->temper.is_forgetful) {
             /* It is in the journal as such. */
             char operation[UUID_TEXT_SIZE];
 

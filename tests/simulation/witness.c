@@ -55,7 +55,14 @@ static bool grace_has_run(const struct ask *a)
     return a->is_pressed && a->counted >= a->grace;
 }
 
-static bool has_consented(const struct life *life, const struct simulated_domain *d, unsigned run)
+/* Nothing runs in a guest that has crashed that could lose anything. That another hand resets it
+ * between the look that saw it crashed and the cut is a risk that remains. */
+static bool has_crashed(struct life *life, const struct simulated_domain *d)
+{
+    return d->state == DOMAIN_CRASHED || witness_domain(life, d)->is_known_crashed;
+}
+
+static bool has_consented(struct life *life, const struct simulated_domain *d, unsigned run)
 {
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (!stands_for(life, a, d, run))
@@ -66,7 +73,7 @@ static bool has_consented(const struct life *life, const struct simulated_domain
             continue;
         if (a->force_on_timeout && !a->is_cancelled && grace_has_run(a))
             return true;
-        if (d->state == DOMAIN_CRASHED) /* nothing runs there that could lose anything */
+        if (has_crashed(life, d))
             return true;
     }
     return false;
@@ -250,13 +257,14 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
 
     if (!seen->is_found)
         return;
-    if (seen->chain != CHAIN_NEW || witness_find_row(life, d, &state)) {
+    if (seen->chain != CHAIN_NEW || !g->is_defined || witness_find_row(life, d, &state)) {
         seen->is_found = false;
         return;
     }
-    /* One that could not be read may be reported or not when it is; so may all, where all that was
-     * known has left this host and stopd may have been started anew. */
-    seen->is_unread |= !g->shows_run || life->witness.n_pictures > 1;
+    /* One that could not be read may be reported or not when it is; so may all where stopd has been
+     * started anew before the picture was whole, or when all that it knew had left the host. */
+    seen->is_unread |=
+        !g->shows_run || life->witness.n_pictures > 1 || life->witness.n_crashes > 0;
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -266,6 +274,8 @@ void witness_learned(struct life *life, const struct flight *f)
     bool is_first = f->call->kind == CALL_CONNECT && f->call->result == 0 && is_first_picture(life);
     size_t i = 0;
 
+    if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
+        return; /* of an attachment that is over: it counts for nothing */
     life->witness.n_pictures += is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
         const struct glimpse *g = &f->glimpses[i];
@@ -278,6 +288,7 @@ void witness_learned(struct life *life, const struct flight *f)
             continue;
         if (g->shows_run)
             seen->known_run = g->run;
+        seen->is_known_crashed = g->is_crashed;
         seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
     }
@@ -360,14 +371,14 @@ static void see_stop_answered(struct life *life, struct ask *ask)
 {
     if (ask->code != ERROR_NONE) {
         ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
-        if (ask->token)
+        if (ask->token && !life->temper.is_forgetful)
             check_refused_token(life, ask);
         return;
     }
     if (!is_durable(life, ask->answer_id))
         rule_broken(life, "3 durable", "%.8s is answered OK and is not in the journal",
                     ask->answer_id);
-    if (ask->token)
+    if (ask->token && !life->temper.is_forgetful)
         check_token(life, ask);
     if (!text_equal(ask->answer_id, ask->request_id))
         ask->is_void = true; /* the first one's consent stands, this one brings no other */
@@ -464,7 +475,8 @@ void witness_restarted(struct life *life)
 
         if (a->kind != REQUEST_STOP)
             continue;
-        if (a->is_answered && a->code == ERROR_NONE && !is_durable(life, a->answer_id))
+        if (a->is_answered && a->code == ERROR_NONE && !is_durable(life, a->answer_id) &&
+            !life->temper.is_forgetful)
             rule_broken(life, "4.5 durable", "%.8s was accepted and is forgotten after a restart",
                         a->answer_id);
         if ((a->is_forsaken || a->code == ERROR_INTERNAL) && !is_there)

@@ -56,6 +56,7 @@ struct seen_domain {
     bool chain_is_open;     /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;     /* the engine has been told of this one at the latest */
     unsigned settled_run;   /* and had been before this turn */
+    bool is_known_crashed;
     unsigned known_version; /* and of this definition */
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */

@@ -1,4 +1,4 @@
-/* api-kit.h - the API on a real socket with a real journal, raw clients, and a stand-in for the engine
+/* api-kit.h - the API on a real socket with a real journal, raw clients, a stand-in for the engine
  *
  * The stand-in answers what it is told to, on a thread of its own, as the engine would: at once, or
  * for the kinds that are held, when they are released. */
@@ -22,7 +22,7 @@
 /* How long anything here may take before the test fails. */
 #define PATIENCE (10 * USEC_PER_SEC)
 
-/* --- The stand-in for the engine -------------------------------------------------------------- */
+/* --- The stand-in for the engine ---------------------------------------------------------- */
 
 struct stand_in {
     pthread_t thread;
@@ -43,13 +43,16 @@ struct stand_in {
     usec_t last_wait;
 };
 
-#define INSTANCES                                                                                  \
-    "{\"instances\":["                                                                             \
-    "{\"instanceId\":\"i-3\",\"name\":\"guest3\",\"uuid\":\"00000000-0000-0000-0000-00000000000a\","     \
-    "\"state\":\"Stopping\",\"certain\":true},"                                                    \
-    "{\"instanceId\":\"i-1\",\"name\":\"guest1\",\"uuid\":\"00000000-0000-0000-0000-00000000000b\","     \
-    "\"state\":\"Running\",\"certain\":true},"                                                     \
-    "{\"instanceId\":\"i-2\",\"name\":\"guest2\",\"uuid\":\"00000000-0000-0000-0000-00000000000c\","     \
+#define INSTANCES                                                                     \
+    "{\"instances\":["                                                                \
+    "{\"instanceId\":\"i-3\",\"name\":\"guest3\",\"uuid\":\"00000000-0000-0000-0000-" \
+    "00000000000a\","                                                                 \
+    "\"state\":\"Stopping\",\"certain\":true},"                                       \
+    "{\"instanceId\":\"i-1\",\"name\":\"guest1\",\"uuid\":\"00000000-0000-0000-0000-" \
+    "00000000000b\","                                                                 \
+    "\"state\":\"Running\",\"certain\":true},"                                        \
+    "{\"instanceId\":\"i-2\",\"name\":\"guest2\",\"uuid\":\"00000000-0000-0000-0000-" \
+    "00000000000c\","                                                                 \
     "\"state\":\"Stopped\",\"certain\":false}]}"
 
 static inline bool is_wait(const struct request *r)
@@ -89,8 +92,8 @@ static inline void *stand_in_run(void *userdata)
         while (*place) {
             struct request *r = *place;
 
-            if (s->ended || (is_wait(r) ? !s->held[r->kind] && r->deadline <= now
-                                        : !s->held[r->kind])) {
+            if (s->ended ||
+                (is_wait(r) ? !s->held[r->kind] && r->deadline <= now : !s->held[r->kind])) {
                 *place = r->next;
                 r->next = ready;
                 ready = r;
@@ -108,7 +111,8 @@ static inline void *stand_in_run(void *userdata)
         }
         if (s->ended && !s->waiting)
             break;
-        until = (struct timespec){(time_t)(next / USEC_PER_SEC), (long)(next % USEC_PER_SEC * 1000)};
+        until =
+            (struct timespec){(time_t)(next / USEC_PER_SEC), (long)(next % USEC_PER_SEC * 1000)};
         if (!s->ended)
             pthread_cond_timedwait(&s->changed, &s->lock, &until);
     }
@@ -184,7 +188,7 @@ static inline uint64_t stand_in_last_after(struct stand_in *s)
     return after;
 }
 
-/* --- The whole ---------------------------------------------------------------------------------- */
+/* --- The whole ---------------------------------------------------------------------------- */
 
 struct fixture {
     struct scratch *scratch;
@@ -215,7 +219,8 @@ static inline int fixture_setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     pthread_condattr_t monotonic;
 
-    scratch_setup((void **)&f->scratch);
+    if (scratch_setup((void **)&f->scratch) < 0)
+        return -1;
     chmod(f->scratch->folder, 0755);
     snprintf(f->socket, sizeof(f->socket), "%s/sock", f->scratch->folder);
     snprintf(f->journal_path, sizeof(f->journal_path), "%s/journal.db", f->scratch->folder);
@@ -260,17 +265,17 @@ static inline int fixture_teardown(void **state)
 }
 
 /* Waits until something is true; a condition, never a time. */
-#define eventually(condition)                                                                      \
-    do {                                                                                           \
-        usec_t deadline_ = moment_now().monotonic + PATIENCE;                                      \
-        while (!(condition)) {                                                                     \
-            if (moment_now().monotonic > deadline_)                                                \
-                fail_msg("not within %us: %s", (unsigned)(PATIENCE / USEC_PER_SEC), #condition);   \
-            usleep(2000);                                                                          \
-        }                                                                                          \
+#define eventually(condition)                                                                    \
+    do {                                                                                         \
+        usec_t deadline_ = moment_now().monotonic + PATIENCE;                                    \
+        while (!(condition)) {                                                                   \
+            if (moment_now().monotonic > deadline_)                                              \
+                fail_msg("not within %us: %s", (unsigned)(PATIENCE / USEC_PER_SEC), #condition); \
+            usleep(2000);                                                                        \
+        }                                                                                        \
     } while (0)
 
-/* --- Clients ------------------------------------------------------------------------------------ */
+/* --- Clients ------------------------------------------------------------------------------ */
 
 struct client {
     int fd;
@@ -313,6 +318,7 @@ struct other_user {
     const char *path;
     uid_t uid;
     gid_t gid;
+    gid_t also; /* a supplementary group; 0: none */
     int fd;
 };
 
@@ -322,16 +328,17 @@ static inline void *dial_as_other(void *userdata)
     struct other_user *u = userdata;
 
     u->fd = -1;
-    if (syscall(SYS_setgroups, 0, NULL) == 0 && syscall(SYS_setresgid, u->gid, u->gid, u->gid) == 0 &&
+    if (syscall(SYS_setgroups, u->also ? 1 : 0, &u->also) == 0 &&
+        syscall(SYS_setresgid, u->gid, u->gid, u->gid) == 0 &&
         syscall(SYS_setresuid, u->uid, u->uid, u->uid) == 0)
         u->fd = dial(u->path);
     return NULL;
 }
 
 /* A client of another user; fd -1, with the reason printed: not possible here. */
-static inline struct client client_as(struct fixture *f, uid_t uid, gid_t gid)
+static inline struct client client_in(struct fixture *f, uid_t uid, gid_t gid, gid_t also)
 {
-    struct other_user u = {f->socket, uid, gid, -1};
+    struct other_user u = {f->socket, uid, gid, also, -1};
     pthread_t thread;
 
     pthread_create(&thread, NULL, dial_as_other, &u);
@@ -339,6 +346,11 @@ static inline struct client client_as(struct fixture *f, uid_t uid, gid_t gid)
     if (u.fd < 0)
         print_message("skipped: being another user needs root\n");
     return (struct client){.fd = u.fd};
+}
+
+static inline struct client client_as(struct fixture *f, uid_t uid, gid_t gid)
+{
+    return client_in(f, uid, gid, 0);
 }
 
 static inline void hang_up(struct client *c)
@@ -383,8 +395,8 @@ static inline bool hear_more(struct client *c)
     }
     n = recv(c->fd, c->bytes + c->n, c->size - c->n - 1, 0);
     if (n < 0 && errno == EAGAIN)
-        fail_msg("no answer within %us; so far: %.*s", (unsigned)(PATIENCE / USEC_PER_SEC), (int)c->n,
-                 c->bytes ? c->bytes : "");
+        fail_msg("no answer within %us; so far: %.*s", (unsigned)(PATIENCE / USEC_PER_SEC),
+                 (int)c->n, c->bytes ? c->bytes : "");
     if (n <= 0)
         return false;
     c->n += (size_t)n;
@@ -476,8 +488,8 @@ static inline struct response ask_on(struct client *c, const char *verb, const c
                                      const char *lines, const char *body)
 {
     if (body)
-        say(c, "%s %s HTTP/1.1\r\nHost: stopd\r\n%sContent-Length: %zu\r\n\r\n%s", verb, target, lines,
-            strlen(body), body);
+        say(c, "%s %s HTTP/1.1\r\nHost: stopd\r\n%sContent-Length: %zu\r\n\r\n%s", verb, target,
+            lines, strlen(body), body);
     else
         say(c, "%s %s HTTP/1.1\r\nHost: stopd\r\n%s\r\n", verb, target, lines);
     return text_equal(verb, "HEAD") ? hear_head(c) : hear(c);
@@ -505,7 +517,7 @@ static inline struct response post_form(struct fixture *f, const char *target, c
     return ask(f, "POST", target, FORM, form);
 }
 
-/* --- What an answer must be ---------------------------------------------------------------------- */
+/* --- What an answer must be --------------------------------------------------------------- */
 
 static inline const char *member(const struct response *r, const char *key)
 {
@@ -527,8 +539,8 @@ static inline void check_error(const struct response *r, int status, const char 
 
     if (r->status != status || !text_equal(member(r, "Code"), code) ||
         (message && (!member(r, "Message") || !strstr(member(r, "Message"), message))))
-        fail_msg("line %d: %d %s, wanted %d %s %s", line, r->status, r->body ? r->body : "(nothing)",
-                 status, code, message ? message : "");
+        fail_msg("line %d: %d %s, wanted %d %s %s", line, r->status,
+                 r->body ? r->body : "(nothing)", status, code, message ? message : "");
     assert_string_equal(field(r, "Content-Type"), "application/json");
     assert_string_equal(member(r, "HostId"), "host-1");
     assert_non_null(member(r, "Message"));
@@ -541,24 +553,24 @@ static inline void check_error(const struct response *r, int status, const char 
 }
 
 /* The request of this expression is answered with this error, in the contract's form. */
-#define assert_refused(expression, status, code, message)                                          \
-    do {                                                                                           \
-        _cleanup_(response) struct response r_ = (expression);                                     \
-        check_error(&r_, status, code, message, __LINE__);                                         \
+#define assert_refused(expression, status, code, message)      \
+    do {                                                       \
+        _cleanup_(response) struct response r_ = (expression); \
+        check_error(&r_, status, code, message, __LINE__);     \
     } while (0)
 
-#define assert_answered(expression, text)                                                          \
-    do {                                                                                           \
-        _cleanup_(response) struct response r_ = (expression);                                     \
-        if (r_.status != 200 || !text_equal(r_.body, text))                                        \
-            fail_msg("%d %s, wanted 200 %s", r_.status, r_.body ? r_.body : "(nothing)", text);    \
+#define assert_answered(expression, text)                                                       \
+    do {                                                                                        \
+        _cleanup_(response) struct response r_ = (expression);                                  \
+        if (r_.status != 200 || !text_equal(r_.body, text))                                     \
+            fail_msg("%d %s, wanted 200 %s", r_.status, r_.body ? r_.body : "(nothing)", text); \
     } while (0)
 
-#define assert_accepted(expression)                                                                \
-    do {                                                                                           \
-        _cleanup_(response) struct response r_ = (expression);                                     \
-        if (r_.status != 200)                                                                      \
-            fail_msg("%d %s, wanted 200", r_.status, r_.body ? r_.body : "(nothing)");             \
+#define assert_accepted(expression)                                                    \
+    do {                                                                               \
+        _cleanup_(response) struct response r_ = (expression);                         \
+        if (r_.status != 200)                                                          \
+            fail_msg("%d %s, wanted 200", r_.status, r_.body ? r_.body : "(nothing)"); \
     } while (0)
 
 #endif

@@ -67,6 +67,8 @@ static inline bool scratch_small_disk(struct scratch *s, const char *options)
         s->is_mounted = true;
         return true;
     }
+    if (geteuid() != 0)
+        errno = EPERM;
     print_message("skipped: a small tmpfs needs root with CAP_SYS_ADMIN (%s)\n", strerror(errno));
     return false;
 }

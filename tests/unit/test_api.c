@@ -1,4 +1,4 @@
-/* test_api.c - contract section 3 over HTTP: the dialect, the errors that are the edge's, their order */
+/* test_api.c - contract section 3 over HTTP: the dialect, and the errors that are the edge's */
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdarg.h>
@@ -10,10 +10,10 @@
 
 #define STOP "/?Action=StopInstance&InstanceId=i-1"
 
-/* --- The API reference --------------------------------------------------------------------------- */
+/* --- The API reference -------------------------------------------------------------------- */
 
-#define REFERENCE                                                                                  \
-    "/?Action=StopInstance&InstanceId=i-instanceid1&ConfirmStop=true&ForceStop=false"              \
+#define REFERENCE                                                                     \
+    "/?Action=StopInstance&InstanceId=i-instanceid1&ConfirmStop=true&ForceStop=false" \
     "&StoppedMode=keepcharging"
 
 static void the_reference_request_is_answered_in_json(void **state)
@@ -39,7 +39,8 @@ static void the_reference_request_is_answered_in_xml(void **state)
     assert_answered(get(f, REFERENCE "&Format=XML"), xml);
     assert_answered(get(f, REFERENCE "&Format=xml"), xml);
     assert_answered(ask(f, "GET", REFERENCE, "Accept: application/xml\r\n", NULL), xml);
-    assert_answered(post_form(f, "/", REFERENCE + 2 /* behind the "/?" */), "{\"RequestId\":\"1C488B66-B819-4D14-8711-C4EAAA13AC01\"}");
+    assert_answered(post_form(f, "/", REFERENCE + 2 /* behind the "/?" */),
+                    "{\"RequestId\":\"1C488B66-B819-4D14-8711-C4EAAA13AC01\"}");
 }
 
 static void the_common_parameters_are_ignored(void **state)
@@ -51,7 +52,7 @@ static void the_common_parameters_are_ignored(void **state)
                                 "&SignatureVersion=1.0&SignatureNonce=n&RegionId=cn&OwnerId=1"));
 }
 
-/* --- Where parameters and the action come from ---------------------------------------------------- */
+/* --- Where parameters and the action come from -------------------------------------------- */
 
 static void query_and_form_are_one_list(void **state)
 {
@@ -88,10 +89,16 @@ static void the_action_may_stand_in_the_header(void **state)
 static void another_verb_is_never_taken_for_a_stop(void **state)
 {
     static const char *const targets[] = {
-        "/?Action=StartInstance&InstanceId=i-1",  "/?Action=stopinstance&InstanceId=i-1",
-        "/?Action=StopInstances&InstanceId=i-1",  "/?Action=%53topInstance%20&InstanceId=i-1",
-        "/?Action=StopInstance%zz&InstanceId=i-1", "/index.html?InstanceId=i-1",
-        "//?InstanceId=i-1", "/v2/instances", "/v1/operations/x/y/cancel", "/v1/instances/",
+        "/?Action=StartInstance&InstanceId=i-1",
+        "/?Action=stopinstance&InstanceId=i-1",
+        "/?Action=StopInstances&InstanceId=i-1",
+        "/?Action=%53topInstance%20&InstanceId=i-1",
+        "/?Action=StopInstance%zz&InstanceId=i-1",
+        "/index.html?InstanceId=i-1",
+        "//?InstanceId=i-1",
+        "/v2/instances",
+        "/v1/operations/x/y/cancel",
+        "/v1/instances/",
     };
     struct fixture *f = *state;
 
@@ -121,9 +128,8 @@ static void the_idempotency_key_is_the_client_token(void **state)
     assert_string_equal(f->engine.last.client_token, "t-3");
     assert_refused(ask(f, "GET", STOP "&ClientToken=t-4", "Idempotency-Key: t-5\r\n", NULL), 400,
                    "InvalidParameter", "Idempotency-Key");
-    assert_refused(
-        ask(f, "GET", STOP, "Idempotency-Key: t-6\r\nIdempotency-Key: t-7\r\n", NULL), 400,
-        "InvalidParameter", "Idempotency-Key");
+    assert_refused(ask(f, "GET", STOP, "Idempotency-Key: t-6\r\nIdempotency-Key: t-7\r\n", NULL),
+                   400, "InvalidParameter", "Idempotency-Key");
 }
 
 static void a_replayed_command_is_answered_with_the_first_request_id(void **state)
@@ -155,6 +161,9 @@ static void the_trace_context_goes_along(void **state)
     snprintf(line, sizeof(line), "traceparent: %s\r\n", good);
     assert_accepted(ask(f, "GET", STOP, line, NULL));
     assert_string_equal(f->engine.last.traceparent, good);
+    snprintf(line, sizeof(line), "traceparent: %s\r\ntraceparent: %s\r\n", good, good);
+    assert_accepted(ask(f, "GET", STOP, line, NULL));
+    assert_null(f->engine.last.traceparent);
     for (size_t i = 0; i < ELEMENTSOF(malformed); i++) {
         snprintf(line, sizeof(line), "traceparent: %s\r\n", malformed[i]);
         assert_accepted(ask(f, "GET", STOP, line, NULL));
@@ -179,7 +188,7 @@ static void the_command_knows_its_caller_and_its_id(void **state)
         assert_string_equal(f->engine.last_principal, "unix:uid=0(root)");
 }
 
-/* --- The errors, row by row ------------------------------------------------------------------------ */
+/* --- The errors, row by row --------------------------------------------------------------- */
 
 static char *letters(size_t n)
 {
@@ -260,9 +269,9 @@ static void another_method_is_refused(void **state)
     }
     assert_refused(ask(f, "DELETE", "/nowhere", "", NULL), 405, "InvalidMethod", NULL);
     assert_refused(ask(f, "POST", "/v1/instances", "", ""), 405, "InvalidMethod", NULL);
-    assert_refused(ask(f, "GET", "/v1/operations/473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E/cancel", "",
-                       NULL),
-                   405, "InvalidMethod", NULL);
+    assert_refused(
+        ask(f, "GET", "/v1/operations/473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E/cancel", "", NULL), 405,
+        "InvalidMethod", NULL);
 }
 
 static void a_reader_may_only_read(void **state)
@@ -329,6 +338,9 @@ static void a_group_may_change_things_by_name_or_id(void **state)
     assert_false(f->engine.last.principal.is_local_root);
     assert_refused(ask_on(&c, "GET", STOP "&Override=lock", "", NULL), 403, "Forbidden", NULL);
     hang_up(&c);
+    c = client_in(f, 4321, 54321, 12345);
+    assert_accepted(ask_on(&c, "GET", STOP, "", NULL));
+    hang_up(&c);
     if (!nogroup)
         return;
     c = client_as(f, 4321, nogroup->gr_gid);
@@ -339,9 +351,12 @@ static void a_group_may_change_things_by_name_or_id(void **state)
 static void a_page_of_another_site_is_refused(void **state)
 {
     static const char *const foreign[] = {
-        "Origin: http://evil.example\r\n",      "Origin: null\r\n",
-        "Origin: http://stopd:8080\r\n",        "Origin: http://evil.example/stopd\r\n",
-        "Sec-Fetch-Site: cross-site\r\n",       "Sec-Fetch-Site: same-site\r\n",
+        "Origin: http://evil.example\r\n",
+        "Origin: null\r\n",
+        "Origin: http://stopd:8080\r\n",
+        "Origin: http://evil.example/stopd\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
         "Origin: http://stopd\r\nSec-Fetch-Site: cross-site\r\n",
     };
     static const char *const own[] = {
@@ -384,8 +399,8 @@ static void more_calls_than_the_rate_are_throttled(void **state)
 static void a_missing_instance_id_comes_before_other_mistakes(void **state)
 {
     static const char *const targets[] = {
-        "/", "/?Action=StopInstance", "/?InstanceId=", "/?ForceStop=perhaps", "/?Foo=1",
-        "/?ForceStop=%zz", "/?instanceid=i-1",
+        "/",       "/?Action=StopInstance", "/?InstanceId=",    "/?ForceStop=perhaps",
+        "/?Foo=1", "/?ForceStop=%zz",       "/?instanceid=i-1",
     };
     struct fixture *f = *state;
 
@@ -400,23 +415,23 @@ static void a_parameter_that_is_wrong_is_named(void **state)
     static const struct {
         const char *target, *name;
     } cases[] = {
-        {STOP "&ForceStop=yes",                 "ForceStop"    },
-        {STOP "&Forcestop=true",                "Forcestop"    },
-        {STOP "&ForceStop=true&ForceStop=true", "ForceStop"    },
-        {STOP "&GracePeriod=0",                 "GracePeriod"  },
-        {STOP "&ForceStop=%74rue%",             "ForceStop"    },
-        {STOP "&ForceStop=%7",                  "ForceStop"    },
-        {STOP "&ForceStop=%g0",                 "ForceStop"    },
-        {STOP "&ForceStop=true%00",             "ForceStop"    },
-        {"/?InstanceId=i%00",                   "InstanceId"   },
-        {"/?InstanceId=%ff",                    "InstanceId"   },
-        {"/?InstanceId=%c0%80",                 "InstanceId"   },
-        {"/?InstanceId=%ed%a0%80",              "InstanceId"   },
-        {"/?InstanceId=%f4%90%80%80",           "InstanceId"   },
-        {"/?InstanceId=%e2%82",                 "InstanceId"   },
-        {"/?InstanceId=i-1&x y=1",              "x y"          },
-        {STOP "&%ff=1",                         "%ff"          },
-        {STOP "&=1",                            "not known"    },
+        {STOP "&ForceStop=yes", "ForceStop"},
+        {STOP "&Forcestop=true", "Forcestop"},
+        {STOP "&ForceStop=true&ForceStop=true", "ForceStop"},
+        {STOP "&GracePeriod=0", "GracePeriod"},
+        {STOP "&ForceStop=%74rue%", "ForceStop"},
+        {STOP "&ForceStop=%7", "ForceStop"},
+        {STOP "&ForceStop=%g0", "ForceStop"},
+        {STOP "&ForceStop=true%00", "ForceStop"},
+        {"/?InstanceId=i%00", "InstanceId"},
+        {"/?InstanceId=%ff", "InstanceId"},
+        {"/?InstanceId=%c0%80", "InstanceId"},
+        {"/?InstanceId=%ed%a0%80", "InstanceId"},
+        {"/?InstanceId=%f4%90%80%80", "InstanceId"},
+        {"/?InstanceId=%e2%82", "InstanceId"},
+        {"/?InstanceId=i-1&x y=1", "x y"},
+        {STOP "&%ff=1", "%ff"},
+        {STOP "&=1", "not known"},
     };
     struct fixture *f = *state;
 
@@ -434,9 +449,9 @@ static void a_body_that_is_no_form_is_refused(void **state)
 
     assert_refused(ask(f, "POST", STOP, "Content-Type: application/json\r\n", "{}"), 400,
                    "InvalidParameter", "application/x-www-form-urlencoded");
-    assert_refused(ask(f, "POST", "/", "Content-Type: application/json\r\n",
-                       "{\"InstanceId\":\"i-1\"}"),
-                   400, "InvalidParameter", "application/x-www-form-urlencoded");
+    assert_refused(
+        ask(f, "POST", "/", "Content-Type: application/json\r\n", "{\"InstanceId\":\"i-1\"}"), 400,
+        "InvalidParameter", "application/x-www-form-urlencoded");
     assert_refused(ask(f, "POST", STOP, "", "ForceStop=true"), 400, "InvalidParameter", NULL);
     assert_refused(ask(f, "GET", STOP, FORM, "ForceStop=true"), 400, "InvalidParameter", "body");
     assert_accepted(ask(f, "POST", STOP, "", ""));
@@ -461,7 +476,8 @@ static void a_nul_in_the_body_hides_nothing(void **state)
 
 static void a_nul_in_the_request_line_hides_nothing(void **state)
 {
-    static const char request[] = "GET /?InstanceId=i-1\0&DryRun=true HTTP/1.1\r\nHost: stopd\r\n\r\n";
+    static const char request[] =
+        "GET /?InstanceId=i-1\0&DryRun=true HTTP/1.1\r\nHost: stopd\r\n\r\n";
     struct client c = client_of(*state);
     struct fixture *f = *state;
 
@@ -514,9 +530,13 @@ static void an_error_in_xml_has_the_same_members(void **state)
 static void json_is_answered_unless_xml_is_wanted_more(void **state)
 {
     static const char *const json[] = {
-        "Accept: */*\r\n", "Accept: application/json, application/xml\r\n",
-        "Accept: application/xml;q=0\r\n", "Accept: application/xml;q=0.5,application/json\r\n",
-        "Accept: application/xmlish\r\n", "Accept: \r\n", "Accept: ,;,q=\r\n",
+        "Accept: */*\r\n",
+        "Accept: application/json, application/xml\r\n",
+        "Accept: application/xml;q=0\r\n",
+        "Accept: application/xml;q=0.5,application/json\r\n",
+        "Accept: application/xmlish\r\n",
+        "Accept: \r\n",
+        "Accept: ,;,q=\r\n",
     };
     static const char *const xml[] = {
         "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n",
@@ -534,7 +554,7 @@ static void json_is_answered_unless_xml_is_wanted_more(void **state)
     assert_refused(ask(f, "GET", "/?Format=json", xml[0], NULL), 400, "MissingParameter", NULL);
 }
 
-/* --- DescribeInstanceStatus -------------------------------------------------------------------------- */
+/* --- DescribeInstanceStatus --------------------------------------------------------------- */
 
 #define DESCRIBE "/?Action=DescribeInstanceStatus"
 
@@ -574,8 +594,9 @@ static void only_the_instances_that_are_named_are_described(void **state)
                      "\"TotalCount\":1,\"PageNumber\":1,\"PageSize\":10,\"InstanceStatuses\":"
                      "{\"InstanceStatus\":[{\"InstanceId\":\"i-2\",\"Status\":\"Stopped\"}]}}");
     assert_described(f,
-                     DESCRIBE "&InstanceId.1=guest1&InstanceId.2=00000000-0000-0000-0000-00000000000A"
-                              "&InstanceId.3=",
+                     DESCRIBE
+                     "&InstanceId.1=guest1&InstanceId.2=00000000-0000-0000-0000-00000000000A"
+                     "&InstanceId.3=",
                      "\"TotalCount\":2,\"PageNumber\":1,\"PageSize\":10,\"InstanceStatuses\":"
                      "{\"InstanceStatus\":[{\"InstanceId\":\"i-1\",\"Status\":\"Running\"},"
                      "{\"InstanceId\":\"i-3\",\"Status\":\"Stopping\"}]}}");
@@ -603,19 +624,19 @@ static void wrong_pages_and_names_are_refused(void **state)
     static const struct {
         const char *target, *name;
     } cases[] = {
-        {DESCRIBE "&PageSize=51",                       "PageSize"      },
-        {DESCRIBE "&PageSize=0",                        "PageSize"      },
-        {DESCRIBE "&PageNumber=0",                      "PageNumber"    },
-        {DESCRIBE "&PageNumber=-1",                     "PageNumber"    },
-        {DESCRIBE "&PageNumber=99999999999",            "PageNumber"    },
-        {DESCRIBE "&PageNumber=1&PageNumber=1",         "PageNumber"    },
-        {DESCRIBE "&InstanceId=i-1",                    "InstanceId"    },
-        {DESCRIBE "&InstanceId.0=i-1",                  "InstanceId.0"  },
-        {DESCRIBE "&InstanceId.101=i-1",                "InstanceId.101"},
-        {DESCRIBE "&InstanceId.01=i-1",                 "InstanceId.01" },
-        {DESCRIBE "&InstanceId.1=i-1&InstanceId.1=i-2", "InstanceId.1"  },
-        {DESCRIBE "&InstanceId.1=%ff",                  "InstanceId.1"  },
-        {DESCRIBE "&ForceStop=true",                    "ForceStop"     },
+        {DESCRIBE "&PageSize=51", "PageSize"},
+        {DESCRIBE "&PageSize=0", "PageSize"},
+        {DESCRIBE "&PageNumber=0", "PageNumber"},
+        {DESCRIBE "&PageNumber=-1", "PageNumber"},
+        {DESCRIBE "&PageNumber=99999999999", "PageNumber"},
+        {DESCRIBE "&PageNumber=1&PageNumber=1", "PageNumber"},
+        {DESCRIBE "&InstanceId=i-1", "InstanceId"},
+        {DESCRIBE "&InstanceId.0=i-1", "InstanceId.0"},
+        {DESCRIBE "&InstanceId.101=i-1", "InstanceId.101"},
+        {DESCRIBE "&InstanceId.01=i-1", "InstanceId.01"},
+        {DESCRIBE "&InstanceId.1=i-1&InstanceId.1=i-2", "InstanceId.1"},
+        {DESCRIBE "&InstanceId.1=%ff", "InstanceId.1"},
+        {DESCRIBE "&ForceStop=true", "ForceStop"},
     };
     struct fixture *f = *state;
 

@@ -37,7 +37,7 @@ static bool is_closed(struct client *c)
     return poll(&p, 1, 0) > 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* --- How requests arrive ------------------------------------------------------------------------------- */
+/* --- How requests arrive ------------------------------------------------------------------ */
 
 static void a_request_may_come_byte_by_byte(void **state)
 {
@@ -117,6 +117,22 @@ static void a_request_whose_end_is_unclear_ends_the_connection(void **state)
     assert_int_equal(stand_in_count(&f->engine, REQUEST_STOP), 0);
 }
 
+static void a_body_without_an_end_ends_the_connection(void **state)
+{
+    char chunk[16384 + 1];
+    struct fixture *f = *state;
+    struct client c = client_of(f);
+
+    memset(chunk, 'a', sizeof(chunk) - 1);
+    chunk[sizeof(chunk) - 1] = '\0';
+    say(&c, "POST / HTTP/1.1\r\n" HOST FORM "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 65; i++) /* 1 MiB, and one */
+        say(&c, "4000\r\n%s\r\n", chunk);
+    assert_false(hear_more(&c));
+    hang_up(&c);
+    assert_others_are_served(f);
+}
+
 /* Within the 16 KiB there is no number of fields or parameters that the library chokes on. */
 static void many_parameters_are_refused_and_answered(void **state)
 {
@@ -133,8 +149,8 @@ static void many_parameters_are_refused_and_answered(void **state)
     assert_others_are_served(f);
 }
 
-/* Nonsense is answered, or the connection ends; nobody else notices. The form of these answers is the
- * library's own. */
+/* Nonsense is answered, or the connection ends; nobody else notices. The form of these answers is
+ * the library's own. */
 static void nonsense_harms_nobody(void **state)
 {
     static const char *const nonsense[] = {
@@ -172,9 +188,30 @@ static void nonsense_harms_nobody(void **state)
 static void random_requests_harm_nobody(void **state)
 {
     static const char *const words[] = {
-        "GET ", "POST ", "/", "/?", " HTTP/1.1\r\n", "\r\n", "\r\n\r\n", "Host: s\r\n", "%", "%00",
-        "Content-Length: ", "Transfer-Encoding: chunked\r\n", "5", "0\r\n", "&", "=", "InstanceId",
-        "/v1/events", "/v1/operations/", "Accept: text/event-stream\r\n", "\n", " ", "\t", ":",
+        "GET ",
+        "POST ",
+        "/",
+        "/?",
+        " HTTP/1.1\r\n",
+        "\r\n",
+        "\r\n\r\n",
+        "Host: s\r\n",
+        "%",
+        "%00",
+        "Content-Length: ",
+        "Transfer-Encoding: chunked\r\n",
+        "5",
+        "0\r\n",
+        "&",
+        "=",
+        "InstanceId",
+        "/v1/events",
+        "/v1/operations/",
+        "Accept: text/event-stream\r\n",
+        "\n",
+        " ",
+        "\t",
+        ":",
     };
     struct fixture *f = *state;
     unsigned seed = 20261124;
@@ -196,7 +233,7 @@ static void random_requests_harm_nobody(void **state)
     assert_others_are_served(f);
 }
 
-/* --- Slow and departing clients ------------------------------------------------------------------------ */
+/* --- Slow and departing clients ----------------------------------------------------------- */
 
 static void a_slow_sender_blocks_nobody(void **state)
 {
@@ -205,8 +242,9 @@ static void a_slow_sender_blocks_nobody(void **state)
 
     for (size_t i = 0; i < ELEMENTSOF(slow); i++) {
         slow[i] = client_of(f);
-        say(&slow[i], "%s", i % 2 ? "GET /?Insta" : "POST / HTTP/1.1\r\n" HOST FORM
-                                                    "Content-Length: 14\r\n\r\nInst");
+        say(&slow[i], "%s",
+            i % 2 ? "GET /?Insta"
+                  : "POST / HTTP/1.1\r\n" HOST FORM "Content-Length: 14\r\n\r\nInst");
     }
     assert_others_are_served(f);
     for (size_t i = 0; i < ELEMENTSOF(slow); i++) {
@@ -277,6 +315,29 @@ static void a_reader_that_does_not_read_blocks_nobody(void **state)
     hang_up(&deaf);
 }
 
+/* Nor do those who do not fetch what the engine has told them hold a place of those who wait. */
+static void answers_that_nobody_fetches_hold_no_place(void **state)
+{
+    _cleanup_(freep) char *body = malloc(1 << 20);
+    struct fixture *f = *state;
+    struct client deaf[56];
+
+    f->settings.limits.connections = 64;
+    api_begin_again(f);
+    memset(body, 'a', 1 << 20);
+    memcpy(body, "{\"a\":\"", 6);
+    snprintf(body + (1 << 20) - 3, 3, "\"}");
+    f->engine.body = body;
+    for (size_t i = 0; i < ELEMENTSOF(deaf); i++) {
+        deaf[i] = client_of(f);
+        say(&deaf[i], "GET /v1/instances HTTP/1.1\r\n" HOST "\r\n");
+    }
+    eventually(stand_in_count(&f->engine, REQUEST_INSTANCES) == ELEMENTSOF(deaf));
+    assert_others_are_served(f);
+    for (size_t i = 0; i < ELEMENTSOF(deaf); i++)
+        hang_up(&deaf[i]);
+}
+
 static void a_client_that_leaves_while_it_waits_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -324,6 +385,7 @@ static void a_client_that_sends_no_more_gets_its_answer(void **state)
 {
     struct fixture *f = *state;
     static const char *const targets[] = {"/livez", STOP, "/v1/events?wait=1"};
+    struct client older = client_of(f); /* or the library would look at this one earlier */
 
     for (size_t i = 0; i < ELEMENTSOF(targets); i++) {
         struct client c = client_of(f);
@@ -333,6 +395,7 @@ static void a_client_that_sends_no_more_gets_its_answer(void **state)
         assert_accepted(hear(&c));
         hang_up(&c);
     }
+    hang_up(&older);
 }
 
 static void a_caller_has_its_share_of_waits(void **state)
@@ -364,7 +427,7 @@ static void a_caller_has_its_share_of_waits(void **state)
         hang_up(&waiting[i]);
 }
 
-/* --- Many connections ---------------------------------------------------------------------------------- */
+/* --- Many connections --------------------------------------------------------------------- */
 
 static bool raise_descriptors(rlim_t n)
 {
@@ -458,7 +521,7 @@ static void an_engine_that_does_not_answer_leaves_room_for_probes(void **state)
     }
 }
 
-/* --- Stopping -------------------------------------------------------------------------------------------- */
+/* --- Stopping ----------------------------------------------------------------------------- */
 
 static void quiescing_ends_waits_and_refuses_requests(void **state)
 {
@@ -545,8 +608,7 @@ static void stopping_at_any_time_is_clean(void **state)
 
         for (size_t i = 0; i < ELEMENTSOF(c); i++) {
             c[i] = client_of(f);
-            say(&c[i], "GET %s HTTP/1.1\r\n" HOST "%s\r\n",
-                i % 3 == 0 ? STOP : "/v1/events?wait=3",
+            say(&c[i], "GET %s HTTP/1.1\r\n" HOST "%s\r\n", i % 3 == 0 ? STOP : "/v1/events?wait=3",
                 i % 3 == 1 ? "Accept: text/event-stream\r\n" : "");
         }
         usleep((unsigned)rand_r(&seed) % 2000);
@@ -558,7 +620,7 @@ static void stopping_at_any_time_is_clean(void **state)
     }
 }
 
-/* --- The socket ------------------------------------------------------------------------------------------- */
+/* --- The socket --------------------------------------------------------------------------- */
 
 static void assert_no_start(struct fixture *f, const char *why)
 {
@@ -610,7 +672,8 @@ static void what_is_no_socket_is_never_removed(void **state)
 static void a_socket_that_cannot_be_made_is_an_error(void **state)
 {
     static const char long_path[] =
-        "/tmp/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "/tmp/"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
         "aaaaaaaaaaaaaaaaa";
     struct fixture *f = *state;
 
@@ -693,6 +756,7 @@ int main(void)
         T(pipelined_requests_are_answered_in_their_order),
         T(a_chunked_form_is_a_form),
         T(a_request_whose_end_is_unclear_ends_the_connection),
+        T(a_body_without_an_end_ends_the_connection),
         T(many_parameters_are_refused_and_answered),
         T(nonsense_harms_nobody),
         T(random_requests_harm_nobody),
@@ -700,6 +764,7 @@ int main(void)
         T(a_sender_that_never_ends_is_cut),
         T(a_silent_connection_ends),
         T(a_reader_that_does_not_read_blocks_nobody),
+        T(answers_that_nobody_fetches_hold_no_place),
         T(a_client_that_leaves_while_it_waits_is_noticed),
         T(a_client_that_leaves_a_stream_is_noticed),
         T(the_answer_to_a_client_that_has_left_is_thrown_away),

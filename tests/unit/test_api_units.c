@@ -1,4 +1,4 @@
-/* test_api_units.c - the API's parts that need no socket: decoding, rate, rendering, lists of groups */
+/* test_api_units.c - the API's parts that need no socket: decoding, rate, rendering, rights */
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- urlencoded ----------------------------------------------------------------------------------------- */
+/* --- urlencoded --------------------------------------------------------------------------- */
 
 static void a_form_is_decoded_in_its_order(void **state)
 {
@@ -39,8 +39,9 @@ static void a_form_is_decoded_in_its_order(void **state)
 static void what_cannot_be_decoded_is_there_and_an_error(void **state)
 {
     static const char *const pairs[] = {
-        "n=%", "n=%4", "n=%4g", "n=%-1", "n=%00", "n=\x80", "n=%c3", "n=%c3%28", "n=%e0%80%af",
-        "n=%f8%88%80%80%80", "n=a b", "n=%ef%bf%bf%",
+        "n=%",    "n=%4",         "n=%4g",    "n=%-1",       "n=%00",
+        "n=\x80", "n=%c3",        "n=%c3%28", "n=%e0%80%af", "n=%f8%88%80%80%80",
+        "n=a b",  "n=%ef%bf%bf%",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(pairs); i++) {
@@ -92,7 +93,7 @@ static void there_is_a_most_to_parameters(void **state)
     parameters_clear(&p);
 }
 
-/* --- rate ------------------------------------------------------------------------------------------------- */
+/* --- rate --------------------------------------------------------------------------------- */
 
 static void no_second_has_more_calls_than_it_may(void **state)
 {
@@ -147,17 +148,19 @@ static void without_a_rate_there_is_no_bound(void **state)
         assert_int_equal(rate_take(r, "alice", 1), 0);
 }
 
-/* --- rendering ---------------------------------------------------------------------------------------------- */
+/* --- rendering ---------------------------------------------------------------------------- */
 
 static void json_becomes_xml(void **state)
 {
-    _cleanup_(json) json_object *body = json_tokener_parse(
-        "{\"A\":\"<&>\\u0001\\t\\\"'\",\"B\":[1,2,{\"C\":true}],\"D\":null,\"E\":{},\"F\":[],\"G\":\"\xe4\xb8\xad\"}");
+    _cleanup_(json) json_object *body =
+        json_tokener_parse("{\"A\":\"<&>\\u0001\\t\\\"'\",\"B\":[1,2,{\"C\":true}],\"D\":null,"
+                           "\"E\":{},\"F\":[],\"G\":\"\xe4\xb8\xad\"}");
     _cleanup_(freep) char *xml = render_xml("Root", body);
     _cleanup_(freep) char *json = render_json(body);
 
-    assert_string_equal(xml, "<Root><A>&lt;&amp;&gt;?\t\"'</A><B>1</B><B>2</B><B><C>true</C></B><D/>"
-                             "<E/><G>\xe4\xb8\xad</G></Root>");
+    assert_string_equal(xml,
+                        "<Root><A>&lt;&amp;&gt;?\t\"'</A><B>1</B><B>2</B><B><C>true</C></B><D/>"
+                        "<E/><G>\xe4\xb8\xad</G></Root>");
     assert_string_equal(json, "{\"A\":\"<&>\\u0001\\t\\\"'\",\"B\":[1,2,{\"C\":true}],\"D\":null,"
                               "\"E\":{},\"F\":[],\"G\":\"\xe4\xb8\xad\"}");
 }
@@ -176,36 +179,37 @@ static void every_error_has_a_body(void **state)
     }
 }
 
-/* --- access --------------------------------------------------------------------------------------------------- */
+/* --- access ------------------------------------------------------------------------------- */
 
 static void rights_follow_from_groups(void **state)
 {
     static const char *const operators[] = {"root", "4711"}, *const readers[] = {"4712"},
-                             *const star[] = {"*"}, *const junk[] = {"", "-1", "0x10", "99999999999",
-                                                                     "4711x"};
+                             *const star[] = {"*"},
+                             *const junk[] = {"", "-1", "0x10", "99999999999", "4711x"};
     gid_t in_none[] = {1}, in_4711[] = {1, 4711}, in_4712[] = {4712, 1};
     struct access a = {0};
 
-    assert_int_equal(access_set(&a, &(struct api_groups){operators, 2},
-                                &(struct api_groups){readers, 1}),
-                     0);
+    assert_int_equal(
+        access_set(&a, &(struct api_groups){operators, 2}, &(struct api_groups){readers, 1}), 0);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_none, .n_groups = 1}), RIGHT_NONE);
-    assert_int_equal(access_of(&a, &(struct caller){.groups = in_4711, .n_groups = 2}), RIGHT_CHANGE);
+    assert_int_equal(access_of(&a, &(struct caller){.groups = in_4711, .n_groups = 2}),
+                     RIGHT_CHANGE);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_4712, .n_groups = 2}), RIGHT_READ);
     assert_int_equal(
         access_of(&a, &(struct caller){.is_local_root = true, .groups = in_none, .n_groups = 1}),
         RIGHT_CHANGE);
-    assert_int_equal(access_set(&a, &(struct api_groups){junk, 5}, &(struct api_groups){star, 1}), 0);
+    assert_int_equal(access_set(&a, &(struct api_groups){junk, 5}, &(struct api_groups){star, 1}),
+                     0);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_none, .n_groups = 1}), RIGHT_READ);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_4711, .n_groups = 2}), RIGHT_READ);
     assert_int_equal(a.operators.n, 0);
     access_clear(&a);
 }
 
-/* --- routes ----------------------------------------------------------------------------------------------------- */
+/* --- routes ------------------------------------------------------------------------------- */
 
-/* What changes something needs the right to, and does not happen on a GET: but for the cloud's own dialect, which decides
- * by its action. */
+/* What changes something needs the right to, and does not happen on a GET: but for the cloud's own
+ * dialect, which decides by its action. */
 static void routes_that_change_things_are_guarded(void **state)
 {
     const struct route *routes;

@@ -249,6 +249,10 @@ static void a_token_is_its_callers(void **state)
     assert_string_equal(request_id, "R1");
     free(take(fingerprint));
     free(take(request_id));
+    assert_int_equal(journal_find_token(j, "bob", "t1", &fingerprint, &request_id, &err), 1);
+    assert_string_equal(request_id, "R2");
+    free(take(fingerprint));
+    free(take(request_id));
     assert_int_equal(journal_find_token(j, "alice", "t2", &fingerprint, &request_id, &err), 0);
     assert_null(fingerprint);
     assert_failure(journal_put_token(j, "bob", "t1", "", "R3", RECENTLY, &err), err, ERROR_JOURNAL,

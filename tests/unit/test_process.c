@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -475,6 +476,42 @@ static void a_missing_pid_file_says_so(void **state)
     assert_not_found(DOMAIN, "No such file");
 }
 
+/* From within a pid namespace the processes outside of it cannot be seen, and must not be taken for
+ * ended. */
+static void another_pid_namespace_is_noticed(void **state)
+{
+    pid_t holder = locking_child();
+    char from[128], to[128];
+    int status;
+    pid_t pid;
+
+    snprintf(from, sizeof(from), "%s/guest.pid", directory);
+    snprintf(to, sizeof(to), "%s/driver.pid", directory);
+    assert_int_equal(link(from, to), 0);
+    pid = fork();
+    if (pid == 0) {
+        char *why = NULL;
+        pid_t inner;
+
+        if (qemu_check_visible(directory, &why) < 0 || why)
+            _exit(1); /* from here it can be seen */
+        if (unshare(CLONE_NEWPID) < 0)
+            _exit(77);
+        inner = fork();
+        if (inner == 0)
+            _exit(qemu_check_visible(directory, &why) == 0 && why ? 0 : 2);
+        waitpid(inner, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    end(holder);
+    if (WEXITSTATUS(status) == 77) {
+        print_message("needs CAP_SYS_ADMIN for a pid namespace\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 static void where_pid_files_are(void **state)
 {
     static const struct {
@@ -537,6 +574,7 @@ int main(void)
         IN_DIRECTORY(a_stale_pid_file_is_not_believed),
         IN_DIRECTORY(a_bad_pid_file_says_so),
         IN_DIRECTORY(a_missing_pid_file_says_so),
+        IN_DIRECTORY(another_pid_namespace_is_noticed),
         cmocka_unit_test(where_pid_files_are),
     };
 

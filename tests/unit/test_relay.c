@@ -258,7 +258,7 @@ static void no_event_is_skipped_that_cannot_be_read(void **state)
     r = start(&s, journal_path(state));
     await(&s, s.opens >= 5);
     relay_stop(r, AT_ONCE);
-    assert_int_equal(s.n_got, 0);
+    assert_got(&s, 1, 1);
     release_log(*state, kept, (const char *const[]){"sink sink: event 2 in the journal is damaged"},
                 1);
     journal_close(j);
@@ -311,7 +311,7 @@ static void pauses_keep_their_bounds(void **state)
             longest = pause;
     }
     assert_true(least >= USEC_PER_MSEC);
-    assert_true(longest >= 3 * USEC_PER_MSEC);
+    assert_true(longest >= 6 * USEC_PER_MSEC);
     release_log(*state, kept, (const char *const[]){"does not open", "well again"}, 2);
     journal_close(j);
 }

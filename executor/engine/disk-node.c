@@ -1,0 +1,226 @@
+/* disk-node.c - which device or file a path stands for
+ *
+ * Theory of operation. The kernel tells everything that is asked here in sysfs, under the device's
+ * number. A partition is a stretch of its disk, so that it is told apart from its neighbours and
+ * not from the disk. A volume or an array stands on other devices (slaves/), a loop device on a
+ * file. All of it is reading of small text files; no device is opened, so that nothing here waits
+ * for one that hangs.
+ *
+ * Sharing is not symmetrical in what it looks at: what one node *is* is compared with what the
+ * other is and stands on, and never what both stand on, since most volumes of a host stand on one
+ * disk.
+ */
+#include "engine/disk-node.h"
+
+#include "engine/disk-sysfs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Volumes on arrays on loops on files on … */
+#define DEPTH_MAX 8
+
+/* --- Pieces -------------------------------------------------------------------------------- */
+
+static bool pieces_share(const struct disk_piece *a, const struct disk_piece *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->start < b->start + b->sectors &&
+           b->start < a->start + a->sectors;
+}
+
+static bool is_among(const struct disk_piece *piece, const struct disk_node *node)
+{
+    if (pieces_share(piece, &node->self))
+        return true;
+    for (size_t i = 0; i < node->n_beneath; i++)
+        if (pieces_share(piece, &node->beneath[i]))
+            return true;
+    return false;
+}
+
+bool disk_nodes_share(const struct disk_node *a, const struct disk_node *b)
+{
+    if (a->kind == DISK_OTHER || b->kind == DISK_OTHER)
+        return false;
+    return is_among(&a->self, b) || is_among(&b->self, a);
+}
+
+static struct disk_piece file_piece(const struct stat *st)
+{
+    return (struct disk_piece){.device = st->st_dev, .inode = st->st_ino, .sectors = UINT64_MAX};
+}
+
+static int add_beneath(struct disk_node *node, struct disk_piece piece)
+{
+    if (node->n_beneath == DISK_PIECES_MAX)
+        return -E2BIG;
+    node->beneath[node->n_beneath++] = piece;
+    return 0;
+}
+
+/* --- Block devices ------------------------------------------------------------------------- */
+
+/* All of a disk is a piece without an end: its size can change under us, its bytes stay its own. */
+static int block_piece(const struct sysfs_device *d, struct disk_piece *ret)
+{
+    *ret = (struct disk_piece){.device = d->disk_number, .sectors = UINT64_MAX};
+    if (!d->is_partition)
+        return 0;
+    ret->start = sysfs_count(d->folder, "start");
+    ret->sectors = sysfs_count(d->folder, "size");
+    return ret->sectors > 0 ? 0 : -ENXIO;
+}
+
+static int add_block(dev_t number, struct disk_node *node, int depth);
+
+static int add_slaves(const struct sysfs_device *d, struct disk_node *node, int depth)
+{
+    _cleanup_(closedir) DIR *slaves = open_folder(d->disk, "slaves");
+    const struct dirent *e;
+    int r = 0;
+
+    while (r == 0 && slaves && (e = readdir(slaves))) {
+        char attribute[NAME_MAX + 16], text[32];
+        dev_t number;
+
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(attribute, sizeof(attribute), "slaves/%s/dev", e->d_name);
+        sysfs_attribute(d->disk, attribute, text, sizeof(text));
+        r = devno_from_text(text, &number);
+        if (r == 0)
+            r = add_block(number, node, depth + 1);
+    }
+    return r;
+}
+
+static int add_backing_file(const struct sysfs_device *d, struct disk_node *node, int depth)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    sysfs_attribute(d->disk, "loop/backing_file", path, sizeof(path));
+    /* A file that was unlinked has no path by which anybody could name it. */
+    if (!*path || stat(path, &st) < 0)
+        return 0;
+    if (S_ISBLK(st.st_mode))
+        return add_block(st.st_rdev, node, depth + 1);
+    return add_beneath(node, file_piece(&st));
+}
+
+static int add_foundations(const struct sysfs_device *d, struct disk_node *node, int depth)
+{
+    int r = depth == DEPTH_MAX ? -E2BIG : add_slaves(d, node, depth);
+
+    return r < 0 ? r : add_backing_file(d, node, depth);
+}
+
+static int add_block(dev_t number, struct disk_node *node, int depth)
+{
+    struct sysfs_device d;
+    struct disk_piece piece;
+    int r = sysfs_find_device(number, &d);
+
+    if (r == 0)
+        r = block_piece(&d, &piece);
+    if (r == 0)
+        r = add_beneath(node, piece);
+    return r < 0 ? r : add_foundations(&d, node, depth);
+}
+
+int disk_node_of_number(dev_t number, struct disk_node *ret)
+{
+    struct disk_node node = {.kind = DISK_BLOCK, .number = number};
+    struct sysfs_device d;
+    int r = sysfs_find_device(number, &d);
+
+    if (r == 0)
+        r = block_piece(&d, &node.self);
+    if (r == 0)
+        r = add_foundations(&d, &node, 0);
+    if (r == 0)
+        *ret = node;
+    return r;
+}
+
+int disk_node_of(const char *path, struct disk_node *ret)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    if (S_ISBLK(st.st_mode))
+        return disk_node_of_number(st.st_rdev, ret);
+    *ret = (struct disk_node){.kind = DISK_OTHER};
+    if (S_ISREG(st.st_mode)) {
+        ret->kind = DISK_FILE;
+        ret->self = file_piece(&st);
+    }
+    return 0;
+}
+
+/* --- Controllers --------------------------------------------------------------------------- */
+
+/* The last component that is a PCI address: what comes before it are bridges. */
+static bool find_pci_address(const char *path, char ret[static PCI_ADDRESS_SIZE])
+{
+    bool found = false;
+    unsigned domain, bus, slot, function;
+    int used;
+
+    for (const char *component = path; (component = strchr(component, '/')); component++) {
+        used = 0;
+        if (sscanf(component, "/%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) < 4 ||
+            (component[used] && component[used] != '/'))
+            continue;
+        snprintf(ret, PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
+                 slot & 0xff, function & 0xf);
+        found = true;
+    }
+    return found;
+}
+
+static bool is_controller_name(const char *name)
+{
+    return strncmp(name, "nvme", 4) == 0 && isdigit((unsigned char)name[4]) &&
+           name[4 + strspn(name + 4, "0123456789")] == '\0';
+}
+
+/* A namespace of a subsystem with several paths hangs on the subsystem, which links to its
+ * controllers. */
+static size_t subsystem_controllers(const struct sysfs_device *d, char (*ret)[PCI_ADDRESS_SIZE],
+                                    size_t most)
+{
+    _cleanup_(closedir) DIR *subsystem = open_folder(d->disk, "..");
+    const struct dirent *e;
+    size_t n = 0;
+
+    while (n < most && subsystem && (e = readdir(subsystem))) {
+        char link[PATH_MAX + NAME_MAX + 8], path[PATH_MAX];
+
+        if (!is_controller_name(e->d_name))
+            continue;
+        snprintf(link, sizeof(link), "%s/../%s", d->disk, e->d_name);
+        if (realpath(link, path) && find_pci_address(path, ret[n]))
+            n++;
+    }
+    return n;
+}
+
+size_t disk_node_controllers(const struct disk_node *node, char (*ret)[PCI_ADDRESS_SIZE],
+                             size_t most)
+{
+    struct sysfs_device d;
+
+    if (node->kind != DISK_BLOCK || most == 0 || sysfs_find_device(node->number, &d) < 0)
+        return 0;
+    if (find_pci_address(d.disk, ret[0]))
+        return 1;
+    return subsystem_controllers(&d, ret, most);
+}

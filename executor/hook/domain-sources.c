@@ -1,0 +1,186 @@
+/* domain-sources.c - everything of this host that a domain's definition names
+ *
+ * Theory of operation. Not only <disk> names devices: its backing chain and its mirror do, a
+ * passed-through PCI device may be the controller that a disk hangs on, and other elements have
+ * sources too. So every <source> below <devices> counts, whatever it is of: a path is a path, and
+ * one that has nothing to do with disks is compared with owed ones for nothing.
+ *
+ * A volume of a storage pool is named by the pool, and libvirt must not be asked from a hook: the
+ * pool's folder is read from its definition.
+ */
+#include "hook/domain-sources.h"
+
+#include <errno.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define POOLS "/etc/libvirt/storage"
+
+static void document_free(xmlDoc *doc)
+{
+    xmlFreeDoc(doc);
+}
+DEFINE_CLEANUP(xmlDoc *, document_free);
+
+void domain_sources_clear(struct domain_sources *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->items[i].target);
+        free(s->items[i].path);
+    }
+    free(s->items);
+    free(s->controllers);
+    *s = (struct domain_sources){0};
+}
+
+/* --- The tree -------------------------------------------------------------------------------- */
+
+static bool is_element(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && !node->ns &&
+           text_equal((const char *)node->name, name);
+}
+
+static const xmlNode *child(const xmlNode *node, const char *name)
+{
+    for (const xmlNode *c = node ? node->children : NULL; c; c = c->next)
+        if (is_element(c, name))
+            return c;
+    return NULL;
+}
+
+static char *attribute(const xmlNode *node, const char *name)
+{
+    return node ? (char *)xmlGetNoNsProp(node, (const xmlChar *)name) : NULL;
+}
+
+/* The target of the disk that an element is of. */
+static char *target_of(const xmlNode *node)
+{
+    for (; node && node->type == XML_ELEMENT_NODE; node = node->parent)
+        if (is_element(node, "disk"))
+            return attribute(child(node, "target"), "dev");
+    return NULL;
+}
+
+/* --- Pools ----------------------------------------------------------------------------------- */
+
+/* The folder of a pool, or NULL where none is known. */
+static char *pool_folder(const char *pool)
+{
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    char path[PATH_MAX];
+    const xmlNode *node;
+
+    if (strchr(pool, '/') ||
+        snprintf(path, sizeof(path), POOLS "/%s.xml", pool) >= (int)sizeof(path))
+        return NULL;
+    doc = xmlReadFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    node = doc ? xmlDocGetRootElement(doc) : NULL;
+    node = child(child(node, "target"), "path");
+    return node ? (char *)xmlNodeGetContent(node) : NULL;
+}
+
+static char *volume_path(const xmlNode *source)
+{
+    _cleanup_(freep) char *pool = attribute(source, "pool");
+    _cleanup_(freep) char *volume = attribute(source, "volume");
+    _cleanup_(freep) char *folder = pool && volume ? pool_folder(pool) : NULL;
+    char *path = NULL;
+
+    if (!folder || asprintf(&path, "%s/%s", folder, volume) < 0)
+        return NULL;
+    return path;
+}
+
+/* --- Sources --------------------------------------------------------------------------------- */
+
+/* Takes path, which may be NULL. */
+static int add_path(struct domain_sources *s, const xmlNode *source, char *path)
+{
+    struct domain_source *items;
+
+    if (!path || path[0] != '/') {
+        free(path);
+        return 0;
+    }
+    items = reallocarray(s->items, s->n + 1, sizeof(*items));
+    if (!items) {
+        free(path);
+        return -ENOMEM;
+    }
+    s->items = items;
+    items[s->n++] = (struct domain_source){.target = target_of(source), .path = path};
+    return 0;
+}
+
+static unsigned number_of(const xmlNode *address, const char *name)
+{
+    _cleanup_(freep) char *text = attribute(address, name);
+
+    return text ? (unsigned)strtoul(text, NULL, 0) : 0;
+}
+
+static int add_controller(struct domain_sources *s, const xmlNode *address)
+{
+    char(*controllers)[PCI_ADDRESS_SIZE];
+
+    if (!address || !xmlHasProp(address, (const xmlChar *)"slot"))
+        return 0;
+    controllers = reallocarray(s->controllers, s->n_controllers + 1, sizeof(*controllers));
+    if (!controllers)
+        return -ENOMEM;
+    s->controllers = controllers;
+    snprintf(controllers[s->n_controllers++], PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x",
+             number_of(address, "domain") & 0xffff, number_of(address, "bus") & 0xff,
+             number_of(address, "slot") & 0xff, number_of(address, "function") & 0xf);
+    return 0;
+}
+
+static int add_source(struct domain_sources *s, const xmlNode *source)
+{
+    static const char *const paths[] = {"dev", "file", "path"};
+    int r = add_path(s, source, volume_path(source));
+
+    for (size_t i = 0; i < ELEMENTSOF(paths) && r == 0; i++)
+        r = add_path(s, source, attribute(source, paths[i]));
+    return r < 0 ? r : add_controller(s, child(source, "address"));
+}
+
+/* libxml2 bounds how deep a document may be. */
+static int add_all(struct domain_sources *s, const xmlNode *node)
+{
+    int r = 0;
+
+    for (const xmlNode *c = node ? node->children : NULL; c && r == 0; c = c->next) {
+        if (c->type != XML_ELEMENT_NODE)
+            continue;
+        if (is_element(c, "source"))
+            r = add_source(s, c);
+        if (r == 0)
+            r = add_all(s, c);
+    }
+    return r;
+}
+
+int domain_sources_read(const char *xml, size_t n, struct domain_sources *ret, struct error **err)
+{
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    _cleanup_(domain_sources) struct domain_sources s = {0};
+    const xmlNode *root;
+
+    if (n <= INT_MAX)
+        doc = xmlReadMemory(xml, (int)n, "domain.xml", NULL,
+                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    root = doc ? xmlDocGetRootElement(doc) : NULL;
+    if (!root || !is_element(root, "domain") || doc->intSubset || doc->extSubset)
+        return error_set(err, ERROR_IO, "the definition of the domain cannot be read");
+    if (add_all(&s, child(root, "devices")) < 0)
+        return error_no_memory(err);
+    *ret = s;
+    s = (struct domain_sources){0};
+    return 0;
+}

@@ -1,0 +1,678 @@
+/* libvirt-driver.c - the libvirt driver against real guests, and against a libvirtd that dies,
+ * hangs and comes back
+ *
+ * To be run as: private-libvirt -- libvirt-driver [TEST], in the root of the sources (or with
+ * STOPD_GUEST naming tests/kit/guest). Without private-libvirt it exits 77: skipped.
+ *
+ * Theory of operation. Each test makes the guests that it needs, in its own libvirtd's world, and
+ * removes them. It waits for conditions, always with a deadline, woken by what the driver itself
+ * announces. One driver is used throughout, as the daemon does: a test that breaks its connection
+ * leaves it connected again.
+ */
+#include "drivers/hypervisor/libvirt.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <libvirt/libvirt.h>
+
+#include <cmocka.h>
+
+#define DEADLINE_SEC 60
+#define ANY_CAUSE END_CAUSE_MAX
+#define TOO_MANY_FOR_ONE_CONNECTION 9 /* max_client_requests is 5 */
+
+static struct hypervisor *driver;
+
+/* --- What the driver announces ---------------------------------------------------------------- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t heard = PTHREAD_COND_INITIALIZER;
+static unsigned n_changed, n_lost;
+
+static void on_changed(void *userdata, const uuid_t domain)
+{
+    pthread_mutex_lock(&lock);
+    n_changed++;
+    pthread_cond_broadcast(&heard);
+    pthread_mutex_unlock(&lock);
+}
+
+static void on_lost(void *userdata, const char *why)
+{
+    pthread_mutex_lock(&lock);
+    n_lost++;
+    pthread_cond_broadcast(&heard);
+    pthread_mutex_unlock(&lock);
+}
+
+static unsigned count(const unsigned *counter)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&lock);
+    n = *counter;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+/* False where the counter is not past `from` within so many seconds. */
+static bool wait_past(const unsigned *counter, unsigned from, time_t seconds)
+{
+    struct timespec until;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += seconds;
+    pthread_mutex_lock(&lock);
+    while (*counter <= from && r == 0)
+        r = pthread_cond_timedwait(&heard, &lock, &until);
+    pthread_mutex_unlock(&lock);
+    return r == 0;
+}
+
+/* --- Guests, libvirtd ------------------------------------------------------------------------- */
+
+_printf_(1, 2) static void shell(const char *format, ...)
+{
+    _cleanup_(freep) char *command = NULL;
+    va_list ap;
+    int r;
+
+    va_start(ap, format);
+    r = vasprintf(&command, format, ap);
+    va_end(ap);
+    assert_true(r > 0);
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static const char *guest_tool(void)
+{
+    const char *tool = getenv("STOPD_GUEST");
+
+    return tool ? tool : "tests/kit/guest";
+}
+
+static const char *in_kit(const char *name)
+{
+    static char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", getenv("STOPD_KIT_DIR"), name);
+    return path;
+}
+
+static void uuid_of(const char *name, uuid_t ret)
+{
+    virConnectPtr conn = virConnectOpen("qemu:///system");
+    virDomainPtr dom = conn ? virDomainLookupByName(conn, name) : NULL;
+
+    assert_non_null(dom);
+    virDomainGetUUID(dom, ret);
+    virDomainFree(dom);
+    virConnectClose(conn);
+}
+
+/* A guest that would hear the power button. */
+static void start_guest(const char *name, const char *options, uuid_t ret)
+{
+    const char *tool = guest_tool();
+
+    shell("%s define %s %s && %s start %s && %s wait-ready %s", tool, name, options, tool, name,
+          tool, name);
+    uuid_of(name, ret);
+}
+
+static void remove_guest(const char *name)
+{
+    shell("%s remove %s", guest_tool(), name);
+}
+
+static pid_t libvirtd(void)
+{
+    int pid = 0;
+    FILE *f = fopen(in_kit("libvirtd.pid"), "r");
+
+    if (f && fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    if (f)
+        fclose(f);
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void connect_within_deadline(void)
+{
+    time_t until = time(NULL) + DEADLINE_SEC;
+    bool has_processes = false;
+
+    while (driver->ops->connect(driver, &has_processes, NULL) < 0) {
+        assert_true(time(NULL) < until);
+        usleep(20000);
+    }
+    assert_true(has_processes);
+}
+
+/* --- Looks and acts ----------------------------------------------------------------------------
+ */
+
+static void look(const uuid_t domain, const struct incarnation *remembered, struct sighting *ret)
+{
+    struct error *err = NULL;
+
+    if (driver->ops->look(driver, domain, remembered, ret, &err) < 0)
+        fail_msg("%s", error_message(err));
+}
+
+static struct incarnation incarnation_of(const uuid_t domain)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+
+    look(domain, NULL, &s);
+    if (s.incarnation.pid <= 0)
+        fail_msg("%s", s.process_detail);
+    return s.incarnation;
+}
+
+/* Looks, each time that the driver announces something, until the domain is in this state and its
+ * process has ended. */
+static void wait_until_gone(const uuid_t domain, const struct incarnation *who,
+                            enum domain_state state, enum end_cause cause)
+{
+    time_t until = time(NULL) + DEADLINE_SEC;
+
+    for (;;) {
+        _cleanup_(sighting) struct sighting s = {0};
+        unsigned n = count(&n_changed);
+
+        look(domain, who, &s);
+        if (s.state == state && s.remembered == PROCESS_ENDED) {
+            if (cause != ANY_CAUSE)
+                assert_string_equal(end_cause_to_string(s.cause), end_cause_to_string(cause));
+            return;
+        }
+        if (time(NULL) > until)
+            fail_msg("still %s, process %s (%s)", domain_state_to_string(s.state),
+                     process_fate_to_string(s.remembered),
+                     s.process_detail ? s.process_detail : "");
+        wait_past(&n_changed, n, 1);
+    }
+}
+
+static int press(const uuid_t domain, const struct incarnation *who, enum button button,
+                 bool *interlocked, struct error **err)
+{
+    return driver->ops->press_button(driver, domain, who, button, true, interlocked, err);
+}
+
+static int cut(const uuid_t domain, const struct incarnation *who, struct error **err)
+{
+    return driver->ops->cut_power(driver, domain, who, err);
+}
+
+/* A call that has to succeed; otherwise the test shows what it said. */
+static void assert_done(int r, struct error *err)
+{
+    if (r < 0)
+        fail_msg("%s", error_message(err));
+}
+
+static void assert_error(int r, struct error *err, enum error_code code)
+{
+    assert_true(r < 0);
+    assert_string_equal(error_name(error_code_of(err)), error_name(code));
+    error_free(err);
+}
+
+/* --- Tests --------------------------------------------------------------------------------------
+ */
+
+static void a_button_ends_a_guest(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("obey", "--id i-1 --lock security", domain);
+    who = incarnation_of(domain);
+    look(domain, &who, &s);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    assert_int_equal(s.remembered, PROCESS_ALIVE);
+    assert_string_equal(instance_public_id(s.instance), "i-1");
+    assert_true(instance_is_locked_for(s.instance, "security"));
+    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    assert_done(r, err);
+    assert_true(interlocked);
+    wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
+    assert_int_equal(cut(domain, &who, NULL), -ESRCH);
+    remove_guest("obey");
+}
+
+static void a_guest_that_reboots_on_the_button_ends_off(void **state)
+{
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("reboot", "--behaviour reboot --on-poweroff restart", domain);
+    who = incarnation_of(domain);
+    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    assert_done(r, err);
+    assert_true(interlocked);
+    wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
+    remove_guest("reboot");
+}
+
+static void lifecycle_actions_are_put_back(void **state)
+{
+    const struct lifecycle former = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
+    _cleanup_(sighting) struct sighting during = {0};
+    _cleanup_(sighting) struct sighting after = {0};
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("ignore", "--behaviour ignore --on-poweroff restart", domain);
+    who = incarnation_of(domain);
+    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    assert_done(r, err);
+    look(domain, &who, &during);
+    assert_int_equal(during.lifecycle.on_poweroff, LIFECYCLE_DESTROY);
+    assert_int_equal(during.lifecycle.on_reboot, LIFECYCLE_DESTROY);
+    r = driver->ops->restore(driver, domain, &who, &former, &err);
+    assert_done(r, err);
+    look(domain, &who, &after);
+    assert_int_equal(after.lifecycle.on_poweroff, LIFECYCLE_RESTART);
+    assert_int_equal(after.lifecycle.on_reboot, LIFECYCLE_RESTART);
+    remove_guest("ignore");
+}
+
+static void only_the_incarnation_that_is_meant_is_acted_on(void **state)
+{
+    struct incarnation who, earlier;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("meant", "--behaviour obey", domain);
+    who = earlier = incarnation_of(domain);
+    earlier.start_time--;
+    r = cut(domain, &earlier, &err);
+    assert_error(r, take(err), ERROR_NOT_RUNNING);
+    r = press(domain, &earlier, BUTTON_ACPI, &interlocked, &err);
+    assert_error(r, take(err), ERROR_NOT_RUNNING);
+    earlier.pid = 0;
+    r = cut(domain, &earlier, &err);
+    assert_error(r, take(err), ERROR_UNKNOWN);
+    assert_int_equal(kill(who.pid, 0), 0);
+    r = cut(domain, &who, &err);
+    assert_done(r, err);
+    wait_until_gone(domain, &who, DOMAIN_OFF, END_DESTROYED);
+    remove_guest("meant");
+}
+
+static void a_paused_guest_takes_no_button_but_a_power_cut(void **state)
+{
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("paused", "", domain);
+    who = incarnation_of(domain);
+    shell("virsh -q suspend paused");
+    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    assert_non_null(strstr(error_message(err), "paused"));
+    assert_error(r, take(err), ERROR_NOT_RUNNING);
+    r = cut(domain, &who, &err);
+    assert_done(r, err);
+    wait_until_gone(domain, &who, DOMAIN_OFF, END_DESTROYED);
+    remove_guest("paused");
+}
+
+static void a_guest_without_agent_says_so(void **state)
+{
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    bool interlocked;
+    int r;
+
+    start_guest("agentless", "", domain);
+    who = incarnation_of(domain);
+    r = press(domain, &who, BUTTON_AGENT, &interlocked, &err);
+    assert_error(r, take(err), ERROR_AGENT_ABSENT);
+    remove_guest("agentless");
+}
+
+static void create_transient(const char *name, uuid_t ret)
+{
+    shell("%s xml %s --behaviour ignore --memory 32 >%s && virsh -q create %s", guest_tool(), name,
+          in_kit("transient.xml"), in_kit("transient.xml"));
+    uuid_of(name, ret);
+}
+
+static void a_process_that_dies_is_announced(void **state)
+{
+    struct incarnation who;
+    uuid_t domain;
+    unsigned n;
+
+    create_transient("killed", domain);
+    who = incarnation_of(domain);
+    n = count(&n_changed);
+    kill(who.pid, SIGKILL);
+    assert_true(wait_past(&n_changed, n, DEADLINE_SEC));
+    wait_until_gone(domain, &who, DOMAIN_ABSENT, END_FAILED);
+}
+
+/* libvirt forgets a transient domain at once, at times before the event of its end has arrived:
+ * that it was saved and not stopped must not be missed for it. */
+static void the_cause_of_a_transient_domains_end_is_known(void **state)
+{
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    int r;
+
+    create_transient("cut", domain);
+    who = incarnation_of(domain);
+    r = cut(domain, &who, &err);
+    assert_done(r, err);
+    wait_until_gone(domain, &who, DOMAIN_ABSENT, END_DESTROYED);
+
+    for (int i = 0; i < 5; i++) {
+        _cleanup_(sighting) struct sighting s = {0};
+        pid_t virsh;
+
+        create_transient("saved", domain);
+        who = incarnation_of(domain);
+        virsh = fork();
+        if (virsh == 0) {
+            execlp("virsh", "virsh", "-q", "save", "saved", in_kit("saved"), (char *)NULL);
+            _exit(127);
+        }
+        while (s.state != DOMAIN_ABSENT) {
+            sighting_clear(&s);
+            look(domain, &who, &s);
+        }
+        assert_int_equal(s.cause, END_SAVED);
+        waitpid(virsh, NULL, 0);
+        unlink(in_kit("saved"));
+    }
+}
+
+static void metadata_of_either_definition_counts(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    uuid_t domain;
+    unsigned n;
+
+    start_guest("metadata", "--id i-2", domain);
+    n = count(&n_changed);
+    shell("virsh -q metadata metadata --uri urn:stopd:instance:1 --key ecs --config --set "
+          "'<instance id=\"i-2\"><lock reason=\"security\"/></instance>'");
+    assert_true(wait_past(&n_changed, n, DEADLINE_SEC));
+    look(domain, NULL, &s);
+    assert_true(instance_is_locked_for(s.instance, "security"));
+    remove_guest("metadata");
+}
+
+static void a_libvirtd_that_dies_is_unknown_until_it_is_back(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    struct incarnation who;
+    struct error *err = NULL;
+    bool ignored;
+    uuid_t domain;
+    unsigned n;
+    int r;
+
+    start_guest("survivor", "", domain);
+    who = incarnation_of(domain);
+    shell("touch %s", in_kit("hold"));
+    n = count(&n_lost);
+    kill(libvirtd(), SIGKILL);
+    assert_true(wait_past(&n_lost, n, DEADLINE_SEC));
+    r = driver->ops->look(driver, domain, &who, &s, &err);
+    assert_error(r, take(err), ERROR_UNKNOWN);
+    r = cut(domain, &who, &err);
+    assert_error(r, take(err), ERROR_UNKNOWN);
+    r = driver->ops->connect(driver, &ignored, &err);
+    assert_error(r, take(err), ERROR_UNKNOWN);
+    assert_int_equal(count(&n_lost), n + 1);
+    unlink(in_kit("hold"));
+
+    connect_within_deadline();
+    look(domain, &who, &s);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    assert_int_equal(s.remembered, PROCESS_ALIVE);
+    /* It is still taking its guests over: a power cut may work and say that there is nothing to
+     * cut. */
+    r = cut(domain, &who, &err);
+    if (r < 0)
+        assert_error(r, take(err), ERROR_NOT_RUNNING);
+    wait_until_gone(domain, &who, DOMAIN_OFF, ANY_CAUSE);
+    remove_guest("survivor");
+}
+
+struct asker {
+    pthread_t thread;
+    uuid_t domain;
+    int result;
+};
+
+static void *look_in_thread(void *userdata)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    struct asker *a = userdata;
+
+    a->result = driver->ops->look(driver, a->domain, NULL, &s, NULL);
+    return NULL;
+}
+
+/* Keepalive ends the calls that are out, whose threads do not live on. */
+static void a_libvirtd_that_hangs_is_unknown_too(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    struct asker askers[8];
+    unsigned n = count(&n_lost);
+    pid_t pid = libvirtd();
+    uuid_t domain;
+
+    start_guest("hung", "", domain);
+    for (size_t i = 0; i < ELEMENTSOF(askers); i++) { /* so that there is a connection for each */
+        uuid_copy(askers[i].domain, domain);
+        pthread_create(&askers[i].thread, NULL, look_in_thread, &askers[i]);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(askers); i++)
+        pthread_join(askers[i].thread, NULL);
+    kill(pid, SIGSTOP);
+    for (size_t i = 0; i < ELEMENTSOF(askers); i++)
+        pthread_create(&askers[i].thread, NULL, look_in_thread, &askers[i]);
+    assert_true(wait_past(&n_lost, n, DEADLINE_SEC));
+    kill(pid, SIGCONT); /* one that was still opening its connection would wait for ever */
+    for (size_t i = 0; i < ELEMENTSOF(askers); i++)
+        pthread_join(askers[i].thread, NULL);
+    assert_int_equal(count(&n_lost), n + 1);
+    connect_within_deadline();
+    look(domain, NULL, &s);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    remove_guest("hung");
+}
+
+static void *abandoned_connect(void *result)
+{
+    bool ignored;
+
+    *(int *)result = driver->ops->connect(driver, &ignored, NULL);
+    return NULL;
+}
+
+/* One that was given up and comes back late takes nothing away from the one that followed. */
+static void a_connect_that_was_overtaken_leaves_no_trace(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    pid_t pid = libvirtd();
+    pthread_t thread;
+    int result = 1;
+    uuid_t nobody;
+
+    kill(pid, SIGSTOP);
+    assert_int_equal(pthread_create(&thread, NULL, abandoned_connect, &result), 0);
+    usleep(200000); /* it hangs by then; if not, it was first and the test says less */
+    kill(pid, SIGCONT);
+    connect_within_deadline();
+    pthread_join(thread, NULL);
+    uuid_generate(nobody);
+    look(nobody, NULL, &s);
+    assert_int_equal(s.state, DOMAIN_ABSENT);
+}
+
+struct stuck {
+    uuid_t domain;
+    struct incarnation who;
+    int result;
+};
+
+static void *cut_in_thread(void *userdata)
+{
+    struct stuck *s = userdata;
+
+    s->result = cut(s->domain, &s->who, NULL);
+    return NULL;
+}
+
+/* Power cuts that hang, more than libvirtd serves for one connection, delay neither each other nor
+ * anybody else. */
+static void stuck_acts_delay_nobody(void **state)
+{
+    struct stuck stuck[TOO_MANY_FOR_ONE_CONNECTION] = {0};
+    pthread_t threads[TOO_MANY_FOR_ONE_CONNECTION];
+    unsigned lost = count(&n_lost);
+    struct moment begin;
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t healthy;
+    char name[32];
+    int r;
+
+    for (int i = 0; i < TOO_MANY_FOR_ONE_CONNECTION; i++) {
+        snprintf(name, sizeof(name), "stuck%d", i);
+        create_transient(name, stuck[i].domain);
+        stuck[i].who = incarnation_of(stuck[i].domain);
+        kill(stuck[i].who.pid, SIGSTOP);
+    }
+    create_transient("healthy", healthy);
+    who = incarnation_of(healthy);
+    begin = moment_now();
+    for (int i = 0; i < TOO_MANY_FOR_ONE_CONNECTION; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, cut_in_thread, &stuck[i]), 0);
+    usleep(200000);
+    r = cut(healthy, &who, &err);
+    assert_done(r, err);
+    wait_until_gone(healthy, &who, DOMAIN_ABSENT, END_DESTROYED);
+    assert_true(moment_now().monotonic - begin.monotonic < 5 * USEC_PER_SEC);
+    for (int i = 0; i < TOO_MANY_FOR_ONE_CONNECTION; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(stuck[i].result, 0);
+    }
+    assert_true(moment_now().monotonic - begin.monotonic < 18 * USEC_PER_SEC);
+    assert_int_equal(count(&n_lost), lost);
+}
+
+static atomic_bool is_over;
+
+static void *ask_all_the_time(void *userdata)
+{
+    while (!atomic_load(&is_over)) {
+        struct sightings list = {0};
+
+        if (driver->ops->list(driver, &list, NULL) < 0)
+            usleep(1000);
+        sightings_clear(&list);
+    }
+    return NULL;
+}
+
+static void many_ask_while_libvirtd_is_killed(void **state)
+{
+    pthread_t threads[6];
+    uuid_t domain;
+
+    create_transient("asked", domain);
+    for (size_t i = 0; i < ELEMENTSOF(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        unsigned n = count(&n_lost);
+
+        usleep(300000);
+        kill(libvirtd(), SIGKILL);
+        assert_true(wait_past(&n_lost, n, DEADLINE_SEC));
+        connect_within_deadline();
+    }
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < ELEMENTSOF(threads); i++)
+        pthread_join(threads[i], NULL);
+    shell("virsh -q destroy asked 2>/dev/null || ! virsh -q domstate asked 2>/dev/null");
+}
+
+static int begin(void **state)
+{
+    if (hypervisor_libvirt_new("qemu:///system", &driver, NULL) < 0)
+        return -1;
+    driver->listener = (struct hypervisor_listener){.changed = on_changed, .lost = on_lost};
+    connect_within_deadline();
+    return 0;
+}
+
+static int finish(void **state)
+{
+    driver->ops->free(driver);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_button_ends_a_guest),
+        cmocka_unit_test(a_guest_that_reboots_on_the_button_ends_off),
+        cmocka_unit_test(lifecycle_actions_are_put_back),
+        cmocka_unit_test(only_the_incarnation_that_is_meant_is_acted_on),
+        cmocka_unit_test(a_paused_guest_takes_no_button_but_a_power_cut),
+        cmocka_unit_test(a_guest_without_agent_says_so),
+        cmocka_unit_test(a_process_that_dies_is_announced),
+        cmocka_unit_test(the_cause_of_a_transient_domains_end_is_known),
+        cmocka_unit_test(metadata_of_either_definition_counts),
+        cmocka_unit_test(a_libvirtd_that_dies_is_unknown_until_it_is_back),
+        cmocka_unit_test(a_libvirtd_that_hangs_is_unknown_too),
+        cmocka_unit_test(a_connect_that_was_overtaken_leaves_no_trace),
+        cmocka_unit_test(stuck_acts_delay_nobody),
+        cmocka_unit_test(many_ask_while_libvirtd_is_killed),
+    };
+
+    if (!getenv("STOPD_KIT_DIR")) {
+        fprintf(stderr, "libvirt-driver: to be run under private-libvirt\n");
+        return 77;
+    }
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests(tests, begin, finish);
+}

@@ -1,0 +1,235 @@
+"""Killed at any moment, and gone on with; intruders on the way."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import MIB, Run
+
+
+def start(wipe, request, fault=None):
+    process = subprocess.Popen(wipe.command(fault=fault), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.close()
+    return process
+
+
+def killed(process, after):
+    """Its lines up to the moment when it is killed; the last resume among them."""
+    time.sleep(after)
+    process.kill()
+    output = process.stdout.read()
+    process.stdout.close()
+    whole = output[:output.rfind("\n") + 1]
+    status = process.wait()
+    run = Run(status, whole, "")
+    resumes = [line["resume"] for line in run.of("progress") if "resume" in line]
+    return run, resumes[-1] if resumes else None
+
+
+@pytest.mark.parametrize("method", ["overwrite", "write-zeroes", "discard"])
+def test_kill_at_random_points(wipe, make_loop, method):
+    loop = make_loop(96 * MIB)
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    resume, kills = None, 0
+    for _ in range(40):
+        request = wipe.request(loop, methods=[method], maxMibPerS=192, **({"resume": resume} if resume else {}))
+        process = start(wipe, request)
+        run, told = killed(process, rng.uniform(0.02, 0.5))
+        if told:
+            if resume:
+                assert told["durable"] >= resume["durable"] or told["stage"] != resume["stage"], f"seed {seed}"
+            resume = told
+        if run.status == 0:
+            break
+        kills += 1
+        # What was said to be durable is.
+        if told and told["stage"] == "clearing":
+            assert not any(memoryview(loop.content())[:told["durable"]]), f"seed {seed}"
+    else:
+        run = wipe.ask(wipe.request(loop, methods=[method], resume=resume))
+    assert run.status == 0, f"seed {seed}: {run}"
+    assert loop.is_zero(), f"seed {seed}"
+    assert kills > 0, "it was never killed"
+    assert run.certificate["runs"] <= kills + 1
+
+
+def test_it_goes_on_where_it_was(wipe, make_loop):
+    loop = make_loop(96 * MIB)
+    process = start(wipe, wipe.request(loop, maxMibPerS=32))
+    for line in process.stdout:
+        resume = json.loads(line).get("resume", {})
+        if resume.get("durable", 0) >= 32 * MIB:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    run = wipe.ask(wipe.request(loop, resume=resume))
+    assert run.status == 0, str(run)
+    assert run.one("method")["resumedAt"] == resume["durable"]
+    steps = run.certificate["steps"]
+    assert [s["outcome"] for s in steps] == ["interrupted", "done"]
+    assert steps[-1]["from"] == resume["durable"]
+    assert run.certificate["startedAt"] == resume["startedAt"]
+    assert loop.is_zero()
+
+
+def test_it_does_not_believe_what_is_not_so(wipe, loop):
+    """A resume that claims more than was done is found out by the verification."""
+    resume = {"size": loop.size, "method": "overwrite", "stage": "clearing", "durable": 48 * MIB, "seed": "0" * 32,
+              "startedAt": "2026-11-24T10:00:00.000Z", "runs": 1}
+    run = wipe.ask(wipe.request(loop, resume=resume))
+    assert run.status == 71, str(run)
+    assert run.one("setback")["reason"] == "lied"
+
+
+@pytest.mark.parametrize("change", [{"size": 1 << 40}, {"method": "punch-hole"}, {"stage": "command"},
+                                    {"stage": "zeroing"}, {"durable": 511}])
+def test_a_resume_that_does_not_fit_begins_anew(wipe, loop, change):
+    resume = {"size": loop.size, "method": "overwrite", "stage": "clearing", "durable": 16 * MIB, "seed": "0" * 32,
+              "startedAt": "2026-11-24T10:00:00.000Z", "runs": 1, **change}
+    run = wipe.ask(wipe.request(loop, resume=resume))
+    assert run.status == 0, str(run)
+    assert run.one("method")["resumedAt"] == 0
+    assert loop.is_zero()
+
+
+@pytest.mark.parametrize("change", [{"durable": 1 << 50}, {"seed": "xyz"}, {"method": "magic"}, {"stage": None},
+                                    {"runs": -1}, {"steps": {}}, {"steps": [1]}, {"steps": [{"outcome": "done"}]}])
+def test_a_resume_that_makes_no_sense(wipe, loop, change):
+    resume = {"size": loop.size, "method": "overwrite", "stage": "clearing", "durable": 16 * MIB, "seed": "0" * 32,
+              "startedAt": "2026-11-24T10:00:00.000Z", "runs": 1, **change}
+    before = loop.content()
+    run = wipe.ask(wipe.request(loop, resume=resume))
+    assert run.status in (64, 71), str(run)
+    assert loop.content() == before
+
+
+def test_what_has_lied_is_not_tried_again(wipe, make_loop):
+    loop = make_loop(96 * MIB)
+    process = start(wipe, wipe.request(loop, methods=["write-zeroes", "overwrite"], maxMibPerS=32),
+                    fault="lie=write-zeroes")
+    for line in process.stdout:
+        line = json.loads(line)
+        resume = line.get("resume", {})
+        if resume.get("method") == "overwrite" and resume["durable"] > 0:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    run = wipe.ask(wipe.request(loop, methods=["write-zeroes", "overwrite"], resume=resume))
+    assert run.status == 0, str(run)
+    assert run.one("method")["method"] == "overwrite"
+    assert "not zero" in run.one("method")["passedOver"][0]["reason"]
+
+
+def test_killed_between_a_format_and_its_zeros(wipe, make_loop):
+    loop = make_loop(96 * MIB)
+    request = wipe.request(loop, methods=["nvme-format-crypto"], maxMibPerS=32)
+    process = start(wipe, request, fault="format=noise")
+    for line in process.stdout:
+        resume = json.loads(line).get("resume", {})
+        if resume.get("stage") == "zeroing" and resume["durable"] > 0:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    run = wipe.ask({**request, "resume": resume}, fault="format=nothing")
+    assert run.status == 0, str(run)
+    assert loop.is_zero()
+    assert [(s["purpose"], s["outcome"]) for s in run.certificate["steps"]] == [
+        ("clear", "done"), ("zeros", "interrupted"), ("zeros", "done")]
+
+
+def under_way(wipe, loop, durable=16 * MIB):
+    """A clear, slow enough to be met on its way, and what it has said so far."""
+    process = start(wipe, wipe.request(loop, maxMibPerS=32))
+    said = ""
+    while f'"durable":{durable}' not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return process, said
+
+
+def ended(process, said=""):
+    said += process.stdout.read()
+    process.stdout.close()
+    return Run(process.wait(timeout=60), said, "")
+
+
+@pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_RDWR], ids=["reader", "writer"])
+def test_an_intruder_stops_it(wipe, make_loop, mode):
+    loop = make_loop(256 * MIB)
+    process, said = under_way(wipe, loop)
+    fd = os.open(loop.path, mode)
+    begun = time.monotonic()
+    try:
+        run = ended(process, said)
+    finally:
+        os.close(fd)
+    assert run.status == 71, str(run)
+    assert run.error["outcome"] == "stopped" and run.error["guard"] == "open"
+    assert f"process {os.getpid()}" in run.error["culprit"]
+    assert 0 < run.error["durable"] < loop.size
+    assert time.monotonic() - begun < 6
+    run = wipe.ask(wipe.request(loop, resume=run.resume))
+    assert run.status == 0, str(run)
+    assert loop.is_zero()
+
+
+def test_who_only_looks_and_goes_is_waited_for(wipe, make_loop):
+    loop = make_loop(128 * MIB)
+    process, said = under_way(wipe, loop)
+    fd = os.open(loop.path, os.O_RDONLY)
+    time.sleep(1.5)
+    os.close(fd)
+    plan = wipe.run("--plan", loop.path, f"--allow={loop.path}")
+    assert plan.status == 76
+    assert any("stopd-wipe" in guard.get("culprit", "") for guard in plan.one("plan")["guards"])
+    run = ended(process, said)
+    assert run.status == 0, str(run)
+    assert loop.is_zero()
+
+
+def test_without_a_listener_it_stops(wipe, make_loop):
+    loop = make_loop(256 * MIB)
+    process = start(wipe, wipe.request(loop, maxMibPerS=32))
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=10) == 71
+
+
+@pytest.mark.parametrize("what", ["device", "file"])
+def test_two_do_not_clear_the_same(wipe, make_loop, make_file, what):
+    device = make_loop(96 * MIB) if what == "device" else make_file(96 * MIB)
+    process, said = under_way(wipe, device)
+    run = wipe.ask(wipe.request(device))
+    assert run.status == 76 and run.error["guard"] == "open", str(run)
+    assert "stopd-wipe" in run.error["culprit"]
+    run = ended(process, said)
+    assert run.status == 0, str(run)
+    assert device.is_zero()
+
+
+def test_over_a_socket(wipe, loop):
+    """As systemd starts it with Accept=yes: one socket is both descriptors."""
+    import socket
+
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(wipe.command(), stdin=theirs, stdout=theirs)
+    theirs.close()
+    ours.sendall(json.dumps(wipe.request(loop)).encode() + b"\n")
+    output = b""
+    while chunk := ours.recv(65536):
+        output += chunk
+    run = Run(process.wait(), output.decode(), "")
+    ours.close()
+    assert run.status == 0, str(run)
+    assert run.certificate["method"] == "overwrite"
