@@ -14,18 +14,14 @@
  */
 #include "drivers/hypervisor/domain-metadata.h"
 
-#include <arpa/inet.h>
-#include <ctype.h>
+#include "drivers/hypervisor/domain-values.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define METADATA_NAMESPACE_FAMILY "urn:stopd:instance:"
-#define WORD_MAX 128
-#define GRACE_SECONDS_MAX 86400
-#define PRIORITY_MAX 1000000
 
 int metadata_refuse(struct instance *instance, const char *format, ...)
 {
@@ -43,184 +39,43 @@ int metadata_refuse(struct instance *instance, const char *format, ...)
     return -ENOMEM;
 }
 
-/* What an attribute may be. Each setter returns 0, -EINVAL for a wrong value, or -ENOMEM. */
-typedef int (*setter)(void *field, const char *value);
-
-/* A name or number of somebody's: printable ASCII, at most WORD_MAX, no blank at either end. */
-static int set_text(void *field, const char *value)
-{
-    size_t length = strlen(value);
-
-    if (length == 0 || length > WORD_MAX || value[0] == ' ' || value[length - 1] == ' ')
-        return -EINVAL;
-    for (const char *p = value; *p; p++)
-        if (!isascii(*p) || !isprint(*p))
-            return -EINVAL;
-    return text_replace(field, value);
-}
-
-/* The same without any blank. */
-static int set_word(void *field, const char *value)
-{
-    return strchr(value, ' ') ? -EINVAL : set_text(field, value);
-}
-
-static int set_network(void *field, const char *value)
-{
-    return network_kind_from_string(value, field);
-}
-
-static int set_charge(void *field, const char *value)
-{
-    return charge_kind_from_string(value, field);
-}
-
-static int set_account(void *field, const char *value)
-{
-    return account_status_from_string(value, field);
-}
-
-static int set_bool(void *field, const char *value)
-{
-    if (!text_equal(value, "yes") && !text_equal(value, "no"))
-        return -EINVAL;
-    *(bool *)field = text_equal(value, "yes");
-    return 0;
-}
-
-static int set_tristate(void *field, const char *value)
-{
-    bool yes;
-
-    if (set_bool(&yes, value) < 0)
-        return -EINVAL;
-    *(enum tristate *)field = yes ? TRISTATE_YES : TRISTATE_NO;
-    return 0;
-}
-
-static int set_address(void *field, const char *value)
-{
-    struct in6_addr address;
-
-    if (inet_pton(AF_INET, value, &address) != 1 && inet_pton(AF_INET6, value, &address) != 1)
-        return -EINVAL;
-    return text_replace(field, value);
-}
-
-static int parse_number(const char *value, long least, long most, long *ret)
-{
-    const char *digits = value[0] == '-' ? value + 1 : value;
-    long number;
-
-    if (!*digits || digits[strspn(digits, "0123456789")])
-        return -EINVAL;
-    errno = 0;
-    number = strtol(value, NULL, 10);
-    if (errno || number < least || number > most)
-        return -EINVAL;
-    *ret = number;
-    return 0;
-}
-
-static int set_grace(void *field, const char *value)
-{
-    long seconds;
-
-    if (parse_number(value, 1, GRACE_SECONDS_MAX, &seconds) < 0)
-        return -EINVAL;
-    *(usec_t *)field = (usec_t)seconds * USEC_PER_SEC;
-    return 0;
-}
-
-static int set_priority(void *field, const char *value)
-{
-    long priority;
-
-    if (parse_number(value, -PRIORITY_MAX, PRIORITY_MAX, &priority) < 0)
-        return -EINVAL;
-    *(int *)field = (int)priority;
-    return 0;
-}
-
-static int set_method(void *field, const char *value)
-{
-    return *value ? stop_method_from_string(value, field) : -EINVAL;
-}
-
-static int set_timeout_action(void *field, const char *value)
-{
-    return *value ? timeout_action_from_string(value, field) : -EINVAL;
-}
-
-/* An identifier in hexadecimal of so many digits, kept in lower case without 0x and separators, so
- * that it can be compared as text. All zeros is what a device reports that has none. */
-static int set_hex(void *field, const char *value, size_t digits)
-{
-    char kept[WORD_MAX + 1];
-    size_t n = 0;
-
-    if (strncasecmp(value, "0x", 2) == 0)
-        value += 2;
-    for (; *value; value++) {
-        if (n > 0 && (*value == '-' || *value == ':'))
-            continue;
-        if (!isxdigit((unsigned char)*value) || n == digits)
-            return -EINVAL;
-        kept[n++] = (char)tolower((unsigned char)*value);
-    }
-    kept[n] = '\0';
-    if (n != digits || strspn(kept, "0") == n)
-        return -EINVAL;
-    return text_replace(field, kept);
-}
-
-static int set_eui64(void *field, const char *value)
-{
-    return set_hex(field, value, 16);
-}
-
-static int set_nguid(void *field, const char *value)
-{
-    return set_hex(field, value, 32);
-}
-
 struct attribute {
     const char *name;
     size_t offset;
-    setter set;
+    value_setter set;
 };
 
 static const struct attribute instance_attributes[] = {
-    {"id", offsetof(struct instance, id), set_word},
-    {"type", offsetof(struct instance, type), set_word},
-    {"network", offsetof(struct instance, network), set_network},
-    {"charge", offsetof(struct instance, charge), set_charge},
-    {"spot", offsetof(struct instance, spot), set_bool},
-    {"status", offsetof(struct instance, account), set_account},
-    {"economical", offsetof(struct instance, economical), set_tristate},
-    {"public-ip", offsetof(struct instance, public_ip), set_address},
+    {"id", offsetof(struct instance, id), value_set_word},
+    {"type", offsetof(struct instance, type), value_set_word},
+    {"network", offsetof(struct instance, network), value_set_network},
+    {"charge", offsetof(struct instance, charge), value_set_charge},
+    {"spot", offsetof(struct instance, spot), value_set_bool},
+    {"status", offsetof(struct instance, account), value_set_account},
+    {"economical", offsetof(struct instance, economical), value_set_tristate},
+    {"public-ip", offsetof(struct instance, public_ip), value_set_address},
 };
 
 struct lock {
     char *reason;
 };
 static const struct attribute lock_attributes[] = {
-    {"reason", offsetof(struct lock, reason), set_word},
+    {"reason", offsetof(struct lock, reason), value_set_word},
 };
 
 static const struct attribute local_disk_attributes[] = {
-    {"target", offsetof(struct local_disk, target), set_word},
-    {"serial", offsetof(struct local_disk, serial), set_text},
-    {"eui64", offsetof(struct local_disk, eui64), set_eui64},
-    {"nguid", offsetof(struct local_disk, nguid), set_nguid},
-    {"wwn", offsetof(struct local_disk, wwn), set_word},
+    {"target", offsetof(struct local_disk, target), value_set_word},
+    {"serial", offsetof(struct local_disk, serial), value_set_text},
+    {"eui64", offsetof(struct local_disk, eui64), value_set_eui64},
+    {"nguid", offsetof(struct local_disk, nguid), value_set_nguid},
+    {"wwn", offsetof(struct local_disk, wwn), value_set_word},
 };
 
 static const struct attribute stop_attributes[] = {
-    {"grace", offsetof(struct stop_policy, grace), set_grace},
-    {"method", offsetof(struct stop_policy, method), set_method},
-    {"on-timeout", offsetof(struct stop_policy, on_timeout), set_timeout_action},
-    {"priority", offsetof(struct stop_policy, priority), set_priority},
+    {"grace", offsetof(struct stop_policy, grace), value_set_grace},
+    {"method", offsetof(struct stop_policy, method), value_set_method},
+    {"on-timeout", offsetof(struct stop_policy, on_timeout), value_set_timeout_action},
+    {"priority", offsetof(struct stop_policy, priority), value_set_priority},
 };
 
 static bool is_ours(const xmlNs *ns)
@@ -244,7 +99,7 @@ static int set_attribute(const xmlNode *element, const xmlAttr *xml, const struc
     r = known->set((char *)object + known->offset, value ? value : "");
     if (r != -EINVAL)
         return r;
-    if (value && strlen(value) <= WORD_MAX)
+    if (value && strlen(value) <= VALUE_MAX)
         return metadata_refuse(instance, "<%s %s=\"%s\"> is not a valid value", name_of(element),
                                known->name, value);
     return metadata_refuse(instance, "<%s %s> has no valid value", name_of(element), known->name);

@@ -251,10 +251,13 @@ int domain_xml_read(const char *live, const char *inactive, struct instance **re
 {
     _cleanup_(instance_free) struct instance *first = NULL;
     _cleanup_(instance_free) struct instance *second = NULL;
+    const char *definition = live ? live : inactive;
     struct lifecycle lifecycle, ignored;
     int r;
 
-    r = read_text(live ? live : inactive, &first, &lifecycle, err);
+    if (!definition)
+        return error_set(err, ERROR_UNKNOWN, "the domain has no definition");
+    r = read_text(definition, &first, &lifecycle, err);
     if (r < 0)
         return r;
     if (live && inactive) {

@@ -80,13 +80,14 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
 
 static int act_begin(struct hypervisor *h, const uuid_t domain, struct act *a, struct error **err)
 {
-    char text[UUID_TEXT_SIZE];
     int r = lease_begin(libvirt_of(h), &a->c, err);
 
     if (r < 0)
         return r;
     a->dom = virDomainLookupByUUID(a->c->conn, domain);
     if (!a->dom) {
+        char text[UUID_TEXT_SIZE];
+
         uuid_unparse_lower(domain, text);
         return libvirt_error(err, "look for domain %s", text);
     }

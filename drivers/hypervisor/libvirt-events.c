@@ -1,14 +1,15 @@
 /* libvirt-events.c - what libvirt tells by itself: a reason to look, and how a domain ended
  *
- * Theory of operation. Events are hints. Each that could mean another state, definition or
- * set of disks makes the listener look at its domain; none is taken for the truth, and a lost or
- * doubled one does no harm. They arrive on the event loop's thread, which posts and goes on.
+ * Theory of operation. Events are hints. Each that could mean another state, definition or set of
+ * disks makes the listener look at its domain; none is taken for the truth, and a lost or doubled
+ * one does no harm. They arrive on the event loop's thread, which posts and goes on.
  *
- * One thing only events know: how a transient domain ended, for when it is asked about libvirt has
- * forgotten it. So the cause of each domain's last end is kept here, for the ENDS_MAX that ended
- * last. It is forgotten when the domain is seen to run again, but only what is older than that
- * look: an end that came while it was under way stays. It outlives a reconnect: what is not seen in
- * between can only be an end of a later run, and a stop asks about the run that it knew.
+ * One thing only events know: how a transient domain ended, since libvirt has forgotten the domain
+ * by the time that somebody asks. So the cause of each domain's last end is kept here, for the
+ * ENDS_MAX that ended last. It is forgotten when the domain is seen to run again, but only what is
+ * older than that look: an end that came while it was under way stays. It outlives a reconnect:
+ * what is not seen in between can only be an end of a later run, and a stop asks about the run that
+ * it knew.
  *
  * METADATA_CHANGE does not say whether it is the live or the inactive definition that changed, and
  * "attach-device --config" gives no event at all, which is why whoever acts looks first.
@@ -137,8 +138,7 @@ static enum end_cause cause_of_stop(int detail)
     case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
         return END_SHUTDOWN;
     case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
-    case VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT: /* cut off, to go back to a snapshot of when it was
-                                                    off */
+    case VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT: /* the run was cut off, to go back to a snapshot */
         return END_DESTROYED;
     case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
         return END_CRASHED;

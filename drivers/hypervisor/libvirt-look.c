@@ -273,6 +273,15 @@ static void judge_remembered(struct connection *c, const struct incarnation *rem
     }
 }
 
+/* Hands on what a _cleanup_ variable holds. */
+static struct sighting take_sighting(struct sighting *s)
+{
+    struct sighting taken = *s;
+
+    *s = (struct sighting){0};
+    return taken;
+}
+
 int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                  struct sighting *ret, struct error **err)
 {
@@ -300,8 +309,7 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
         return r;
     complete_cause(l, remembered, &s);
     judge_remembered(c, remembered, &s);
-    *ret = s;
-    s = (struct sighting){0};
+    *ret = take_sighting(&s);
     return 0;
 }
 

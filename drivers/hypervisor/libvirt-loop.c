@@ -2,9 +2,8 @@
  *
  * Theory of operation. libvirt's callbacks and keepalive need somebody who runs an event loop, and
  * its event implementation is registered once per process, before the first connection, and for
- * good. So the loop belongs to the process and not to a driver: the first user starts
- * the thread, the last one ends it. Everything that runs on it, ours and libvirt's, only posts and
- * never waits.
+ * good. So the loop belongs to the process and not to a driver: the first user starts the thread,
+ * the last one ends it. Everything that runs on it, ours and libvirt's, only posts and never waits.
  *
  * A timer is the handle by which others reach the loop. It stands still for as long as the loop
  * lives. To end the loop it is set going, which wakes the thread, and then ticks some more times:

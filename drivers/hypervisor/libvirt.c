@@ -1,7 +1,6 @@
 /* libvirt.c - domains behind a libvirt URI, as a hypervisor
  *
- * Theory of operation. The driver is a table of blocking calls, made by any number of threads at
- * once:
+ * Theory of operation. The driver is a table of blocking calls, made by several threads at once:
  *
  *   libvirt-connection.c  lends a connection to each call; reconnects without waiting for any
  *   libvirt-look.c        list, look: what is the state, the definition, the process
@@ -14,8 +13,8 @@
  *   qemu-process.c        which process is a domain's
  *   process.c             has it ended?
  *
- * Off is only ever said where it is known. Whatever else happens, a broken connection, a
- * daemon that hangs, an error of libvirt's own, is ERROR_UNKNOWN.
+ * Off is only ever said where it is known. Whatever else happens, a broken connection, a daemon
+ * that hangs, an error of libvirt's own, is ERROR_UNKNOWN.
  */
 #include "drivers/hypervisor/libvirt.h"
 

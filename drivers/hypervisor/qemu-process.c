@@ -13,7 +13,7 @@
  *   - Without any lock, for a libvirt that does not leave one, the command line: libvirt always
  *     starts QEMU with "-uuid" and the domain's UUID. Reading it takes a lock of the process's
  *     memory and can block where the process hangs, so it comes second, and is left out for an
- * incarnation that was found before.
+ *     incarnation that was found before.
  */
 #include "drivers/hypervisor/qemu-process.h"
 
@@ -57,7 +57,7 @@ static char *root_parameter(const char *query)
     for (const char *p = query; is_set(p);) {
         size_t length = strcspn(p, "&;");
 
-        if (strncmp(p, "root=", 5) == 0)
+        if (length > 5 && strncmp(p, "root=", 5) == 0)
             return xmlURIUnescapeString(p + 5, (int)length - 5, NULL);
         p += length;
         p += strspn(p, "&;");

@@ -29,7 +29,9 @@ static int read_file(const char *path, char **ret, size_t *ret_n, struct error *
     _cleanup_(freep) char *text = NULL;
     size_t size = 0, n = 0;
 
-    while (from && !feof(from) && !ferror(from)) {
+    if (!from)
+        return error_set_errno(err, ERROR_USAGE, errno, "cannot read %s", path);
+    do {
         if (n + 1 >= size) {
             char *grown = size < FILE_MOST ? realloc(text, size = size ? 2 * size : 65536) : NULL;
 
@@ -38,8 +40,8 @@ static int read_file(const char *path, char **ret, size_t *ret_n, struct error *
             text = grown;
         }
         n += fread(text + n, 1, size - n - 1, from);
-    }
-    if (!from || ferror(from))
+    } while (!feof(from) && !ferror(from));
+    if (ferror(from))
         return error_set_errno(err, ERROR_USAGE, errno, "cannot read %s", path);
     text[n] = '\0';
     *ret = take(text);

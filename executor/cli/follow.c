@@ -28,6 +28,8 @@
 #define OUT_MOST 64
 #define ASK_TRIES_MOST 6
 #define ASK_AGAIN (200 * USEC_PER_MSEC) /* then twice that, … */
+/* Before it accepts, the daemon may have to have several local disks identified. */
+#define ACCEPT_SECONDS 60
 #define WAIT_SECONDS 1
 #define WAIT_AGAIN (200 * USEC_PER_MSEC) /* also if the daemon does not wait at all */
 #define WAIT_PATIENCE (30 * USEC_PER_SEC)
@@ -238,8 +240,8 @@ static int ask(struct following *f, struct followed *one, struct error **err)
     path = asking ? strdup(one->path) : transfer_path("/v1/operations/", one->request_id, after);
     if (!path)
         return error_no_memory(err);
-    r = transfer_new(f->cli, path, is_form ? &one->command : NULL, WAIT_SECONDS, &one->transfer,
-                     err);
+    r = transfer_new(f->cli, path, is_form ? &one->command : NULL,
+                     asking ? ACCEPT_SECONDS : WAIT_SECONDS, &one->transfer, err);
     if (r == 0 && asking && one->document)
         r = transfer_set_document(one->transfer, one->document, err);
     if (r < 0)

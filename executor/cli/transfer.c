@@ -92,10 +92,10 @@ static int set_options(struct transfer *x, const char *url, unsigned wait)
 int transfer_new(struct cli *cli, const char *path, const struct parameters *form, unsigned wait,
                  struct transfer **ret, struct error **err)
 {
-    _cleanup_(transfer_free) struct transfer *x = calloc(1, sizeof(*x));
-    _cleanup_(freep) char *url = NULL;
-    const char *socket;
+    const char *socket = NULL;
     int r = cli_find_socket(cli, &socket, err);
+    _cleanup_(transfer_free) struct transfer *x = r < 0 ? NULL : calloc(1, sizeof(*x));
+    _cleanup_(freep) char *url = NULL;
 
     if (r < 0)
         return r;

@@ -112,7 +112,8 @@ static int refuse_status(struct error **err, const char *sentence)
 
 static bool can_go_over_to_force(const struct operation *op)
 {
-    return !op->force_stop && op->stage != STAGE_FORCING && op->stage != STAGE_BLOCKED;
+    return !op->force_stop && (op->stage == STAGE_QUEUED || op->stage == STAGE_SHUTTING_DOWN ||
+                               op->stage == STAGE_RELENTING);
 }
 
 static int check_running_operation(const struct command *c, const struct operation *op,
@@ -120,6 +121,10 @@ static int check_running_operation(const struct command *c, const struct operati
 {
     if (c->force_stop && can_go_over_to_force(op))
         return 0;
+    if (op->action == ACTION_CLEAR)
+        return error_set(err, ERROR_INSTANCE_STATUS,
+                         "The instance is off, and its local disks are being cleared (RequestId %s).",
+                         op->request_id);
     return error_set(err, ERROR_INSTANCE_STATUS, "The instance is Stopping already (RequestId %s).",
                      op->request_id);
 }

@@ -161,7 +161,7 @@ void disk_cleared(struct turn *t)
     struct planned_disk *d = disk_of(t);
 
     d->state = DISK_CLEARED;
-    d->done = d->bytes;
+    d->done = d->verified = d->bytes;
     d->seconds_left = 0;
     set_text(&d->problem, NULL);
     json_object_put(d->resume);

@@ -55,6 +55,7 @@ static const struct rule {
     RULE(STAGE_QUEUED,        IN_ADMITTED,       NULL,                begin_shutdown,     STAGE_SHUTTING_DOWN),
     RULE(STAGE_QUEUED,        IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
     RULE(STAGE_QUEUED,        IN_CANCEL,         NULL,                cancel_unbegun,     STAGE_DONE),
+    RULE(STAGE_QUEUED,        IN_SEEN_LINGERING, NULL,                look_later,         STAY),
 
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
@@ -293,7 +294,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     if (in->kind == IN_CUT_DUE || in->kind == IN_RESTORE_DUE || in->kind == IN_LOOK_DUE ||
         in->kind == IN_CLEAR_DUE || !rule)
         forget(op, in->kind);
-    ret->unchanged = !learnt;
+    ret->unchanged = !learnt && in->kind != IN_GRACE_OVER;
     if (!rule)
         return;
     ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||

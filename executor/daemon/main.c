@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +100,9 @@ int main(int argc, char **argv)
         config_free(config);
         return 0;
     }
+    /* A client that leaves and a file that may not grow are errors where they happen, not the end. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     log_setup(config->log_level, config->log_format);
     if (service_run(config, &o.invocation, &error) < 0)
         return fail(error);

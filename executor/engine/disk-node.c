@@ -2,9 +2,9 @@
  *
  * Theory of operation. The kernel tells everything that is asked here in sysfs, under the device's
  * number. A partition is a stretch of its disk, so that it is told apart from its neighbours and
- * not from the disk. A volume or an array stands on other devices (slaves/), a loop device on a
- * file. All of it is reading of small text files; no device is opened, so that nothing here waits
- * for one that hangs.
+ * not from the disk. A volume or an array stands on other devices (slaves/); a loop device is a
+ * file under another name. All of it is reading of small text files; no device is opened, so that
+ * nothing here waits for one that hangs.
  *
  * Sharing is not symmetrical in what it looks at: what one node *is* is compared with what the
  * other is and stands on, and never what both stand on, since most volumes of a host stand on one
@@ -36,7 +36,8 @@ static bool pieces_share(const struct disk_piece *a, const struct disk_piece *b)
 
 static bool is_among(const struct disk_piece *piece, const struct disk_node *node)
 {
-    if (pieces_share(piece, &node->self))
+    if (pieces_share(piece, &node->self) ||
+        (node->has_backing && pieces_share(piece, &node->backing)))
         return true;
     for (size_t i = 0; i < node->n_beneath; i++)
         if (pieces_share(piece, &node->beneath[i]))
@@ -44,11 +45,16 @@ static bool is_among(const struct disk_piece *piece, const struct disk_node *nod
     return false;
 }
 
+static bool is_part_of(const struct disk_node *a, const struct disk_node *b)
+{
+    return is_among(&a->self, b) || (a->has_backing && is_among(&a->backing, b));
+}
+
 bool disk_nodes_share(const struct disk_node *a, const struct disk_node *b)
 {
     if (a->kind == DISK_OTHER || b->kind == DISK_OTHER)
         return false;
-    return is_among(&a->self, b) || is_among(&b->self, a);
+    return is_part_of(a, b) || is_part_of(b, a);
 }
 
 static struct disk_piece file_piece(const struct stat *st)
@@ -111,7 +117,11 @@ static int add_backing_file(const struct sysfs_device *d, struct disk_node *node
         return 0;
     if (S_ISBLK(st.st_mode))
         return add_block(st.st_rdev, node, depth + 1);
-    return add_beneath(node, file_piece(&st));
+    if (depth > 0 || d->is_partition)
+        return add_beneath(node, file_piece(&st));
+    node->backing = file_piece(&st);
+    node->has_backing = true;
+    return 0;
 }
 
 static int add_foundations(const struct sysfs_device *d, struct disk_node *node, int depth)

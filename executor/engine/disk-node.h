@@ -23,6 +23,8 @@ struct disk_node {
     enum disk_source kind; /* DISK_OTHER: neither a block device nor a file */
     dev_t number;          /* of a block device: its own, be it a partition's */
     struct disk_piece self;
+    struct disk_piece backing; /* of a loop device: the file whose bytes these are */
+    bool has_backing;
     struct disk_piece beneath[DISK_PIECES_MAX]; /* what it stands on: a volume's disks, a loop's
                                                    file, a partition's own of those */
     size_t n_beneath;

@@ -132,6 +132,7 @@ struct engine {
     usec_t
         cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
     usec_t retain_at;
+    bool retain_more;
     usec_t clock_at;   /* no domain or operation is due before */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;

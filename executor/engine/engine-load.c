@@ -1,6 +1,7 @@
 /* engine-load.c - how an engine comes to life: from the journal, as if after a long pause */
 #include "engine/engine-internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int load_reported(void *userdata, const struct reported *r)
@@ -9,7 +10,7 @@ static int load_reported(void *userdata, const struct reported *r)
     struct domain *d = inventory_get(&e->inventory, r->domain);
 
     if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
-        return -1;
+        return -ENOMEM;
     d->reported = (struct last_report){true, r->state, r->incarnation};
     e->is_first_picture = false;
     return 0;
@@ -23,7 +24,7 @@ static int load_operation(void *userdata, struct operation *op)
     if (!d || d->op || (!d->instance_id && text_replace(&d->instance_id, op->instance_id) < 0) ||
         lh_table_insert(e->operations, op->request_id, d) < 0) {
         operation_free(op);
-        return -1;
+        return -ENOMEM;
     }
     d->op = op;
     e->n_operations++;

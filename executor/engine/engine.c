@@ -24,6 +24,8 @@
 #define CURSOR_DELAY USEC_PER_SEC
 #define RETAIN_EVERY (60 * USEC_PER_SEC)
 #define RETAIN_MOST 1000
+/* There is more to drop: soon, but not so that commands wait for it. */
+#define RETAIN_AGAIN (100 * USEC_PER_MSEC)
 
 /* --- Staging ------------------------------------------------------------------------------- */
 
@@ -182,7 +184,8 @@ static int write_all(struct engine *e, struct error **err)
     if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
         r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
-    return r;
+    e->retain_more = r >= RETAIN_MOST;
+    return r < 0 ? r : 0;
 }
 
 /* A journal that failed is tried by every turn until it can be written again, and with that has
@@ -222,7 +225,7 @@ static int commit(struct engine *e, struct error **err)
         e->cursors[i].changed = false;
     e->cursors_at = USEC_NEVER;
     if (e->retain_at <= e->now.monotonic)
-        e->retain_at = e->now.monotonic + RETAIN_EVERY;
+        e->retain_at = e->now.monotonic + (e->retain_more ? RETAIN_AGAIN : RETAIN_EVERY);
     return 0;
 }
 

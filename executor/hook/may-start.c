@@ -38,6 +38,7 @@ static int read_input(char **ret, size_t *ret_n, struct error **err)
     _cleanup_(freep) char *text = malloc(size);
 
     while (text) {
+        char *larger;
         ssize_t got = read(STDIN_FILENO, text + n, size - n);
 
         if (got < 0 && errno == EINTR)
@@ -55,7 +56,10 @@ static int read_input(char **ret, size_t *ret_n, struct error **err)
         size *= 2;
         if (size > XML_BYTES_MAX)
             return error_set(err, ERROR_IO, "the domain's definition is too long");
-        text = realloc(text, size);
+        larger = realloc(text, size);
+        if (!larger)
+            break;
+        text = larger;
     }
     return error_no_memory(err);
 }

@@ -110,24 +110,28 @@ static int take_block(dev_t number, const char *sys, struct footprint *f, struct
     return r < 0 ? r : add_scsi(f, disk, err);
 }
 
-int footprint_take(int fd, const char *sys, struct footprint *ret, struct error **err)
+int footprint_take_block(dev_t number, const char *sys, struct footprint *ret, struct error **err)
 {
     struct footprint f = {0};
-    struct stat st;
-    int r;
+    int r = take_block(number, sys, &f, err);
 
-    if (fstat(fd, &st) < 0)
-        return error_set_errno(err, ERROR_IO, errno, "looking at the device");
-    if (S_ISREG(st.st_mode)) {
-        *ret = (struct footprint){.is_file = true, .device = st.st_dev, .inode = st.st_ino};
-        return 0;
-    }
-    r = take_block(st.st_rdev, sys, &f, err);
     if (r < 0) {
         footprint_clear(&f);
         return r;
     }
     *ret = f;
+    return 0;
+}
+
+int footprint_take(int fd, const char *sys, struct footprint *ret, struct error **err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_set_errno(err, ERROR_IO, errno, "looking at the device");
+    if (S_ISBLK(st.st_mode))
+        return footprint_take_block(st.st_rdev, sys, ret, err);
+    *ret = (struct footprint){.is_file = true, .device = st.st_dev, .inode = st.st_ino};
     return 0;
 }
 

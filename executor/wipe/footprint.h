@@ -35,6 +35,7 @@ struct footprint {
 
 /* fd: the device, open. */
 int footprint_take(int fd, const char *sys, struct footprint *ret, struct error **err);
+int footprint_take_block(dev_t number, const char *sys, struct footprint *ret, struct error **err);
 void footprint_clear(struct footprint *f);
 /* The node with this number, or NULL. */
 const struct node *footprint_find(const struct footprint *f, bool is_block, dev_t number);

@@ -112,16 +112,17 @@ static int walk_root(const struct scene *s, const char *root, const char *mounti
 
 int guard_root_chain(const struct scene *s, struct refusal *ret, struct error **err)
 {
-    char root[PATH_MAX], mountinfo[PATH_MAX];
-    int r;
+    static const char *const whose[] = {"self", "1"};
 
-    if (s->footprint.is_file)
-        return 0;
-    snprintf(mountinfo, sizeof(mountinfo), "%s/self/mountinfo", s->proc);
-    r = walk_root(s, "/", mountinfo, ret, err);
-    if (r)
-        return r;
-    snprintf(root, sizeof(root), "%s/1/root/.", s->proc);
-    snprintf(mountinfo, sizeof(mountinfo), "%s/1/mountinfo", s->proc);
-    return walk_root(s, root, mountinfo, ret, err);
+    for (size_t i = 0; !s->footprint.is_file && i < ELEMENTSOF(whose); i++) {
+        char root[PATH_MAX], mountinfo[PATH_MAX];
+        int r;
+
+        snprintf(root, sizeof(root), "%s/%s/root/.", s->proc, whose[i]);
+        snprintf(mountinfo, sizeof(mountinfo), "%s/%s/mountinfo", s->proc, whose[i]);
+        r = walk_root(s, root, mountinfo, ret, err);
+        if (r)
+            return r;
+    }
+    return 0;
 }

@@ -576,3 +576,22 @@ def test_watch_has_the_bars_of_stops_and_of_clears(daemon):
     text = without_escapes(result.err)
     assert re.search(r"i-abc  clearing +50%", text) and re.search(r"i-b    clearing +50%", text)
     assert "  vdb  [########--------]  50%" in text and "  vdx  [########--------]  50%" in text
+
+
+# --- Documents of another kind ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("storage", [
+    None, 7, {}, [None], [7, "x", []], [{"target": 7, "bytes": -1, "identity": [], "tries": "x"}],
+    [{"state": "clearing", "done": 1 << 63, "bytes": 1, "identity": {"serial": None, "nsid": 1}}],
+    [{"state": "something-new", "method": "x" * 4000, "secondsLeft": (1 << 63) - 1}],
+])
+def test_storage_of_another_kind_does_no_harm(daemon, storage):
+    odd = clearing(phase="verifying")
+    odd["storage"] = storage
+    daemon.accepts(odd, dict(odd, phase="clearing"), dict(odd, phase="quarantined"))
+    assert on_terminal(daemon, "stop", "i-abc").status == 71
+    daemon.on("GET /v1/instances/i-abc", (200, instance(owed=REQUEST_ID)))
+    assert ctl(daemon, "may-start", "i-abc").status == 76
+    assert ctl(daemon, "show", REQUEST_ID).status == 0
+    assert ctl(daemon, "status", "i-abc").status == 0

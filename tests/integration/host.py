@@ -29,10 +29,17 @@ def libvirtd_away():
 def qemu_hook(markers):
     """libvirt's hook is installed, with the markers in this folder. libvirtd looks for it when it starts."""
     source = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "hooks", "qemu")
+    program = os.path.join(os.environ["STOPD_BUILD"], "executor", "hook", "stopd-may-start")
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    for was, now in (("folder=/var/lib/stopd/owed", f"folder={markers}"),
+                     ("program=/usr/sbin/stopd-may-start", f"program={program}")):
+        assert was in text
+        text = text.replace(was, now)
     hook = "/etc/libvirt/hooks/qemu"
     os.makedirs(os.path.dirname(hook), exist_ok=True)
     with open(hook, "w", encoding="utf-8") as file:
-        file.write(f"#!/bin/sh\nSTOPD_OWED={markers} exec {os.path.abspath(source)} \"$@\"\n")
+        file.write(text)
     os.chmod(hook, stat.S_IRWXU)
     kit.kill_libvirtd(signal.SIGTERM)
     kit.wait_libvirtd()

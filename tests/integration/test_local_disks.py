@@ -12,6 +12,7 @@ import kit
 from daemon import BUILD, stopctl, wait_until
 
 MIB = 1 << 20
+ID = "i-local"
 
 
 class Loop:
@@ -65,7 +66,7 @@ def stopd_for(daemon):
 
 def i1(*targets, **attributes):
     """Metadata of an I1-class instance with these local disks."""
-    return kit.instance_xml({"type": "ecs.i1.xlarge", **attributes},
+    return kit.instance_xml({"id": ID, "type": "ecs.i1.xlarge", **attributes},
                             local_disks=[target if isinstance(target, dict) else {"target": target}
                                          for target in targets])
 
@@ -99,13 +100,13 @@ def test_cleared_verified_and_certified_before_stopped(guest, loops, stopd_for):
     assert states(operation) == ["cleared", "cleared"]
     assert first.is_zero() and second.is_zero()
     assert system.bytes() == kept, "the system disk was touched"
-    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
-    types = [event["type"] for event in stopd.events(name)]
+    stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
+    types = [event["type"] for event in stopd.events(ID)]
     assert types == ["stopd.instance.state.v1", "stopd.storage.cleared.v1",
                      "stopd.storage.cleared.v1", "stopd.instance.state.v1"]
     signed = stopd.get(f"/v1/certificates/{operation['requestId']}").json["certificates"]
     assert [each["target"] for each in signed] == ["vdb", "vdc"]
-    assert [event["data"]["certificate"] for event in stopd.events(name)
+    assert [event["data"]["certificate"] for event in stopd.events(ID)
             if "cleared" in event["type"]] == [each["certificate"] for each in signed] or len(signed) == 2
     assert os.listdir(stopd.path("owed")) == [], "a marker is left"
     assert stopd.instance(name)["owed"] is None
@@ -146,7 +147,7 @@ def test_a_disk_that_cannot_be_found_is_refused(guest, loops, stopd_for):
     name = guest("obey", metadata=i1(), disks=[loops().device])
     stopd = stopd_for(local_storage__devices="/dev/nvme*n*")
     assert stopd.stop_instance(name, ConfirmStop="true").code == "IncorrectDiskStatus"
-    other = guest("obey", metadata=i1("vdx"), disks=[loops().device])
+    other = guest("obey", metadata=i1("vdx", id="i-other"), disks=[loops().device])
     assert stopd.stop_instance(other, ConfirmStop="true").code == "IncorrectDiskStatus"
 
 
@@ -182,8 +183,8 @@ def test_killed_while_clearing_it_goes_on_and_ends_stopped(guest, loops, stopd_f
 
     assert operation["outcome"] == "Stopped", operation
     assert disk.is_zero()
-    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
-    assert disk_events(stopd, name).count("cleared") == 1
+    stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
+    assert disk_events(stopd, ID).count("cleared") == 1
 
 
 def test_held_by_somebody_it_is_reported_and_tried_again(guest, loops, stopd_for):
@@ -193,7 +194,7 @@ def test_held_by_somebody_it_is_reported_and_tried_again(guest, loops, stopd_for
     with open(disk.device, "rb"):
         request = stopd.accepted(name, ConfirmStop="true")
         in_phase(stopd, request, "clearing")
-        wait_until(lambda: "failed" in disk_events(stopd, name), "the failure is reported",
+        wait_until(lambda: "failed" in disk_events(stopd, ID), "the failure is reported",
                    seen=stopd.log)
         operation = stopd.operation(request)
         assert operation["state"] == "Stopping" and operation["storage"][0]["problem"], operation
@@ -204,7 +205,7 @@ def test_held_by_somebody_it_is_reported_and_tried_again(guest, loops, stopd_for
 
     assert stopd.finished(request)["outcome"] == "Stopped"
     assert disk.is_zero()
-    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+    stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
 
 
 def test_named_by_another_domain_it_is_not_touched(guest, loops, stopd_for):
@@ -215,7 +216,7 @@ def test_named_by_another_domain_it_is_not_touched(guest, loops, stopd_for):
     stopd = stopd_for()
 
     request = stopd.accepted(name, ConfirmStop="true")
-    wait_until(lambda: "failed" in disk_events(stopd, name), "the failure is reported", seen=stopd.log)
+    wait_until(lambda: "failed" in disk_events(stopd, ID), "the failure is reported", seen=stopd.log)
 
     assert other in stopd.operation(request)["storage"][0]["problem"]
     assert disk.bytes() == before
@@ -249,8 +250,8 @@ def test_off_by_itself_its_disks_are_kept_until_an_operator_clears_them(guest, l
     stopd = stopd_for()
     kit.press(name)
     kit.wait_off(name)
-    stopd.reported(name, "Running→Stopped")
-    assert stopd.events(name)[-1]["data"]["localStorage"] == "kept"
+    stopd.reported(ID, "Running→Stopped")
+    assert stopd.events(ID)[-1]["data"]["localStorage"] == "kept"
     assert disk.bytes() == before
 
     assert stopd.stop_instance(name, ConfirmStop="true").code in ("IncorrectInstanceStatus",)
@@ -260,8 +261,8 @@ def test_off_by_itself_its_disks_are_kept_until_an_operator_clears_them(guest, l
 
     assert cleared.returncode == 0, cleared
     assert disk.is_zero()
-    stopd.reported(name, "Running→Stopped")
-    assert disk_events(stopd, name) == ["cleared"]
+    stopd.reported(ID, "Running→Stopped")
+    assert disk_events(stopd, ID) == ["cleared"]
 
 
 def test_no_domain_starts_on_a_disk_that_is_owed(guest, loops, stopd_for):
@@ -269,6 +270,7 @@ def test_no_domain_starts_on_a_disk_that_is_owed(guest, loops, stopd_for):
     name = guest("obey", metadata=i1("vda"), disks=[disk.device])
     stopd = stopd_for(local_storage__methods="overwrite", local_storage__max_mib_per_s="6")
     with host.qemu_hook(stopd.path("owed")):
+        wait_until(stopd.is_ready, "stopd has its libvirt back")
         request = stopd.accepted(name, ConfirmStop="true")
         in_phase(stopd, request, "clearing", "verifying")
         wait_until(lambda: os.listdir(stopd.path("owed")), "the marker is there")

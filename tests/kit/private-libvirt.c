@@ -19,7 +19,13 @@
  * In the kit's directory: libvirtd.pid (as seen inside; absent while there is none), libvirtd.log,
  * host.pid (the inner process as seen from outside: nsenter -t PID -m -p looks in), console/.
  * Pids inside are the namespace's own; /proc agrees with them.
+ *
+ * With --host-pids there is no pid namespace, for commands that have to see every process of the
+ * host: the inner process is a subreaper instead, and ends what is left by hand. Only a kill -9 of
+ * it leaves something behind.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -78,6 +84,7 @@ static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUS
 struct kit {
     char path[PATH_MAX];
     int dir;
+    bool host_pids;
     bool is_temporary; /* made by us, so removed by us when the command succeeded */
     sigset_t old_mask;
     int signals; /* a signalfd of SIGCHLD and of what is passed on */
@@ -190,13 +197,14 @@ static void share_capabilities(void)
         die("cannot mount %s", outside);
 }
 
-static void make_private(void)
+static void make_private(const struct kit *kit)
 {
     int etc;
 
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         die("cannot have a mount namespace");
-    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+    if (!kit->host_pids &&
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         die("cannot mount /proc");
     for (size_t i = 0; i < sizeof fresh / sizeof *fresh; i++) {
         /* An empty directory stays on a host that had none: to remove it would unmount what other
@@ -349,6 +357,44 @@ static int supervise(struct kit *kit, char **argv)
     }
 }
 
+/* The first process whose parent we are, or 0. */
+static pid_t any_child(void)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    pid_t found = 0;
+
+    while (proc && found == 0 && (entry = readdir(proc))) {
+        char path[64];
+        int pid = 0, parent = 0;
+        FILE *stat;
+
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "/proc/%.20s/stat", entry->d_name);
+        stat = fopen(path, "re");
+        if (!stat)
+            continue;
+        if (fscanf(stat, "%d (%*[^)]) %*c %d", &pid, &parent) == 2 && parent == getpid())
+            found = pid;
+        fclose(stat);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+/* As a subreaper we inherit the children of whom we end, until there are none. */
+static void end_all(void)
+{
+    pid_t child;
+
+    while ((child = any_child()) != 0) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+}
+
 /* The tether's other end is held by the outer process alone: it hangs up when that is gone. */
 _Noreturn static void be_inner(struct kit *kit, const int tether[static 2], char **argv)
 {
@@ -359,7 +405,15 @@ _Noreturn static void be_inner(struct kit *kit, const int tether[static 2], char
     if (poll(&hung_up, 1, 0) != 0)
         _exit(EXIT_NOT_SET_UP); /* It died before we had asked to be told. */
     close(tether[0]);
-    make_private();
+    make_private(kit);
+    if (kit->host_pids) {
+        int code;
+
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        code = supervise(kit, argv);
+        end_all();
+        _exit(code);
+    }
     _exit(supervise(kit, argv));
 }
 
@@ -413,7 +467,7 @@ static pid_t start_inner(struct kit *kit, char **argv)
     int tether[2];
     pid_t inner;
 
-    if (pipe2(tether, O_CLOEXEC) < 0 || unshare(CLONE_NEWPID) < 0)
+    if (pipe2(tether, O_CLOEXEC) < 0 || (!kit->host_pids && unshare(CLONE_NEWPID) < 0))
         die("cannot have a pid namespace");
     inner = fork();
     if (inner < 0)
@@ -437,11 +491,12 @@ static int wait_for(struct kit *kit, pid_t inner)
 
 _Noreturn static void usage(int code)
 {
-    fputs("usage: private-libvirt [--dir DIR] -- COMMAND...\n"
+    fputs("usage: private-libvirt [--dir DIR] [--host-pids] -- COMMAND...\n"
           "Runs COMMAND with a libvirtd of its own behind qemu:///system, and ends both with\n"
           "all their guests. DIR (default: a temporary one, removed when COMMAND succeeds)\n"
           "holds libvirtd.pid, libvirtd.log, console/; while DIR/hold exists a libvirtd that\n"
-          "died is not started again. Exits as COMMAND does; 77 without root, 125 when no\n"
+          "died is not started again. With --host-pids COMMAND sees every process of the\n"
+          "host. Exits as COMMAND does; 77 without root, 125 when no\n"
           "libvirtd could be had.\n",
           code ? stderr : stdout);
     exit(code);
@@ -461,7 +516,9 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--help") == 0)
             usage(0);
-        if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
+        if (strcmp(argv[i], "--host-pids") == 0)
+            kit.host_pids = true;
+        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
             dir = argv[++i];
         else if (strncmp(argv[i], "--dir=", 6) == 0)
             dir = argv[i] + 6;

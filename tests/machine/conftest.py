@@ -6,12 +6,13 @@ import subprocess
 import machine as small
 import pytest
 from faulty import FaultyDisk
-from machine import Controller, Disk, Namespace
+from machine import MIB, Controller, Disk, Namespace
 from wipe import Wipe
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 EUI_OURS, EUI_NEIGHBOUR = 0x0025385B71B01234, 0x0025385B71B05678
+UUID_OURS = "6f1d2c3b-4a59-4687-9baf-c0d1e2f30415"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,7 @@ class Disks:
         self.ignore = Disk(folder, "ignore")        # discards are taken and ignored
         self.wide = Disk(folder, "wide")            # blocks of 4096 bytes
         self.meta = Disk(folder, "meta")            # 8 bytes of metadata behind each block
+        self.zoned = Disk(folder, "zoned")
         self.faulty = FaultyDisk(folder, "faulty", 32)
         self.swap1 = FaultyDisk(folder, "swap1", 32)  # can be attached and detached
         self.swap2 = Disk(folder, "swap2")
@@ -37,11 +39,13 @@ class Disks:
 
     def controllers(self):
         return [
-            Controller("TWO", [Namespace(self.ours, 1, EUI_OURS),
+            Controller("TWO", [Namespace(self.ours, 1, EUI_OURS, UUID_OURS),
                                Namespace(self.neighbour, 2, EUI_NEIGHBOUR)]),
             Controller("IGNORE", [Namespace(self.ignore, discard="ignore")]),
             Controller("WIDE", [Namespace(self.wide, block_size=4096)]),
             Controller("META", [Namespace(self.meta, options={"ms": 8})]),
+            Controller("ZONED", [Namespace(self.zoned, options={"zoned": True,
+                                                                "zoned.zone_size": 4 * MIB})]),
             Controller("FAULTY", [Namespace(self.faulty)]),
             Controller("SWAP", [Namespace(self.swap1, 1, options={"shared": False}),
                                 Namespace(self.swap2, 2, options={"shared": False})],

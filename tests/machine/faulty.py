@@ -63,20 +63,28 @@ class FaultyDisk(Disk):
         finally:
             self.fault = None
 
-    @contextlib.contextmanager
     def holds(self, *commands, start=0, least=0):
         """Within it the first such command at or behind start, of at least so many bytes, is held up,
         and all that come after it. Yields a function that waits until there is one."""
+        return self._holds(lambda command, offset, length: command in commands and
+                           offset >= start and length >= least, f"of {commands}")
+
+    def holds_request(self, number):
+        """The same, of the request that will be seen[number]."""
+        return self._holds(lambda *_: len(self.seen) > number, f"with number {number}")
+
+    @contextlib.contextmanager
+    def _holds(self, is_meant, what):
         held, released = threading.Event(), threading.Event()
 
-        def fault(command, offset, length):
-            if command in commands and offset >= start and length >= least:
+        def fault(*request):
+            if is_meant(*request):
                 held.set()
                 released.wait()
 
         def wait(timeout=60):
             if not held.wait(timeout):
-                raise Missed(f"{self}: none of {commands} within {timeout} s; the last there was: "
+                raise Missed(f"{self}: no request {what} within {timeout} s; the last there were: "
                              f"{self.seen[-5:]}")
 
         self.fault = fault

@@ -362,16 +362,17 @@ class Machine:
 
 
 def detach(machine, controller):
-    """Takes both namespaces of a controller away from it. What is on its way to them is waited for."""
+    """Takes both namespaces of a controller away from it, the first of its subsystem. What is on its
+    way to them is waited for."""
     for nsid in (1, 2):
-        machine.run(f"nvme detach-ns {controller} -n {nsid} -c {_controller_id(machine, controller)}")
+        machine.run(f"nvme detach-ns {controller} -n {nsid} -c 0")
 
 
 def attach(machine, controller, order):
     """Gives them back, each once the one before is there."""
     wait_for(lambda: not machine.ask(f"ls {controller}n* 2>/dev/null || true"), "no namespaces")
     for count, nsid in enumerate(order, 1):
-        machine.run(f"nvme attach-ns {controller} -n {nsid} -c {_controller_id(machine, controller)}")
+        machine.run(f"nvme attach-ns {controller} -n {nsid} -c 0")
         wait_for(lambda: int(machine.ask(f"ls {controller}n* | wc -l")) == count, "a namespace")
 
 
@@ -379,10 +380,6 @@ def swap(machine, controller, order=(2, 1)):
     """Lets both come back under names of this order."""
     detach(machine, controller)
     attach(machine, controller, order)
-
-
-def _controller_id(machine, controller):
-    return machine.ask(f"cat /sys/class/nvme/{os.path.basename(controller)}/cntlid")
 
 
 class Job:
@@ -417,6 +414,10 @@ class Job:
         """None while it goes on."""
         text = self.machine.ask(f"cat {self.folder}/status 2>/dev/null || true")
         return int(text) if text else None
+
+    def hangs(self):
+        """Whether it waits in the kernel, where nothing interrupts it."""
+        return "disk sleep" in self.machine.ask(f"grep State: /proc/{self.pid}/status || true")
 
     def kill(self, name="KILL"):
         self.machine.run(f"kill -{name} {self.pid}")

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 from machine import MIB, wait_for
-from wipe import NOT_CLEARED, Outcome, cleared, held_by, refused, wait_for_progress
+from wipe import NOT_CLEARED, Outcome, cleared, held_by, refused
 
 SIZE = 4 * MIB
 NOISE = random.Random(1).randbytes(SIZE)
@@ -241,26 +241,20 @@ def test_a_file_by_its_inode(machine, wipe, noise):
     machine.run("rm /run/file")
 
 
-NGUIDS = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100")
-TARGET = "/sys/kernel/config/nvmet/subsystems/t/namespaces/1"
-
-
-def put_on_target(machine, loop, nguid):
-    machine.run(f"cd {TARGET}; echo 0 >enable; echo {loop} >device_path; echo {nguid} >device_nguid;"
-                "echo 1 >enable; [ $(cat enable) = 1 ]")
+NGUID = "00112233445566778899aabbccddeeff"
 
 
 @pytest.fixture
 def target(machine, loops):
     """An NVMe target on a loop device: (the loop, connect())."""
-    loop = loops()
-    folder = "/sys/kernel/config/nvmet"
+    loop, folder = loops(), "/sys/kernel/config/nvmet"
     machine.run(f"modprobe -a nvmet-tcp nvme-tcp; mkdir {folder}/subsystems/t;"
                 f"cd {folder}/subsystems/t; echo 1 >attr_allow_any_host; echo TARGET >attr_serial;"
-                f"mkdir namespaces/1 {folder}/ports/1; cd {folder}/ports/1; echo ipv4 >addr_adrfam;"
+                f"mkdir namespaces/1; cd namespaces/1; echo {loop} >device_path;"
+                f"echo {NGUID} >device_nguid; echo 1 >enable;"
+                f"mkdir {folder}/ports/1; cd {folder}/ports/1; echo ipv4 >addr_adrfam;"
                 "echo tcp >addr_trtype; echo 127.0.0.1 >addr_traddr; echo 4420 >addr_trsvcid;"
                 f"ln -s {folder}/subsystems/t subsystems/t")
-    put_on_target(machine, loop, NGUIDS[0])
 
     def connect():
         machine.run("nvme connect -t tcp -a 127.0.0.1 -s 4420 -n t")
@@ -270,40 +264,17 @@ def target(machine, loops):
 
     yield loop, connect
     machine.run("nvme disconnect -n t", status=None)
-    machine.run(f"cd {folder}; rm ports/1/subsystems/t; rmdir ports/1;"
-                f"echo 0 >{TARGET}/enable; rmdir {TARGET} subsystems/t", status=None)
+    machine.run(f"cd {folder}; rm ports/1/subsystems/t; rmdir ports/1; cd subsystems/t/namespaces;"
+                f"echo 0 >1/enable; rmdir 1; rmdir {folder}/subsystems/t", status=None)
 
 
-def test_nvme_over_tcp_has_no_format_and_is_cleared_otherwise(machine, wipe, target):
+def test_a_namespace_that_other_hosts_may_use(machine, wipe, target):
+    """An NVMe target's namespaces are shared, and it does not say with whom."""
     loop, connect = target
-    outcome = wipe.clear(connect(), identity={"nguid": NGUIDS[0]})
-    cleared(outcome, "write-zeroes")
-    passed = {one["method"] for one in outcome.one("method")["passedOver"]}
-    assert passed == {"nvme-format-crypto", "nvme-format-user-data"}, outcome
-    machine.forget(loop)
-    assert is_zero(machine, loop)
-
-
-def test_another_namespace_under_the_held_descriptor(machine, wipe, target, loops):
-    """The target puts another disk under the same number, and the host is told nothing of it: only
-    Identify through the descriptor can tell."""
-    loop, connect = target
-    device, other = connect(), loops()
-    machine.run(f"nvme set-feature {device[:-2]} -f 0x0b -v 0")
-    job = wipe.start(device, identity={"nguid": NGUIDS[0]}, methods=["overwrite"], maxMibPerS=1)
-    wait_for_progress(job)
-    job.kill("STOP")
-    put_on_target(machine, other, NGUIDS[1])
-    job.kill("CONT")
-    outcome = wipe.end(job)
-    assert outcome.status == NOT_CLEARED, outcome
-    assert outcome.one("error")["outcome"] == "stopped", outcome
-    machine.forget(loop, other)
-    assert is_kept(machine, other)
-    put_on_target(machine, loop, NGUIDS[0])
-    cleared(wipe.clear(device, identity={"nguid": NGUIDS[0]}, resume=outcome.resume))
-    machine.forget(loop)
-    assert is_zero(machine, loop)
+    device = connect()
+    assert wipe.identity(device)["nguid"] == NGUID
+    refused(wipe.clear(device, identity={"nguid": NGUID}), "shared-namespace")
+    assert is_kept(machine, loop)
 
 
 # Guards

@@ -3,10 +3,10 @@
 import contextlib
 
 import pytest
-from conftest import EUI_NEIGHBOUR, EUI_OURS
+from conftest import EUI_NEIGHBOUR, EUI_OURS, UUID_OURS
 from faulty import LIE
-from machine import BLOCK, MIB, attach, detach, swap, wait_for
-from wipe import DONE, NOT_CLEARED, USAGE, Outcome, cleared, held_by, last_resume, refused, wait_for_progress
+from machine import BLOCK, MIB, attach, swap, wait_for
+from wipe import DONE, NOT_CLEARED, USAGE, Outcome, cleared, held_by, last_resume, refused
 
 OURS = {"serial": "TWO", "nsid": 1, "eui64": f"{EUI_OURS:016x}"}
 FORMAT = "nvme-format-user-data"
@@ -52,6 +52,12 @@ def test_metadata_goes_with_the_data(machine, disks, wipe):
     assert not disks.meta.not_zero()
 
 
+def test_a_zoned_namespace_is_refused_or_cleared_but_never_half(machine, disks, wipe):
+    machine.fill(disks.zoned)
+    outcome = wipe.clear(machine.find(disks.zoned), identity={"serial": "ZONED"})
+    assert disks.zoned.not_zero() if outcome.status else not disks.zoned.not_zero(), outcome
+
+
 def test_an_ignored_discard_is_caught_and_the_next_does_it(machine, disks, wipe):
     machine.fill(disks.ignore)
     outcome = wipe.clear(machine.find(disks.ignore), identity={"serial": "IGNORE"},
@@ -78,8 +84,9 @@ def test_a_format_that_lies_is_caught_and_the_next_does_it(machine, disks, wipe)
     assert not disks.faulty.not_zero()
 
 
-def test_a_format_that_fails_is_tried_again(machine, disks, wipe):
-    """As the standard has it, this disk answers nothing more until a Format has come to its end."""
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_format_that_fails_is_tried_again(machine, disks, wipe, goes_on):
+    """As the standard has it, this disk takes nothing else until a Format has come to its end."""
     machine.fill(disks.faulty)
     device, identity = machine.find(disks.faulty), {"serial": "FAULTY"}
     try:
@@ -87,8 +94,9 @@ def test_a_format_that_fails_is_tried_again(machine, disks, wipe):
             outcome = wipe.clear(device, identity=identity)
         assert outcome.status == NOT_CLEARED, outcome
         assert outcome.setbacks[0] == (FORMAT, "failed"), outcome
-        assert not disks.faulty.changed() or disks.faulty.kept()
-        cleared(wipe.clear(device, identity=identity, resume=outcome.resume), FORMAT)
+        assert disks.faulty.kept()
+        resume = outcome.resume if goes_on else None
+        cleared(wipe.clear(device, identity=identity, resume=resume), FORMAT)
         assert not disks.faulty.not_zero()
     finally:
         machine.run(f"nvme format --force {device}")
@@ -154,10 +162,12 @@ def test_all_that_an_nvme_namespace_says_of_itself(machine, disks, wipe):
     assert OURS.items() <= identity.items()
     assert identity["size"] == disks.ours.size
     assert identity["model"] == "QEMU NVMe Ctrl"
+    assert identity["uuid"] == UUID_OURS.replace("-", "")
 
 
 @pytest.mark.parametrize("key, value", [
     ("eui64", f"{EUI_NEIGHBOUR:016x}"), ("serial", "ONE"), ("nsid", 2), ("size", MIB),
+    ("uuid", "6f1d2c3b-4a59-4687-9baf-c0d1e2f30416"),
     ("nguid", "00112233445566778899aabbccddeeff"), ("model", "another")])
 def test_another_identity_is_refused(machine, disks, wipe, key, value):
     machine.fill(disks.ours, disks.neighbour)
@@ -201,8 +211,11 @@ def test_namespaces_swapped_under_a_clear(machine, disks, wipe, method, command)
     with disks.swap1.holds(command, start=20 * MIB, least=2 * BLOCK) as held:
         job = wipe.start(device, **members)
         held()
-        detach(machine, device[:-2])
+        leaving = machine.start(f"exec nvme detach-ns {device[:-2]} -n 1 -c 0")
+        wait_for(leaving.hangs, "the controller to be frozen for it")
+    leaving.wait()
     outcome = wipe.end(job)
+    machine.run(f"nvme detach-ns {device[:-2]} -n 2 -c 0")
     assert outcome.status == NOT_CLEARED, outcome
     attach(machine, device[:-2], (2, 1))
     try:
@@ -215,14 +228,19 @@ def test_namespaces_swapped_under_a_clear(machine, disks, wipe, method, command)
         swap(machine, device[:-2], (1, 2))
 
 
-def test_a_controller_reset_under_a_clear(machine, disks, wipe):
+def begin_slowly(machine, disks, wipe, members):
+    """An overwrite of ours that has come a little way, and would go on for some seconds."""
     machine.fill(disks.ours, disks.neighbour)
-    device = machine.find(disks.ours)
-    members = {"identity": OURS, "methods": ["overwrite"]}
     machine.throttle(disks.ours, 4 * MIB)
-    job = wipe.start(device, **members)
-    wait_for_progress(job)
-    machine.run(f"nvme reset {device[:-2]}")
+    job = wipe.start(machine.find(disks.ours), **members)
+    wait_for(lambda: disks.ours.changed()[:1] > [(0, MIB)], "the first MiB")
+    return job
+
+
+def test_a_controller_reset_under_a_clear(machine, disks, wipe):
+    members = {"identity": OURS, "methods": ["overwrite"]}
+    job = begin_slowly(machine, disks, wipe, members)
+    machine.run(f"nvme reset {machine.find(disks.ours)[:-2]}")
     machine.throttle(disks.ours, 0)
     outcome = wipe.end(job)
     if outcome.status != DONE:
@@ -233,13 +251,9 @@ def test_a_controller_reset_under_a_clear(machine, disks, wipe):
 
 
 def test_a_controller_that_goes_away_and_comes_back(machine, disks, wipe):
-    machine.fill(disks.ours, disks.neighbour)
-    device = machine.find(disks.ours)
     members = {"identity": OURS, "methods": ["overwrite"]}
-    machine.throttle(disks.ours, 2 * MIB)
-    job = wipe.start(device, **members)
-    wait_for_progress(job)
-    machine.run(f"echo 1 >/sys/class/nvme/{device[5:-2]}/device/remove")
+    job = begin_slowly(machine, disks, wipe, members)
+    machine.run(f"echo 1 >/sys/class/nvme/{machine.find(disks.ours)[5:-2]}/device/remove")
     machine.throttle(disks.ours, 0)
     outcome = wipe.end(job)
     assert outcome.status == NOT_CLEARED, outcome
@@ -291,15 +305,13 @@ def test_two_at_once_on_one_namespace(machine, disks, wipe):
 
 def test_a_slow_disk_has_a_moving_bar(machine, disks, wipe):
     machine.fill(disks.ours)
-    machine.throttle(disks.ours, 4 * MIB)
-    job = wipe.start(machine.find(disks.ours), identity=OURS, methods=["overwrite"])
-    wait_for_progress(job, 8 * MIB)
+    machine.throttle(disks.ours, 8 * MIB)
+    outcome = wipe.clear(machine.find(disks.ours), identity=OURS, methods=["overwrite"])
     machine.throttle(disks.ours, 0)
-    outcome = wipe.end(job)
     cleared(outcome, "overwrite")
     slow = [line for line in outcome.all("progress") if line["phase"] == "clearing"]
     done = [line["done"] for line in slow]
-    assert done == sorted(done) and len(set(done)) >= 3, done
+    assert done == sorted(done) and len(set(done)) >= 5, done  # it takes four seconds
     assert all(line["total"] == disks.ours.size for line in slow)
     assert any(line.get("secondsLeft") and 0 < line["mibPerS"] <= 16 for line in slow), slow
     assert not disks.ours.not_zero()
@@ -323,11 +335,11 @@ def test_killed_in_the_middle_and_resumed(machine, disks, wipe, method, command)
         held()
         job.kill()
         resume = last_resume(job.lines)
+        durable = resume["durable"]
+        assert 0 < durable <= 20 * MIB
+        assert not [extent for extent in disks.faulty.not_zero() if extent[0] < durable]
+        assert disks.faulty.kept()
     wait_for(lambda: job.status is not None, "its end")
-    durable = resume["durable"]
-    assert 0 < durable <= 20 * MIB
-    assert not [extent for extent in disks.faulty.not_zero() if extent[0] < durable]
-    assert disks.faulty.kept()
     disks.faulty.seen.clear()
     outcome = wipe.clear(device, resume=resume, **members)
     cleared(outcome, method)
@@ -335,6 +347,28 @@ def test_killed_in_the_middle_and_resumed(machine, disks, wipe, method, command)
     assert not [request for request in disks.faulty.seen
                 if request[0] == command and request[1] < durable]
     assert not disks.faulty.not_zero()
+
+
+@pytest.mark.parametrize("methods", [["overwrite"], None])
+def test_killed_at_many_places_and_resumed(machine, disks, wipe, methods):
+    """The requests of a run that is left alone are counted, then others are killed at some of them."""
+    members = {"identity": {"serial": "FAULTY"}, "methods": methods}
+    machine.fill(disks.faulty)
+    device = machine.find(disks.faulty)
+    disks.faulty.seen.clear()
+    cleared(wipe.clear(device, **members))
+    count = len(disks.faulty.seen)
+    for place in (0, 1, count // 4, count // 2, 3 * count // 4, count - 1):
+        machine.fill(disks.faulty)
+        disks.faulty.seen.clear()
+        with disks.faulty.holds_request(place) as held:
+            job = wipe.start(device, **members)
+            held()
+            job.kill()
+            resume = last_resume(job.lines)
+        wait_for(lambda: job.status is not None, "its end")
+        cleared(wipe.clear(device, resume=resume, **members))
+        assert not disks.faulty.not_zero(), f"killed at request {place} of {count}"
 
 
 @pytest.mark.parametrize("methods, command, start, least", [

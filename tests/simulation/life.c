@@ -156,6 +156,7 @@ static void begin(struct life *life)
     life->restart_at = USEC_NEVER;
     choose_temper(life);
     choose_settings(life);
+    life->parallel_most = life->settings.parallel;
     life->commands_left = life->temper.commands;
     life->weather_left = life->temper.weather;
     life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);

@@ -74,7 +74,7 @@ struct life {
     struct flight *flights;
     const struct flight *executing; /* whose effect it is that is happening */
     struct hint_in_flight *hints;
-    bool has_lost_hints;
+    bool has_lost_hints, has_misjudged;
     usec_t available_at, lost_at; /* the hypervisor: up again; the engine is told that it is lost */
     usec_t arrived_at;            /* a migration's end */
 
@@ -84,6 +84,7 @@ struct life {
 
     struct engine *engine; /* NULL: stopd is not running */
     struct engine_settings settings;
+    unsigned parallel_most; /* that stop.parallel has ever been; 0: it was without bound */
     bool is_dying;     /* stopd has been killed in the middle of a turn: nothing it does counts */
     unsigned countdown; /* points until then; 0: none planned */
     usec_t restart_at;

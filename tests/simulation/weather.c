@@ -190,6 +190,7 @@ static bool misjudge(struct life *life, struct simulated_domain *d)
     if (!life->world->has_processes || d->state == DOMAIN_ENDING)
         return false;
     simulated_misjudge(life->world, d, !d->is_misjudged);
+    life->has_misjudged = true;
     return true;
 }
 
@@ -333,6 +334,8 @@ static void change_bound(struct life *life)
     if (!life->temper.has_parallel_bound || !life->engine)
         return;
     life->settings.parallel = dice_below(&life->dice, 3);
+    if (life->settings.parallel == 0 || life->settings.parallel > life->parallel_most)
+        life->parallel_most = life->parallel_most ? life->settings.parallel : 0;
     tell(life, "stop.parallel is %u now", life->settings.parallel);
     engine_configure(life->engine, &life->settings);
 }

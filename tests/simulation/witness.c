@@ -308,8 +308,24 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
                     domain_word(d));
 }
 
+static void check_parallel(struct life *life)
+{
+    unsigned n = 0;
+
+    for (const struct simulated_domain *d = life->world->domains; d; d = d->next) {
+        const struct operation *op = engine_find_operation(life->engine, d->definition->uuid);
+
+        n += op && op->stage == STAGE_SHUTTING_DOWN;
+    }
+    /* One that was said to be off leaves its place to another, and is back. */
+    if (life->parallel_most && n > life->parallel_most && !life->has_misjudged)
+        rule_broken(life, "2 stop.parallel", "%u guests are in shutdown at once, %u may be", n,
+                    life->parallel_most);
+}
+
 void witness_turn(struct life *life)
 {
+    check_parallel(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++)
         life->witness.domains[i].settled_run = life->witness.domains[i].known_run;
     if (!engine_is_attached(life->engine))

@@ -11,6 +11,7 @@
 #include "stopd/storage.h"
 
 #include <libgen.h>
+#include <sys/sysmacros.h>
 
 /* Writes a file below the scratch folder, with the folders above it. */
 _printf_(3, 4) static inline void plant(struct scratch *s, const char *name, const char *format, ...)
@@ -35,7 +36,7 @@ _printf_(3, 4) static inline void plant(struct scratch *s, const char *name, con
 /* A folder: what has to be there and may be empty. */
 static inline void plant_folder(struct scratch *s, const char *name)
 {
-    char inside[300];
+    char inside[600];
 
     snprintf(inside, sizeof(inside), "%s/.keep", name);
     plant(s, inside, "%s", "");
@@ -69,7 +70,7 @@ static inline const char *below(struct scratch *s, const char *name)
 /* A block device in sys: folder is where it hangs ("devices/pci/nvme0/nvme0n1"). */
 static inline void plant_block(struct scratch *s, const char *folder, const char *number)
 {
-    char name[300], target[300];
+    char name[400], target[300];
 
     snprintf(target, sizeof(target), "sys/%s", folder);
     snprintf(name, sizeof(name), "%s/dev", target);
@@ -82,9 +83,22 @@ static inline void plant_block(struct scratch *s, const char *folder, const char
     plant_link(s, name, target);
 }
 
-/* A /proc in which there is no process but ourselves. */
+/* The device that the scratch folder, and so every root below it, is on; false: on none. */
+static inline bool device_of_scratch(struct scratch *s, char ret[static 32])
+{
+    struct stat st;
+
+    assert_int_equal(stat(s->folder, &st), 0);
+    snprintf(ret, 32, "%u:%u", major(st.st_dev), minor(st.st_dev));
+    return major(st.st_dev) != 0;
+}
+
+/* A /proc in which there is no process but ourselves and the first, which has nothing open. */
 static inline void plant_proc(struct scratch *s)
 {
+    plant_folder(s, "proc/self/root");
+    plant_folder(s, "proc/1/root");
+    plant(s, "proc/1/mountinfo", "%s", "");
     plant_link(s, "proc/self/ns/pid", "pid:[4026531836]");
     plant_link(s, "proc/self/ns/user", "user:[4026531837]");
     plant(s, "proc/self/mountinfo", "%s", "21 1 254:9 / / rw,relatime shared:1 - ext4 /dev/vdz rw\n");

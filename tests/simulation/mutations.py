@@ -1,0 +1,252 @@
+"""Is the simulator any good? Each mutation breaks one rule on purpose, and it has to notice.
+
+Theory of operation. A mutation is a file, a text that stands in it exactly once, and what it is
+replaced with. The core, the engine and the simulator are compiled once, plainly; for each mutation
+only the one file is compiled again and the program is linked anew. Then it lives lives until a rule
+breaks. A mutation that survives them all is a rule that nobody guards; a text that is not found is
+a list that nobody keeps. Both fail.
+
+usage: mutations.py SOURCE [--only WORD] [--lives N]
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+JOBS = 2
+LIVES = 60000
+
+# What it is, the file, the text, its replacement, and which rule has to be seen broken.
+MUTATIONS = [
+    ("the power is cut without consent when the grace is over",
+     "executor/core/stop-actions.c",
+     "    return t->op->on_timeout == ON_TIMEOUT_FORCE;",
+     "    return true;", "4.1"),
+    ("the grace runs on while the hypervisor is away",
+     "executor/core/stop-actions.c",
+     "    op->grace_left = operation_grace_left(op, t->now.monotonic);\n"
+     "    op->grace_since = USEC_NEVER;\n    op->acting = 0;",
+     "    op->acting = 0;", "4.1"),
+    ("the grace does not go on when the hypervisor is back",
+     "executor/core/stop-actions.c",
+     "    if (t->op->presses > 0 && t->op->grace_since == USEC_NEVER)\n"
+     "        t->op->grace_since = t->now.monotonic;",
+     "    (void)t;", "4.5"),
+    ("the grace is over a second early",
+     "executor/core/stop.c",
+     "operation_grace_left(op, monotonic) == 0)",
+     "operation_grace_left(op, monotonic) <= USEC_PER_SEC)", "4.1"),
+    ("a process that lingers counts as stopped",
+     "executor/core/stop.c",
+     "IN_SEEN_LINGERING, NULL,                block,              STAGE_BLOCKED)",
+     "IN_SEEN_LINGERING, NULL,                report_stopped,     STAGE_DONE)", "4.7"),
+    ("a process that cannot be judged counts as ended",
+     "executor/core/weigh.c",
+     "s->remembered != PROCESS_ENDED))",
+     "s->remembered == PROCESS_ALIVE))", "4.7"),
+    ("a hypervisor that cannot tell counts as off",
+     "executor/core/weigh.c",
+     "    case DOMAIN_UNKNOWN:\n        return IN_SEEN_UNKNOWN;",
+     "    case DOMAIN_UNKNOWN:\n        return IN_SEEN_OFF;", "4.7"),
+    ("a saved domain counts as stopped",
+     "executor/core/weigh.c",
+     "        return IN_SEEN_SAVED;",
+     "        return IN_SEEN_OFF;", "4.6"),
+    ("a domain that migrated away counts as stopped",
+     "executor/core/weigh.c",
+     "        return IN_SEEN_MIGRATED;",
+     "        return IN_SEEN_OFF;", "4.6"),
+    ("another run of the domain is taken for the one that is meant",
+     "executor/core/weigh.c",
+     "            return IN_SEEN_ANOTHER;",
+     "            return IN_SEEN_RUNNING;", "4.5"),
+    ("whichever run is there is acted upon",
+     "executor/engine/engine-hypervisor.c",
+     "    c->meant = d->op ? d->op->incarnation : d->reported.incarnation;",
+     "    c->meant = d->incarnation;", "4."),
+    ("a pid that is used again is the same process",
+     "executor/core/sighting.c",
+     "a->start_time == b->start_time &&",
+     "", "4."),
+    ("lifecycle actions are put back as the interlock left them",
+     "executor/core/stop-actions.c",
+     "    want(t, EFFECT_RESTORE);",
+     "    t->op->former = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};\n"
+     "    want(t, EFFECT_RESTORE);", "4.6 interlock"),
+    ("the interlock is not wanted",
+     "executor/engine/engine-hypervisor.c",
+     "        c->interlock = d->op->interlock_wanted;",
+     "        c->interlock = false;", "4.6 reboot"),
+    ("a cancelled stop goes on",
+     "executor/core/stop.c",
+     "    RULE(STAGE_SHUTTING_DOWN, IN_CANCEL,         NULL,                cancel,             "
+     "STAGE_RELENTING),",
+     "    RULE(STAGE_SHUTTING_DOWN, IN_CANCEL,         NULL,                look,               "
+     "STAY),", "4.5 cancel"),
+    ("answers go out before the commit",
+     "executor/engine/engine-requests.c",
+     "        engine_stage_reply(e, r, take(a), true);",
+     "        engine_reply(r, take(a));", "3 durable"),
+    ("nothing is committed",
+     "executor/engine/engine.c",
+     "    r = journal_commit(e->journal, err);",
+     "    journal_rollback(e->journal);", "4.4 outbox"),
+    ("a force command's own RequestId is not written",
+     "executor/engine/engine-requests.c",
+     "    int r = stage_alias(e, c, engine_operation_now(d), err);",
+     "    int r = 0;", "3 durable"),
+    ("what was reported is not written beside its event",
+     "executor/engine/engine.c",
+     "        r = journal_put_reported(e->journal, &reported, err);",
+     "        r = 0;", "4."),
+    ("a turn that failed uses up its sequences",
+     "executor/engine/engine.c",
+     "    e->staged_sequence = e->last_sequence;\n    e->counters.commit_failures++;",
+     "    e->counters.commit_failures++;", "4.4"),
+    ("the first half of an unseen restart is not reported",
+     "executor/engine/engine-hypervisor.c",
+     '        engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);\n',
+     "", "4.4"),
+    ("a hint that comes while the hypervisor is being attached is dropped",
+     "executor/engine/engine-hypervisor.c",
+     "    if (e->attachment == DETACHED)\n        return; /* the full read",
+     "    if (e->attachment != ATTACHED)\n        return; /* the full read", "4.7"),
+    ("tokens are not remembered",
+     "executor/engine/engine-requests.c",
+     "    if (!c->client_token)\n        return 0;\n    b = calloc(1, sizeof(*b));",
+     "    if (e)\n        return 0;\n    b = calloc(1, sizeof(*b));", "3 ClientToken"),
+    ("another call goes out while one is",
+     "executor/engine/engine-hypervisor.c",
+     "(EFFECT_CLEAR | EFFECT_END_CLEAR)) || d->call_out ||",
+     "(EFFECT_CLEAR | EFFECT_END_CLEAR)) ||", "3 one call"),
+    ("calls go out while the hypervisor is away",
+     "executor/engine/engine-hypervisor.c",
+     " || d->call_out ||\n        e->attachment != ATTACHED)",
+     " || d->call_out)", "3 attachment"),
+    ("a call that is stuck is waited for",
+     "executor/engine/engine-hypervisor.c",
+     "    d->call_out = 0;\n    engine_stage_domain(e, d);\n    if (c->stuck) {",
+     "    if (!c->stuck)\n        d->call_out = 0;\n    engine_stage_domain(e, d);\n"
+     "    if (c->stuck) {", "4.5"),
+    ("every stop has its turn at once",
+     "executor/engine/engine.c",
+     "    if (!op->force_stop && bound && e->n_shutting_down + e->n_admitted >= bound)\n"
+     "        return;\n", "", "2 stop.parallel"),
+]
+
+GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]
+PACKAGES = ["json-c", "uuid", "libsystemd", "sqlite3"]
+
+
+def pkg_config(what):
+    run = subprocess.run(["pkg-config", what, *PACKAGES], stdout=subprocess.PIPE, check=True)
+    return run.stdout.decode().split()
+
+
+class Build:
+    """Objects of the unchanged sources, and programs in which one of them is another."""
+
+    def __init__(self, source, folder):
+        self.source = source
+        self.folder = folder
+        self.compiler = os.environ.get("CC", "cc")
+        self.flags = GENERAL + pkg_config("--cflags")
+        self.flags += [f"-I{source}/{d}" for d in ("include", "executor", ".", "tests")]
+        with open(f"{source}/tests/simulation/wrapped", encoding="utf-8") as names:
+            wraps = [f"-Wl,--wrap={name.strip()}" for name in names]
+        self.link_flags = wraps + pkg_config("--libs") + ["-lpthread"]
+        self.objects = {}
+
+    def sources(self):
+        patterns = ["executor/base/*.c", "executor/core/*.c", "executor/journal/*.c",
+                    "executor/engine/engine*.c", "executor/engine/call.c",
+                    "executor/engine/request.c", "executor/engine/inventory.c",
+                    "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
+                    "tests/simulation/*.c"]
+        found = [f for p in patterns for f in sorted(glob.glob(p, root_dir=self.source))]
+        return found
+
+    def compile(self, path, output):
+        folder = os.path.dirname(output)
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run([self.compiler, *self.flags, "-c", path, "-o", output], check=True)
+        return output
+
+    def compile_all(self):
+        def one(name):
+            output = f"{self.folder}/plain/{name[:-2]}.o"
+            return name, self.compile(f"{self.source}/{name}", output)
+
+        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            self.objects = dict(pool.map(one, self.sources()))
+
+    def mutant(self, number, name, text):
+        folder = f"{self.folder}/{number}"
+        os.makedirs(folder, exist_ok=True)
+        path = f"{folder}/{os.path.basename(name)}"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        changed = self.compile(path, f"{folder}/changed.o")
+        program = f"{folder}/simulate"
+        objects = [changed if n == name else o for n, o in self.objects.items()]
+        subprocess.run([self.compiler, "-o", program, *objects, *self.link_flags], check=True)
+        return program
+
+
+def mutate(source, name, text, replacement):
+    with open(f"{source}/{name}", encoding="utf-8") as file:
+        whole = file.read()
+    if whole.count(text) != 1:
+        return None
+    return whole.replace(text, replacement)
+
+
+def judge(build, number, mutation, lives):
+    """What is wrong with the simulator or this list; None: it has noticed."""
+    what, name, text, replacement, rule = mutation
+    mutant = mutate(build.source, name, text, replacement)
+    if mutant is None:
+        return f"{what}: its text does not stand once in {name}"
+    started = time.monotonic()
+    program = build.mutant(number, name, mutant)
+    run = subprocess.run([program, "--seed", "1", "--lives", str(lives)], stdout=subprocess.PIPE,
+                         check=False)
+    said = run.stdout.decode().splitlines()
+    if run.returncode == 0:
+        return f"{what}: nothing was noticed in {lives} lives"
+    if not said or f"rule {rule}" not in said[0]:
+        return f"{what}: noticed as something else: {said[0] if said else run.returncode}"
+    print(f"{time.monotonic() - started:5.1f} s  {what}\n         {said[0]}", flush=True)
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--lives", type=int, default=LIVES)
+    options = parser.parse_args()
+    chosen = [m for m in MUTATIONS if options.only in m[0]]
+    with tempfile.TemporaryDirectory(prefix="stopd-mutations-") as folder:
+        build = Build(os.path.abspath(options.source), folder)
+        build.compile_all()
+        plain = build.mutant("none", "executor/core/weigh.c",
+                             mutate(build.source, "executor/core/weigh.c", "/* weigh.c", "/* weigh.c"))
+        subprocess.run([plain, "--seed", "1", "--lives", "2000"], check=True)
+        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            wrong = list(pool.map(lambda m: judge(build, m[0], m[1], options.lives),
+                                  enumerate(chosen)))
+    wrong = [w for w in wrong if w]
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    print(f"{len(chosen) - len(wrong)} of {len(chosen)} mutations were noticed")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
