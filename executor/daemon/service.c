@@ -388,6 +388,9 @@ static void wind_down(struct service *s)
         if (relay_stop(s->relays[i], RELAY_PATIENCE) < 0)
             log_warning("the sink %s hangs and was left; what it has not got stays in the journal",
                         s->sink_names[i]);
+    s->n_relays = 0;
+    if (s->loop)
+        loop_finish(s->loop);
     loop_free(s->loop);
     journal_close(s->journal);
     certificate_key_free(s->key);

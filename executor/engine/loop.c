@@ -402,6 +402,13 @@ int loop_run(struct loop *l, struct error **err)
     return r < 0 ? error_set_errno(err, ERROR_IO, r, "running the event loop") : 0;
 }
 
+void loop_finish(struct loop *l)
+{
+    empty_inbox(l);
+    engine_quiesce(l->engine);
+    engine_turn(l->engine);
+}
+
 struct engine *loop_engine(struct loop *l)
 {
     return l->engine;

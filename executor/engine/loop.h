@@ -31,6 +31,9 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
              struct loop **ret, struct error **err);
 /* Until SIGTERM or SIGINT: 0; or a negative errno. */
 int loop_run(struct loop *l, struct error **err);
+/* Once more, after loop_run(): takes what has arrived since, such as the sinks' last cursors, and
+ * commits it. */
+void loop_finish(struct loop *l);
 struct engine *loop_engine(struct loop *l); /* for the engine's thread */
 void loop_configure_wiper(struct loop *l, const struct wiper_settings *settings);
 /* Waits a few seconds for calls that are out. What is abandoned then is left as it is: the process

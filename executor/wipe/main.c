@@ -2,12 +2,14 @@
 #include "wipe/main.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "wipe/options.h"
+#include "wipe/privileges.h"
 #include "wipe/say.h"
 
 /* Up to the first newline, the end of the input or the bound. */
@@ -64,13 +66,16 @@ int wipe_main(int argc, char **argv, wipe_opener open_device)
 
     /* A reader that goes away is an error of writing, not the end in the middle of a command. */
     signal(SIGPIPE, SIG_IGN);
+    privileges_drop();
     wipe_request_init(&request);
     r = is_protocol ? request_of_input(&request, &error)
                     : options_parse(argc, argv, &request, &is_done, &error);
     if (is_done)
         return WIPE_EXIT_DONE;
-    if (r >= 0)
+    if (r >= 0) {
+        malloc_trim(0); /* a request may name thousands of disks, and as JSON they take more than all else */
         return wipe_run(&request, open_device, &report);
+    }
     if (is_protocol)
         say_error(&report, WIPE_USAGE, NULL, error_message(error), 0);
     else

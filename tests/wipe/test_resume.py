@@ -1,9 +1,11 @@
 """Killed at any moment, and gone on with; intruders on the way."""
 
+import ctypes
 import json
 import os
 import random
-import signal
+import resource
+import struct
 import subprocess
 import time
 
@@ -233,3 +235,40 @@ def test_over_a_socket(wipe, loop):
     ours.close()
     assert run.status == 0, str(run)
     assert run.certificate["method"] == "overwrite"
+
+
+def test_it_keeps_no_more_rights_than_it_needs(wipe, make_loop):
+    loop = make_loop(96 * MIB)
+    process, said = under_way(wipe, loop)
+    with open(f"/proc/{process.pid}/status") as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    assert int(status["CapEff"], 16) & ~sum(1 << bit for bit in (1, 2, 17, 19, 21)) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    assert ended(process, said).status == 0
+
+
+def test_a_long_list_of_others_is_no_burden(wipe, loop):
+    others = [{"domain": f"instance-{i:08}", "source": f"/dev/disk/by-id/nvme-eui.00253858{i:08x}"} for i in range(8000)]
+    process = subprocess.Popen(wipe.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate(json.dumps(wipe.request(loop, others=others)), timeout=60)
+    assert Run(process.returncode, output, "").status == 0
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 16 * 1024 or is_sanitized(wipe)
+
+
+def forbid_io_uring():
+    """A filter on system calls, as some container runtimes have it: io_uring_setup (425) is not permitted."""
+    program = (ctypes.c_uint64 * 4)()
+    for i, (code, jt, jf, k) in enumerate([(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001),
+                                           (0x06, 0, 0, 0x7fff0000)]):
+        program[i] = code | jt << 16 | jf << 24 | k << 32
+    filter = struct.pack("HxxxxxxP", 4, ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, filter, 0, 0) == 0
+
+
+def test_without_io_uring(wipe, loop):
+    run = wipe.clear(loop, "--methods=overwrite", "--verify=full", preexec_fn=forbid_io_uring)
+    assert run.status == 0, str(run)
+    assert loop.is_zero()

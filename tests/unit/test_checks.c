@@ -1,0 +1,525 @@
+/* test_checks.c - may a command be carried out? The table of the contract's section 3, in its order */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "core/stop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A command to an instance on a host, all of it in order until a test spoils something. */
+struct scene {
+    struct command command;
+    struct instance *instance;
+    struct policy policy;
+    struct incarnation run;
+    struct disk_plan plan;
+    struct error plan_error;
+    struct operation *running;
+    struct check_context context;
+};
+
+static const char *const families[] = {"ecs.i1"};
+
+static int setup(void **state)
+{
+    struct scene *s = calloc(1, sizeof(*s));
+
+    assert_non_null(s);
+    s->instance = instance_new();
+    assert_non_null(s->instance);
+    (void)text_replace(&s->instance->name, "vm1");
+    (void)text_replace(&s->instance->id, "i-1");
+    (void)text_replace(&s->instance->type, "ecs.g7.large");
+    snprintf(s->command.request_id, sizeof(s->command.request_id),
+             "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E");
+    snprintf(s->command.principal.name, sizeof(s->command.principal.name), "tester");
+    s->policy = (struct policy){.stop = {.grace = 120 * USEC_PER_SEC,
+                                         .method = METHOD_ACPI,
+                                         .on_timeout = ON_TIMEOUT_FAIL},
+                                .resend = 10 * USEC_PER_SEC,
+                                .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
+                                .local_families = families,
+                                .n_local_families = ELEMENTSOF(families)};
+    s->run = (struct incarnation){.boot_id = "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11",
+                                  .pid = 4711,
+                                  .start_time = 100};
+    s->plan_error = (struct error){.code = ERROR_DISK_STATUS,
+                                   .message = (char *)"vdb has another serial"};
+    s->context = (struct check_context){.policy = &s->policy,
+                                        .instance = s->instance,
+                                        .seen = DOMAIN_RUNNING,
+                                        .certain = true,
+                                        .has_processes = true,
+                                        .incarnation = &s->run,
+                                        .can_clear = true};
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *s = *state;
+
+    instance_free(s->instance);
+    operation_free(s->running);
+    disk_plan_clear(&s->plan);
+    free(s);
+    return 0;
+}
+
+static void add_planned_disk(struct scene *s)
+{
+    struct planned_disk *d = disk_plan_add(&s->plan);
+
+    assert_non_null(d);
+    (void)text_replace(&d->target, "vdb");
+    s->context.plan = &s->plan;
+}
+
+static void is_local_storage(struct scene *s)
+{
+    (void)text_replace(&s->instance->type, "ecs.i1.xlarge");
+}
+
+static void is_stopping(struct scene *s, enum stage stage, bool force)
+{
+    operation_free(s->running);
+    s->running = operation_new();
+    assert_non_null(s->running);
+    snprintf(s->running->request_id, sizeof(s->running->request_id),
+             "0C2AD9C6-7F4E-4B5C-8E0B-1D6E0E0F3A10");
+    s->running->stage = stage;
+    s->running->force_stop = force;
+    s->context.running = s->running;
+}
+
+/* The first check that fails; ERROR_NONE: all pass. */
+static enum error_code answer(struct scene *s, bool *escalates)
+{
+    _cleanup_(error_free) struct error *err = NULL;
+    bool ignored;
+    int r = command_check(&s->command, &s->context, escalates ? escalates : &ignored, &err);
+
+    if (r >= 0) {
+        assert_null(err);
+        assert_int_equal(r, 0);
+        return ERROR_NONE;
+    }
+    assert_int_equal(r, -error_errno(err->code));
+    assert_true(is_set(error_message(err)));
+    return err->code;
+}
+
+#define assert_answer(s, code) \
+    assert_string_equal(error_name(answer(s, NULL)), error_name(code))
+
+static void in_order_all_checks_pass(void **state)
+{
+    assert_answer(*state, ERROR_NONE);
+}
+
+/* Everything is wrong, and is put right one by one: the answers come in the contract's order. */
+static void the_first_that_fails_answers(void **state)
+{
+    struct scene *s = *state;
+
+    (void)text_replace(&s->instance->metadata_error, "two instance elements");
+    assert_int_equal(instance_add_lock(s->instance, "security"), 0);
+    s->instance->account = ACCOUNT_EXPIRED;
+    s->instance->network = NETWORK_CLASSIC;
+    s->instance->charge = CHARGE_PREPAID;
+    s->instance->spot = true;
+    is_local_storage(s);
+    s->command.stopped_mode = STOPPED_MODE_STOP_CHARGING;
+    s->command.hibernate = true;
+    s->context.plan_error = &s->plan_error;
+    s->context.seen = DOMAIN_OFF;
+
+    assert_answer(s, ERROR_CONFLICT);
+    (void)text_replace(&s->instance->metadata_error, NULL);
+    assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
+    s->command.override_lock = true;
+    assert_answer(s, ERROR_EXPIRED_OR_IN_ARREARS);
+    s->instance->account = ACCOUNT_ARREARS;
+    assert_answer(s, ERROR_EXPIRED_OR_IN_ARREARS);
+    s->command.override_arrears = true;
+    assert_answer(s, ERROR_CLASSIC_NETWORK);
+    s->instance->network = NETWORK_VPC;
+    assert_answer(s, ERROR_PREPAID);
+    s->instance->charge = CHARGE_POSTPAID;
+    assert_answer(s, ERROR_HAS_LOCAL_DISKS);
+    (void)text_replace(&s->instance->type, "ecs.g7.large");
+    assert_answer(s, ERROR_SPOT);
+    s->instance->spot = false;
+    is_local_storage(s);
+    s->command.stopped_mode = STOPPED_MODE_KEEP_CHARGING;
+    assert_answer(s, ERROR_HIBERNATION);
+    s->command.hibernate = false;
+    assert_answer(s, ERROR_CONFIRM_STOP);
+    s->command.confirm_stop = true;
+    assert_answer(s, ERROR_DISK_STATUS);
+    s->context.plan_error = NULL;
+    add_planned_disk(s);
+    assert_answer(s, ERROR_INSTANCE_STATUS);
+    s->context.seen = DOMAIN_RUNNING;
+    assert_answer(s, ERROR_NONE);
+}
+
+/* --- Locks, accounts, ids ------------------------------------------------------------------------ */
+
+static void only_the_reason_security_locks(void **state)
+{
+    struct scene *s = *state;
+
+    assert_int_equal(instance_add_lock(s->instance, "financial"), 0);
+    assert_answer(s, ERROR_NONE);
+    assert_int_equal(instance_add_lock(s->instance, "security"), 0);
+    assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
+}
+
+static void an_override_passes_its_own_check_alone(void **state)
+{
+    struct scene *s = *state;
+
+    assert_int_equal(instance_add_lock(s->instance, "security"), 0);
+    s->command.override_arrears = true;
+    assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
+    s->command.override_lock = true;
+    assert_answer(s, ERROR_NONE);
+}
+
+/* --- StoppedMode ---------------------------------------------------------------------------------- */
+
+static void only_an_explicit_stop_charging_is_refused(void **state)
+{
+    struct scene *s = *state;
+
+    s->instance->network = NETWORK_CLASSIC;
+    s->instance->economical = TRISTATE_YES;
+    s->policy.stopped_mode = STOPPED_MODE_STOP_CHARGING;
+    assert_answer(s, ERROR_NONE);
+    s->command.stopped_mode = STOPPED_MODE_KEEP_CHARGING;
+    assert_answer(s, ERROR_NONE);
+    s->command.stopped_mode = STOPPED_MODE_STOP_CHARGING;
+    assert_answer(s, ERROR_CLASSIC_NETWORK);
+}
+
+static void a_named_local_disk_keeps_charging_too(void **state)
+{
+    struct scene *s = *state;
+
+    assert_non_null(instance_add_local_disk(s->instance));
+    s->command.stopped_mode = STOPPED_MODE_STOP_CHARGING;
+    assert_answer(s, ERROR_HAS_LOCAL_DISKS);
+}
+
+static struct operation *begun(struct scene *s)
+{
+    const struct moment now = {1000 * USEC_PER_SEC, 1790000000 * USEC_PER_SEC};
+    struct operation *op = operation_begin(&s->command, &s->context, now);
+
+    assert_non_null(op);
+    return op;
+}
+
+static void stopped_mode_is_the_commands_then_the_metadatas_then_the_configurations(void **state)
+{
+    static const struct {
+        enum stopped_mode command;
+        enum tristate economical;
+        enum stopped_mode house;
+        bool can;
+        enum stopped_mode expected;
+    } rows[] = {
+#define KEEP STOPPED_MODE_KEEP_CHARGING
+#define STOP STOPPED_MODE_STOP_CHARGING
+#define NONE STOPPED_MODE_UNSET
+        {NONE, TRISTATE_UNSET, KEEP, true, KEEP}, {NONE, TRISTATE_UNSET, STOP, true, STOP},
+        {NONE, TRISTATE_UNSET, STOP, false, KEEP}, {NONE, TRISTATE_YES, KEEP, true, STOP},
+        {NONE, TRISTATE_YES, KEEP, false, KEEP},   {NONE, TRISTATE_NO, STOP, true, KEEP},
+        {KEEP, TRISTATE_YES, STOP, true, KEEP},    {STOP, TRISTATE_NO, KEEP, true, STOP},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        struct scene *s = *state;
+        _cleanup_(operation_free) struct operation *op = NULL;
+
+        s->command.stopped_mode = rows[i].command;
+        s->instance->economical = rows[i].economical;
+        s->policy.stopped_mode = rows[i].house;
+        s->instance->spot = !rows[i].can;
+        op = begun(s);
+        assert_string_equal(stopped_mode_to_string(op->stopped_mode),
+                            stopped_mode_to_string(rows[i].expected));
+    }
+}
+
+/* --- Local storage ---------------------------------------------------------------------------------- */
+
+static void confirm_stop_is_for_local_storage_alone(void **state)
+{
+    struct scene *s = *state;
+
+    assert_answer(s, ERROR_NONE);
+    is_local_storage(s);
+    add_planned_disk(s);
+    assert_answer(s, ERROR_CONFIRM_STOP);
+    s->command.confirm_stop = true;
+    assert_answer(s, ERROR_NONE);
+}
+
+static void a_family_is_a_whole_word(void **state)
+{
+    struct scene *s = *state;
+
+    (void)text_replace(&s->instance->type, "ecs.i12.large");
+    assert_answer(s, ERROR_NONE);
+    (void)text_replace(&s->instance->type, "ecs.i1");
+    assert_answer(s, ERROR_CONFIRM_STOP);
+}
+
+/* A disk that is not found is a disk that is not cleared. */
+static void without_a_plan_a_local_disk_is_not_stopped(void **state)
+{
+    struct scene *s = *state;
+    bool escalates;
+
+    is_local_storage(s);
+    s->command.confirm_stop = true;
+    assert_int_equal(command_check(&s->command, &s->context, &escalates, NULL), CHECK_NEEDS_DISKS);
+    s->context.plan = &s->plan; /* empty */
+    assert_answer(s, ERROR_DISK_STATUS);
+    s->context.plan = NULL;
+    s->context.can_clear = false;
+    assert_answer(s, ERROR_DISK_STATUS);
+}
+
+static void the_operation_keeps_the_disks_as_they_were_identified(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(operation_free) struct operation *op = NULL;
+
+    is_local_storage(s);
+    add_planned_disk(s);
+    assert_int_equal(instance_add_disk(s->instance, "vdb", "/dev/nvme0n1", DISK_BLOCK), 0);
+    op = begun(s);
+    assert_int_equal(op->disks.n, 1);
+    assert_string_equal(op->disks.items[0].target, "vdb");
+    assert_string_equal(op->disks_at_acceptance, "vdb\t/dev/nvme0n1\n");
+}
+
+/* --- Status ------------------------------------------------------------------------------------------ */
+
+static void only_what_runs_is_stopped(void **state)
+{
+    static const struct {
+        enum domain_state seen;
+        enum error_code soft, forced;
+    } states[] = {
+        {DOMAIN_RUNNING, ERROR_NONE, ERROR_NONE},
+        {DOMAIN_PMSUSPENDED, ERROR_NONE, ERROR_NONE},
+        {DOMAIN_CRASHED, ERROR_NONE, ERROR_NONE},
+        {DOMAIN_PAUSED, ERROR_INSTANCE_STATUS, ERROR_NONE},
+        {DOMAIN_ENDING, ERROR_INSTANCE_STATUS, ERROR_INSTANCE_STATUS},
+        {DOMAIN_OFF, ERROR_INSTANCE_STATUS, ERROR_INSTANCE_STATUS},
+        {DOMAIN_ABSENT, ERROR_INSTANCE_STATUS, ERROR_INSTANCE_STATUS},
+        {DOMAIN_UNKNOWN, ERROR_UNAVAILABLE, ERROR_UNAVAILABLE},
+    };
+    struct scene *s = *state;
+
+    assert_int_equal(ELEMENTSOF(states), DOMAIN_STATE_MAX);
+    for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+        s->context.seen = states[i].seen;
+        s->command.force_stop = false;
+        assert_answer(s, states[i].soft);
+        s->command.force_stop = true;
+        assert_answer(s, states[i].forced);
+    }
+}
+
+static void what_is_not_certain_is_not_stopped(void **state)
+{
+    struct scene *s = *state;
+
+    s->context.certain = false;
+    assert_answer(s, ERROR_UNAVAILABLE);
+}
+
+static void what_migrates_is_not_stopped(void **state)
+{
+    struct scene *s = *state;
+
+    s->context.in_migration = true;
+    s->command.force_stop = true;
+    assert_answer(s, ERROR_INSTANCE_STATUS);
+}
+
+/* Its end could not be proved. */
+static void a_process_that_is_not_known_is_not_stopped(void **state)
+{
+    struct scene *s = *state;
+
+    s->run = (struct incarnation){0};
+    assert_answer(s, ERROR_UNAVAILABLE);
+    s->context.has_processes = false;
+    assert_answer(s, ERROR_NONE);
+}
+
+static void force_goes_over_a_soft_stop_and_nothing_else_does(void **state)
+{
+    static const struct {
+        enum stage stage;
+        bool is_forced;
+        enum error_code expected;
+    } stages[] = {
+        {STAGE_QUEUED, false, ERROR_NONE},
+        {STAGE_SHUTTING_DOWN, false, ERROR_NONE},
+        {STAGE_RELENTING, false, ERROR_NONE},
+        {STAGE_FORCING, false, ERROR_INSTANCE_STATUS},
+        {STAGE_BLOCKED, false, ERROR_INSTANCE_STATUS},
+        {STAGE_CLEARING, false, ERROR_INSTANCE_STATUS},
+        {STAGE_QUARANTINED, false, ERROR_INSTANCE_STATUS},
+        {STAGE_QUEUED, true, ERROR_INSTANCE_STATUS},
+        {STAGE_FORCING, true, ERROR_INSTANCE_STATUS},
+    };
+    struct scene *s = *state;
+    bool escalates;
+
+    for (size_t i = 0; i < ELEMENTSOF(stages); i++) {
+        is_stopping(s, stages[i].stage, stages[i].is_forced);
+        s->command.force_stop = false;
+        assert_answer(s, ERROR_INSTANCE_STATUS);
+        s->command.force_stop = true;
+        escalates = false;
+        assert_int_equal(answer(s, &escalates), stages[i].expected);
+        assert_int_equal(escalates, stages[i].expected == ERROR_NONE);
+    }
+}
+
+static void a_stop_under_way_is_named(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(error_free) struct error *err = NULL;
+    bool escalates;
+
+    is_stopping(s, STAGE_SHUTTING_DOWN, false);
+    assert_true(command_check(&s->command, &s->context, &escalates, &err) < 0);
+    assert_non_null(strstr(error_message(err), "0C2AD9C6-7F4E-4B5C-8E0B-1D6E0E0F3A10"));
+}
+
+/* A lock that comes while a stop is under way refuses the force as well. */
+static void a_force_passes_all_other_checks_too(void **state)
+{
+    struct scene *s = *state;
+
+    is_stopping(s, STAGE_SHUTTING_DOWN, false);
+    s->command.force_stop = true;
+    assert_int_equal(instance_add_lock(s->instance, "security"), 0);
+    assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
+}
+
+/* --- What the operation begins with --------------------------------------------------------------------- */
+
+static void policy_is_the_commands_then_the_metadatas_then_the_configurations(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(operation_free) struct operation *house = NULL, *own = NULL, *told = NULL;
+
+    house = begun(s);
+    assert_int_equal(house->grace, 120 * USEC_PER_SEC);
+    assert_int_equal(house->method, METHOD_ACPI);
+    assert_int_equal(house->on_timeout, ON_TIMEOUT_FAIL);
+
+    s->instance->stop = (struct stop_policy){.grace = 300 * USEC_PER_SEC,
+                                             .method = METHOD_AGENT_ACPI,
+                                             .on_timeout = ON_TIMEOUT_FORCE};
+    own = begun(s);
+    assert_int_equal(own->grace, 300 * USEC_PER_SEC);
+    assert_int_equal(own->method, METHOD_AGENT_ACPI);
+    assert_int_equal(own->on_timeout, ON_TIMEOUT_FORCE);
+
+    s->command.grace = 5 * USEC_PER_SEC;
+    s->command.on_timeout = ON_TIMEOUT_FAIL;
+    told = begun(s);
+    assert_int_equal(told->grace, 5 * USEC_PER_SEC);
+    assert_int_equal(told->grace_left, 5 * USEC_PER_SEC);
+    assert_int_equal(told->on_timeout, ON_TIMEOUT_FAIL);
+    assert_int_equal(told->stage, STAGE_QUEUED);
+    assert_string_equal(told->instance_id, "i-1");
+    assert_true(incarnation_equal(&told->incarnation, &s->run));
+}
+
+static void an_override_stands_in_the_journal(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(operation_free) struct operation *op = NULL;
+
+    s->command.override_lock = true;
+    op = begun(s);
+    assert_string_equal(op->timeline[0].what, "accepted");
+    assert_non_null(strstr(op->timeline[0].detail, "overriding the security lock"));
+}
+
+/* --- A clear of kept disks (contract 4.7) ------------------------------------------------------------------ */
+
+static enum error_code clear_answer(struct scene *s)
+{
+    _cleanup_(error_free) struct error *err = NULL;
+
+    return clear_check(&s->context, &err) < 0 ? err->code : ERROR_NONE;
+}
+
+static void kept_disks_are_cleared_of_an_instance_that_is_off(void **state)
+{
+    struct scene *s = *state;
+
+    s->context.seen = DOMAIN_OFF;
+    assert_int_equal(clear_answer(s), ERROR_DISK_STATUS); /* not of such a family */
+    is_local_storage(s);
+    add_planned_disk(s);
+    assert_int_equal(clear_answer(s), ERROR_NONE);
+    s->context.is_saved = true;
+    assert_int_equal(clear_answer(s), ERROR_INSTANCE_STATUS);
+    s->context.is_saved = false;
+    s->context.certain = false;
+    assert_int_equal(clear_answer(s), ERROR_UNAVAILABLE);
+    s->context.certain = true;
+    s->context.seen = DOMAIN_RUNNING;
+    assert_int_equal(clear_answer(s), ERROR_INSTANCE_STATUS);
+    is_stopping(s, STAGE_CLEARING, false);
+    assert_int_equal(clear_answer(s), ERROR_INSTANCE_STATUS);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(in_order_all_checks_pass),
+        TEST(the_first_that_fails_answers),
+        TEST(only_the_reason_security_locks),
+        TEST(an_override_passes_its_own_check_alone),
+        TEST(only_an_explicit_stop_charging_is_refused),
+        TEST(a_named_local_disk_keeps_charging_too),
+        TEST(stopped_mode_is_the_commands_then_the_metadatas_then_the_configurations),
+        TEST(confirm_stop_is_for_local_storage_alone),
+        TEST(a_family_is_a_whole_word),
+        TEST(without_a_plan_a_local_disk_is_not_stopped),
+        TEST(the_operation_keeps_the_disks_as_they_were_identified),
+        TEST(only_what_runs_is_stopped),
+        TEST(what_is_not_certain_is_not_stopped),
+        TEST(what_migrates_is_not_stopped),
+        TEST(a_process_that_is_not_known_is_not_stopped),
+        TEST(force_goes_over_a_soft_stop_and_nothing_else_does),
+        TEST(a_stop_under_way_is_named),
+        TEST(a_force_passes_all_other_checks_too),
+        TEST(policy_is_the_commands_then_the_metadatas_then_the_configurations),
+        TEST(an_override_stands_in_the_journal),
+        TEST(kept_disks_are_cleared_of_an_instance_that_is_off),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
