@@ -105,7 +105,8 @@ void world_change_state(struct simulated *s, struct simulated_domain *d, enum do
     world_hint(s, d);
 }
 
-/* --- The end of a run -------------------------------------------------------------------------- */
+/* --- The end of a run --------------------------------------------------------------------------
+ */
 
 static void process_gone(struct simulated *s, struct simulated_domain *d, size_t i)
 {
@@ -201,7 +202,8 @@ static void panic(struct simulated *s, struct simulated_domain *d)
     world_change_state(s, d, DOMAIN_CRASHED);
 }
 
-/* --- The button and its answer ----------------------------------------------------------------- */
+/* --- The button and its answer -----------------------------------------------------------------
+ */
 
 void world_press(struct simulated *s, struct simulated_domain *d, enum button button)
 {
@@ -237,7 +239,8 @@ static void answer(struct simulated *s, struct simulated_domain *d)
     }
 }
 
-/* --- Time -------------------------------------------------------------------------------------- */
+/* --- Time --------------------------------------------------------------------------------------
+ */
 
 static usec_t next_of(const struct simulated_domain *d)
 {
@@ -286,7 +289,8 @@ void simulated_advance(struct simulated *s, usec_t now)
     s->now = now;
 }
 
-/* --- Other hands ------------------------------------------------------------------------------- */
+/* --- Other hands -------------------------------------------------------------------------------
+ */
 
 static bool add_process(struct simulated *s, struct simulated_domain *d)
 {
@@ -464,7 +468,8 @@ void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is
     world_hint(s, d);
 }
 
-/* --- The host ---------------------------------------------------------------------------------- */
+/* --- The host ----------------------------------------------------------------------------------
+ */
 
 void simulated_lose_connection(struct simulated *s, const char *why)
 {

@@ -1,4 +1,5 @@
-/* simulated-world.h - what simulated.c needs of the world; for drivers/hypervisor/simulated*.c only */
+/* simulated-world.h - what simulated.c needs of the world; for drivers/hypervisor/simulated*.c only
+ */
 #ifndef STOPD_HYPERVISOR_SIMULATED_WORLD_H
 #define STOPD_HYPERVISOR_SIMULATED_WORLD_H
 

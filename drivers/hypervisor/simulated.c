@@ -28,7 +28,8 @@ static int fail(struct error **err)
     return error_set(err, ERROR_UNKNOWN, "the connection broke in the middle of the call");
 }
 
-/* --- Asking ------------------------------------------------------------------------------------ */
+/* --- Asking ------------------------------------------------------------------------------------
+ */
 
 static int simulated_connect(struct hypervisor *h, bool *has_processes, struct error **err)
 {
@@ -77,8 +78,8 @@ static int describe_process(const struct incarnation *who, struct sighting *ret)
 }
 
 /* What there is to see of a domain, or of one that is not there (NULL). Watches what is alive. */
-static int see(struct simulated *s, struct simulated_domain *d, const struct incarnation *remembered,
-               struct sighting *ret, struct error **err)
+static int see(struct simulated *s, struct simulated_domain *d,
+               const struct incarnation *remembered, struct sighting *ret, struct error **err)
 {
     struct simulated_process *p;
 
@@ -151,7 +152,8 @@ static int simulated_list(struct hypervisor *h, struct sightings *ret, struct er
     return 0;
 }
 
-/* --- Acting ------------------------------------------------------------------------------------ */
+/* --- Acting ------------------------------------------------------------------------------------
+ */
 
 /* The domain, if the run that is meant is there. */
 static int reach(struct simulated *s, const uuid_t domain, const struct incarnation *meant,

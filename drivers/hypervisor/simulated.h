@@ -36,10 +36,10 @@ struct guest_manners {
     unsigned destroys_lost;   /* and so many say that they succeeded and do nothing */
     bool cannot_interlock;
     bool refuses_restore;
-    bool is_unreadable;     /* the hypervisor cannot tell its state */
-    bool hides_process;     /* its pid cannot be read */
+    bool is_unreadable;      /* the hypervisor cannot tell its state */
+    bool hides_process;      /* its pid cannot be read */
     bool fate_is_unprovable; /* whether a process of it has ended cannot be told */
-    bool forgets_cause;     /* off, and nobody knows why */
+    bool forgets_cause;      /* off, and nobody knows why */
 };
 
 struct simulated_process {
@@ -78,14 +78,14 @@ enum happening {
     HAPPENED_LOCKED,   /* the reboot interlock was set */
     HAPPENED_RESTORED, /* the lifecycle actions were put back */
     HAPPENED_WOKEN,
-    HAPPENED_CUT, /* the power, by this hypervisor's caller; told before it takes effect */
+    HAPPENED_CUT,     /* the power, by this hypervisor's caller; told before it takes effect */
     HAPPENED_CHANGED, /* paused, resumed, suspended, crashed, in migration or not: see d */
     HAPPENED_REBOOTED,
-    HAPPENED_ENDING, /* the guest is off */
-    HAPPENED_OFF,    /* the hypervisor says so */
-    HAPPENED_GONE,   /* the process of `run` has ended */
+    HAPPENED_ENDING,    /* the guest is off */
+    HAPPENED_OFF,       /* the hypervisor says so */
+    HAPPENED_GONE,      /* the process of `run` has ended */
     HAPPENED_FORGOTTEN, /* the hypervisor does not know any more why it is off */
-    HAPPENED_DEFINED, /* the definition is another, or none */
+    HAPPENED_DEFINED,   /* the definition is another, or none */
     HAPPENED_MAX,
 };
 DECLARE_ENUM_WORDS(enum happening, happening);

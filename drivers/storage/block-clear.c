@@ -1,9 +1,9 @@
 /* block-clear.c - how a block device is cleared, and read back
  *
- * Theory of operation. BLKZEROOUT asks the device for Write Zeroes without deallocation; where the device turns it
- * down the kernel writes pages of zeros itself. It cannot be interrupted (nor, on some kernels, killed), so it
- * is sent in pieces, and between two of them whoever paces us is asked. BLKDISCARD likewise; it may do nothing at
- * all and say that it did.
+ * Theory of operation. BLKZEROOUT asks the device for Write Zeroes without deallocation; where the
+ * device turns it down the kernel writes pages of zeros itself. It cannot be interrupted (nor, on
+ * some kernels, killed), so it is sent in pieces, and between two of them whoever paces us is
+ * asked. BLKDISCARD likewise; it may do nothing at all and say that it did.
  */
 #include "block.h"
 
@@ -40,8 +40,8 @@ static int in_pieces(struct block_device *b, const char *name, unsigned long req
         c.status = r;
         storage_record_command(record, &c);
         if (r < 0)
-            return error_set_errno(err, ERROR_IO, r, "%s of %" PRIu64 " bytes at byte %" PRIu64, name, n,
-                                   span.offset + done);
+            return error_set_errno(err, ERROR_IO, r, "%s of %" PRIu64 " bytes at byte %" PRIu64,
+                                   name, n, span.offset + done);
         done += n;
     }
     return 0;
@@ -65,8 +65,8 @@ int block_clear(struct storage_device *d, enum clear_method method, struct stora
         storage_record_command(record, &c);
         return r;
     default:
-        return error_set(err, ERROR_UNSUPPORTED, "%s is no method for %s", clear_method_to_string(method),
-                         d->path);
+        return error_set(err, ERROR_UNSUPPORTED, "%s is no method for %s",
+                         clear_method_to_string(method), d->path);
     }
 }
 
@@ -86,8 +86,8 @@ int block_read(struct storage_device *d, const struct storage_reading *reading, 
     return transfer_read(d->fd, d->size, reading, err);
 }
 
-int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-                struct error **err)
+int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n,
+                bool *written, struct error **err)
 {
     size_t aligned = (n + TRANSFER_ALIGNMENT - 1) / TRANSFER_ALIGNMENT * TRANSFER_ALIGNMENT;
     _cleanup_(freep) void *copy = aligned_alloc(TRANSFER_ALIGNMENT, aligned);

@@ -1,14 +1,14 @@
 /* block.c - block devices: disks, partitions, logical volumes, loops
  *
- * Theory of operation. What a device is and what it can do is asked of the kernel: through the descriptor where an
- * ioctl tells it, else in sysfs under the descriptor's own device number, never by name. A partition has its
- * disk's serial and WWN, and its place on that disk.
+ * Theory of operation. What a device is and what it can do is asked of the kernel: through the
+ * descriptor where an ioctl tells it, else in sysfs under the descriptor's own device number, never
+ * by name. A partition has its disk's serial and WWN, and its place on that disk.
  *
- * A device is open twice: for looking, through the page cache, from the beginning; and for writing, unbuffered and
- * exclusively, from the claim on. The second is opened through the first one's /proc/self/fd, so that both are the same
- * device whatever happens to names meanwhile. O_EXCL keeps out the kernel's own users (a mount, swap, device
- * mapper); flock on the whole disk keeps udev from probing it. Neither keeps out a QEMU: the guards look for
- * that.
+ * A device is open twice: for looking, through the page cache, from the beginning; and for writing,
+ * unbuffered and exclusively, from the claim on. The second is opened through the first one's
+ * /proc/self/fd, so that both are the same device whatever happens to names meanwhile. O_EXCL keeps
+ * out the kernel's own users (a mount, swap, device mapper); flock on the whole disk keeps udev
+ * from probing it. Neither keeps out a QEMU: the guards look for that.
  */
 #include "block.h"
 
@@ -68,8 +68,8 @@ int block_identify(struct storage_device *d, struct storage_identity *ret, struc
     sysfs_text(disk, "diskseq", i.value[IDENTITY_SEQUENCE], IDENTITY_VALUE_SIZE);
     sysfs_text(own, "dm/uuid", i.value[IDENTITY_VOLUME], IDENTITY_VALUE_SIZE);
     if (b->sysfs.is_partition)
-        identity_set(&i, IDENTITY_PARTITION, "%" PRIu64 "+%" PRIu64, sysfs_number(own, "start") * SECTOR,
-                     size);
+        identity_set(&i, IDENTITY_PARTITION, "%" PRIu64 "+%" PRIu64,
+                     sysfs_number(own, "start") * SECTOR, size);
     *ret = i;
     return 0;
 }
@@ -82,10 +82,9 @@ int block_facts(struct storage_device *d, struct storage_facts *ret, struct erro
 
     sysfs_text(b->sysfs.disk, "device/vendor", f.maker, sizeof(f.maker));
     sysfs_text(b->sysfs.disk, "queue/rotational", rotational, sizeof(rotational));
-    snprintf(f.media, sizeof(f.media), "%s%s",
-             b->sysfs.is_partition ? "partition of a "
-                                   : "",
-             text_equal(rotational, "1") ? "rotating or virtual disk" : "solid-state or virtual disk");
+    snprintf(f.media, sizeof(f.media), "%s%s", b->sysfs.is_partition ? "partition of a " : "",
+             text_equal(rotational, "1") ? "rotating or virtual disk"
+                                         : "solid-state or virtual disk");
     snprintf(f.layout, sizeof(f.layout), "blocks of %u bytes", d->block_size);
     *ret = f;
     return 0;
@@ -162,7 +161,8 @@ static int lock(const struct block_device *b, int fd, struct error **err)
         if (errno != EWOULDBLOCK)
             return error_set_errno(err, ERROR_IO, errno, "locking %s", b->base.path);
         if (i == LOCK_TRIES)
-            return error_set(err, ERROR_CONFLICT, "another process holds a lock on %s", b->base.path);
+            return error_set(err, ERROR_CONFLICT, "another process holds a lock on %s",
+                             b->base.path);
         b->seam->sleep(LOCK_PAUSE);
     }
     return 0;
@@ -179,14 +179,17 @@ int block_claim(struct storage_device *d, struct error **err)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", d->look_fd);
     fd = open(path, O_RDWR | O_EXCL | O_DIRECT | O_CLOEXEC);
     if (fd < 0 && errno == EBUSY)
-        return error_set(err, ERROR_CONFLICT, "the kernel says that %s is in exclusive use", d->path);
+        return error_set(err, ERROR_CONFLICT, "the kernel says that %s is in exclusive use",
+                         d->path);
     if (fd < 0)
         return error_set_errno(err, ERROR_IO, errno, "opening %s for writing", d->path);
     if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != b->devno)
-        return error_set(err, ERROR_CONFLICT, "%s became another device while it was opened", d->path);
+        return error_set(err, ERROR_CONFLICT, "%s became another device while it was opened",
+                         d->path);
     lock_fd = open_disk(b);
     if (lock_fd < 0)
-        return error_set_errno(err, ERROR_IO, lock_fd, "opening the disk of %s to lock it", d->path);
+        return error_set_errno(err, ERROR_IO, lock_fd, "opening the disk of %s to lock it",
+                               d->path);
     r = lock(b, lock_fd, err);
     if (r < 0)
         return r;
@@ -244,13 +247,13 @@ int block_init(struct block_device *b, const char *path, int fd, const struct st
     b->base.block_size = (uint32_t)block_size;
     sysfs_text(b->sysfs.disk, "queue/zoned", zoned, sizeof(zoned));
     if (is_set(zoned) && !text_equal(zoned, "none"))
-        return error_set(err, ERROR_UNSUPPORTED, "%s is a zoned device, which cannot be overwritten at will",
-                         path);
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "%s is a zoned device, which cannot be overwritten at will", path);
     return 0;
 }
 
-int block_open(const char *path, int fd, const struct storage_seam *seam, struct storage_device **ret,
-               struct error **err)
+int block_open(const char *path, int fd, const struct storage_seam *seam,
+               struct storage_device **ret, struct error **err)
 {
     struct block_device *b = malloc(sizeof(*b));
     int r;

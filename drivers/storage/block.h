@@ -14,12 +14,12 @@ struct block_device {
     int lock_fd; /* the whole disk, under flock; -1 until claimed */
 };
 
-/* Takes fd, open for reading. The object is the caller's to make (a driver may have a larger one) and, on success,
- * ours to free with base.ops->close. */
+/* Takes fd, open for reading. The object is the caller's to make (a driver may have a larger one)
+ * and, on success, ours to free with base.ops->close. */
 int block_init(struct block_device *b, const char *path, int fd, const struct storage_seam *seam,
                struct error **err);
-int block_open(const char *path, int fd, const struct storage_seam *seam, struct storage_device **ret,
-               struct error **err);
+int block_open(const char *path, int fd, const struct storage_seam *seam,
+               struct storage_device **ret, struct error **err);
 
 int block_identify(struct storage_device *d, struct storage_identity *ret, struct error **err);
 int block_facts(struct storage_device *d, struct storage_facts *ret, struct error **err);
@@ -31,8 +31,8 @@ int block_clear(struct storage_device *d, enum clear_method method, struct stora
                 struct error **err);
 int block_flush(struct storage_device *d, struct error **err);
 int block_read(struct storage_device *d, const struct storage_reading *reading, struct error **err);
-int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-                struct error **err);
+int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n,
+                bool *written, struct error **err);
 void block_close(struct storage_device *d);
 
 #endif

@@ -18,8 +18,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* The next stretch of data at or behind *at and before end; length 0: there is none. */
-static int next_data(const struct storage_device *d, uint64_t at, uint64_t end, struct storage_span *ret,
-                     struct error **err)
+static int next_data(const struct storage_device *d, uint64_t at, uint64_t end,
+                     struct storage_span *ret, struct error **err)
 {
     off_t first = lseek(d->fd, (off_t)at, SEEK_DATA), last;
 
@@ -34,12 +34,14 @@ static int next_data(const struct storage_device *d, uint64_t at, uint64_t end, 
     /* Whole blocks, of which the file's last one may be cut. */
     ret->offset = (uint64_t)first / TRANSFER_ALIGNMENT * TRANSFER_ALIGNMENT;
     ret->length =
-        least(((uint64_t)last + TRANSFER_ALIGNMENT - 1) / TRANSFER_ALIGNMENT * TRANSFER_ALIGNMENT, end) -
+        least(((uint64_t)last + TRANSFER_ALIGNMENT - 1) / TRANSFER_ALIGNMENT * TRANSFER_ALIGNMENT,
+              end) -
         ret->offset;
     return 0;
 }
 
-/* What does not fill a block goes through the page cache, because no unbuffered write ends there. */
+/* What does not fill a block goes through the page cache, because no unbuffered write ends
+ * there. */
 static int write_buffered(struct storage_device *d, uint64_t offset, const void *data, size_t n,
                           struct error **err)
 {
@@ -66,15 +68,17 @@ struct stretch {
     uint64_t before, total;
 };
 
-static int step_of_stretch(void *context, uint64_t done, uint64_t total, uint64_t next, struct error **err)
+static int step_of_stretch(void *context, uint64_t done, uint64_t total, uint64_t next,
+                           struct error **err)
 {
     const struct stretch *s = context;
 
     return s->outer->step(s->outer->context, s->before + done, s->total, next, err);
 }
 
-static int overwrite_stretch(struct storage_device *d, struct storage_span data, struct storage_span span,
-                             const struct storage_pace *pace, struct error **err)
+static int overwrite_stretch(struct storage_device *d, struct storage_span data,
+                             struct storage_span span, const struct storage_pace *pace,
+                             struct error **err)
 {
     struct stretch stretch = {pace, data.offset - span.offset, span.length};
     struct storage_pace inner = {step_of_stretch, &stretch};
@@ -89,8 +93,9 @@ static int overwrite_stretch(struct storage_device *d, struct storage_span data,
     return r;
 }
 
-static int overwrite(struct storage_device *d, struct storage_span span, const struct storage_pace *pace,
-                     struct storage_record *record, struct error **err)
+static int overwrite(struct storage_device *d, struct storage_span span,
+                     const struct storage_pace *pace, struct storage_record *record,
+                     struct error **err)
 {
     uint64_t at = span.offset, end = span.offset + span.length;
     struct storage_command c = {.name = "write"};
@@ -109,8 +114,8 @@ static int overwrite(struct storage_device *d, struct storage_span span, const s
     return r;
 }
 
-static int punch(struct storage_device *d, struct storage_span span, const struct storage_pace *pace,
-                 struct storage_record *record, struct error **err)
+static int punch(struct storage_device *d, struct storage_span span,
+                 const struct storage_pace *pace, struct storage_record *record, struct error **err)
 {
     for (uint64_t done = 0; done < span.length;) {
         uint64_t n = least(span.length - done, HOLE_PIECE), at = span.offset + done;
@@ -119,8 +124,9 @@ static int punch(struct storage_device *d, struct storage_span span, const struc
 
         if (r < 0)
             return r;
-        r = fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n) < 0 ? -errno
-                                                                                                  : 0;
+        r = fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n) < 0
+                ? -errno
+                : 0;
         c.status = r;
         storage_record_command(record, &c);
         if (r < 0)
@@ -130,8 +136,9 @@ static int punch(struct storage_device *d, struct storage_span span, const struc
     return 0;
 }
 
-int file_clear(struct storage_device *d, enum clear_method method, struct storage_span span, bool may_exit,
-               const struct storage_pace *pace, struct storage_record *record, struct error **err)
+int file_clear(struct storage_device *d, enum clear_method method, struct storage_span span,
+               bool may_exit, const struct storage_pace *pace, struct storage_record *record,
+               struct error **err)
 {
     switch (method) {
     case CLEAR_OVERWRITE:
@@ -139,8 +146,8 @@ int file_clear(struct storage_device *d, enum clear_method method, struct storag
     case CLEAR_PUNCH_HOLE:
         return punch(d, span, pace, record, err);
     default:
-        return error_set(err, ERROR_UNSUPPORTED, "%s is no method for %s", clear_method_to_string(method),
-                         d->path);
+        return error_set(err, ERROR_UNSUPPORTED, "%s is no method for %s",
+                         clear_method_to_string(method), d->path);
     }
 }
 

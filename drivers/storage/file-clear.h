@@ -4,8 +4,9 @@
 
 #include "stopd/storage.h"
 
-int file_clear(struct storage_device *d, enum clear_method method, struct storage_span span, bool may_exit,
-               const struct storage_pace *pace, struct storage_record *record, struct error **err);
+int file_clear(struct storage_device *d, enum clear_method method, struct storage_span span,
+               bool may_exit, const struct storage_pace *pace, struct storage_record *record,
+               struct error **err);
 int file_flush(struct storage_device *d, struct error **err);
 int file_read(struct storage_device *d, const struct storage_reading *reading, struct error **err);
 int file_write(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,

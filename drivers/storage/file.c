@@ -1,16 +1,17 @@
 /* file.c - image files
  *
- * Theory of operation. A file is its device and inode; its path is only how it was found. It is claimed with a write lock of
- * the open file description over all of it, which takes in the bytes from 100 and from 200 on by which QEMU tells other QEMUs
- * that it has an image open: whoever has one of them keeps us out, and we keep out whoever would take one. flock, of
- * which other programs think, is taken besides.
+ * Theory of operation. A file is its device and inode; its path is only how it was found. It is
+ * claimed with a write lock of the open file description over all of it, which takes in the bytes
+ * from 100 and from 200 on by which QEMU tells other QEMUs that it has an image open: whoever has
+ * one of them keeps us out, and we keep out whoever would take one. flock, of which other programs
+ * think, is taken besides.
  *
- * What is a hole stays a hole. It has nothing to clear, and writing zeros into the holes of an image of many
- * terabytes would fill the file system below it. So an overwrite goes over the data alone, and marks are written only
- * there.
+ * What is a hole stays a hole. It has nothing to clear, and writing zeros into the holes of an
+ * image of many terabytes would fill the file system below it. So an overwrite goes over the data
+ * alone, and marks are written only there.
  *
- * What the file system keeps elsewhere (blocks it gave back or moved, snapshots, its journal) no one can
- * reach through the file. The certificate says so.
+ * What the file system keeps elsewhere (blocks it gave back or moved, snapshots, its journal) no
+ * one can reach through the file. The certificate says so.
  */
 #include "file.h"
 
@@ -38,8 +39,8 @@ static const struct {
     long number;
     const char *name;
 } file_systems[] = {
-    {EXT4_SUPER_MAGIC, "ext4"},   {XFS_SUPER_MAGIC, "xfs"},   {BTRFS_SUPER_MAGIC, "btrfs"},
-    {TMPFS_MAGIC, "tmpfs"},       {F2FS_SUPER_MAGIC, "f2fs"},
+    {EXT4_SUPER_MAGIC, "ext4"}, {XFS_SUPER_MAGIC, "xfs"},   {BTRFS_SUPER_MAGIC, "btrfs"},
+    {TMPFS_MAGIC, "tmpfs"},     {F2FS_SUPER_MAGIC, "f2fs"},
 };
 
 static const char *file_system(int fd)
@@ -119,8 +120,8 @@ static int lock(const struct storage_device *d, int fd, struct error **err)
             return error_set_errno(err, ERROR_IO, errno, "locking %s", d->path);
         if (fcntl(fd, F_OFD_GETLK, &all) < 0)
             all.l_start = 0;
-        return error_set(err, ERROR_CONFLICT, "somebody holds a lock on %s, from byte %jd on", d->path,
-                         (intmax_t)all.l_start);
+        return error_set(err, ERROR_CONFLICT, "somebody holds a lock on %s, from byte %jd on",
+                         d->path, (intmax_t)all.l_start);
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK
@@ -145,7 +146,8 @@ static int file_claim(struct storage_device *d, struct error **err)
         return error_set_errno(err, ERROR_IO, errno, "opening %s for writing", d->path);
     if (fstat(fd, &now) < 0 || fstat(d->look_fd, &before) < 0 || now.st_dev != before.st_dev ||
         now.st_ino != before.st_ino)
-        return error_set(err, ERROR_CONFLICT, "%s became another file while it was opened", d->path);
+        return error_set(err, ERROR_CONFLICT, "%s became another file while it was opened",
+                         d->path);
     r = lock(d, fd, err);
     if (r < 0)
         return r;

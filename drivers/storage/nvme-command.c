@@ -1,9 +1,9 @@
 /* nvme-command.c - one admin command, and one at a time for those that freeze the controller
  *
- * Theory of operation. Every command goes through the seam with a time-out of its own, because after the kernel's default
- * of a minute it is not the command that is given up but the controller that is reset. While a controller is reset,
- * commands come back with EINTR or are turned down for its path; a question is then asked again, a command that changes
- * something never is.
+ * Theory of operation. Every command goes through the seam with a time-out of its own, because
+ * after the kernel's default of a minute it is not the command that is given up but the controller
+ * that is reset. While a controller is reset, commands come back with EINTR or are turned down for
+ * its path; a question is then asked again, a command that changes something never is.
  */
 #include "nvme.h"
 
@@ -40,7 +40,8 @@ int nvme_command(struct nvme_device *n, const char *name, struct nvme_passthru_c
     return r < 0 ? error_set_errno(err, ERROR_IO, r, "%s", name) : 0;
 }
 
-int nvme_identify_raw(struct nvme_device *n, uint8_t cns, uint32_t nsid, void *data, struct error **err)
+int nvme_identify_raw(struct nvme_device *n, uint8_t cns, uint32_t nsid, void *data,
+                      struct error **err)
 {
     struct nvme_passthru_cmd command = {
         .opcode = nvme_admin_identify,
@@ -63,8 +64,9 @@ int nvme_identify_raw(struct nvme_device *n, uint8_t cns, uint32_t nsid, void *d
     }
 }
 
-/* The lock is on the controller's own folder in sysfs (with multipath: the subsystem's): every stopd-wipe can open
- * it, nobody else has a reason to, and it is not the controller's node, which other guards take for an intruder's. */
+/* The lock is on the controller's own folder in sysfs (with multipath: the subsystem's): every
+ * stopd-wipe can open it, nobody else has a reason to, and it is not the controller's node, which
+ * other guards take for an intruder's. */
 int nvme_lock_controller(struct nvme_device *n, const struct storage_pace *pace, int *ret_fd,
                          struct error **err)
 {

@@ -1,13 +1,14 @@
 /* nvme-format.c - Format NVM with a secure erase
  *
- * Theory of operation. Whether a controller can erase cryptographically it says in FNA bit 2; a controller that cannot may
- * take the command all the same and do something else, so the bit decides and not the status. FNA bits 0 and 1 say that
- * a format, or a secure erase, reaches every namespace of the subsystem whatever number it was sent with. The
- * layout (block size, metadata, protection) stays as it is: the next guest's disk is to look like this one's.
+ * Theory of operation. Whether a controller can erase cryptographically it says in FNA bit 2; a
+ * controller that cannot may take the command all the same and do something else, so the bit
+ * decides and not the status. FNA bits 0 and 1 say that a format, or a secure erase, reaches every
+ * namespace of the subsystem whatever number it was sent with. The layout (block size, metadata,
+ * protection) stays as it is: the next guest's disk is to look like this one's.
  *
- * The command takes seconds to hours and tells nothing meanwhile, and asking the controller how far it is may
- * run into a time-out that resets it. So the command waits in a thread of its own and this one says every half second that we
- * are still here, and nothing more.
+ * The command takes seconds to hours and tells nothing meanwhile, and asking the controller how far
+ * it is may run into a time-out that resets it. So the command waits in a thread of its own and
+ * this one says every half second that we are still here, and nothing more.
  */
 #include "nvme.h"
 
@@ -26,7 +27,8 @@ static uint32_t secure_erase_of(enum clear_method method)
     return method == CLEAR_NVME_FORMAT_CRYPTO ? SES_CRYPTO : SES_USER_DATA;
 }
 
-void nvme_format_offer(const struct nvme_device *n, enum clear_method method, struct storage_offer *ret)
+void nvme_format_offer(const struct nvme_device *n, enum clear_method method,
+                       struct storage_offer *ret)
 {
     uint16_t oacs = le16toh(n->controller.oacs);
     uint8_t fna = n->controller.fna;
@@ -39,13 +41,15 @@ void nvme_format_offer(const struct nvme_device *n, enum clear_method method, st
     snprintf(ret->technique, sizeof(ret->technique), "Format NVM, Secure Erase Settings %u (%s)",
              secure_erase_of(method), is_crypto ? "cryptographic erase" : "user data erase");
     if (!(oacs & NVME_CTRL_OACS_FORMAT)) {
-        snprintf(ret->why, sizeof(ret->why), "the controller has no Format NVM (OACS 0x%04x)", oacs);
+        snprintf(ret->why, sizeof(ret->why), "the controller has no Format NVM (OACS 0x%04x)",
+                 oacs);
     } else if (is_crypto && !(fna & NVME_CTRL_FNA_CRYPTO_ERASE)) {
         snprintf(ret->why, sizeof(ret->why),
                  "the controller has no cryptographic erase (FNA 0x%02x, bit 2 is clear)", fna);
     } else {
         ret->is_available = true;
-        snprintf(ret->why, sizeof(ret->why), "OACS 0x%04x has Format NVM, FNA is 0x%02x", oacs, fna);
+        snprintf(ret->why, sizeof(ret->why), "OACS 0x%04x has Format NVM, FNA is 0x%02x", oacs,
+                 fna);
     }
 }
 
@@ -57,7 +61,8 @@ uint32_t nvme_format_dword(const struct nvme_id_ns *ns, uint32_t secure_erase)
     uint32_t is_extended = (flbas & NVME_NS_FLBAS_META_EXT) >> 4;
     uint32_t protection = dps & NVME_NS_DPS_PI_MASK, is_first = (dps & NVME_NS_DPS_PI_FIRST) >> 3;
 
-    return lower | is_extended << 4 | protection << 5 | is_first << 8 | secure_erase << 9 | higher << 12;
+    return lower | is_extended << 4 | protection << 5 | is_first << 8 | secure_erase << 9 |
+           higher << 12;
 }
 
 /* --- The command, in its thread -------------------------------------------------------------- */
@@ -80,7 +85,8 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* What pacing has to say (that nobody listens any more) waits until the command is over: it cannot be taken back. */
+/* What pacing has to say (that nobody listens any more) waits until the command is over: it cannot
+ * be taken back. */
 static int wait_for(struct formatting *f, const struct storage_pace *pace, struct error **err)
 {
     int r = 0;

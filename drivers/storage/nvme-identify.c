@@ -1,11 +1,13 @@
 /* nvme-identify.c - who a namespace is, and who else is there
  *
- * Theory of operation. An admin command goes to a controller and names a namespace by number; the kernel does not check that it
- * is the descriptor's. So the number is asked for on the descriptor itself (NVME_IOCTL_ID) each time, and what Identify
- * says of it is compared with what was said before. Numbers in device names are the kernel's and mean nothing here.
+ * Theory of operation. An admin command goes to a controller and names a namespace by number; the
+ * kernel does not check that it is the descriptor's. So the number is asked for on the descriptor
+ * itself (NVME_IOCTL_ID) each time, and what Identify says of it is compared with what was said
+ * before. Numbers in device names are the kernel's and mean nothing here.
  *
- * The neighbours are the other namespaces of the subsystem. The controller lists all that are allocated if it can
- * manage namespaces; otherwise those that it sees itself, which is all of them if it is the only controller.
+ * The neighbours are the other namespaces of the subsystem. The controller lists all that are
+ * allocated if it can manage namespaces; otherwise those that it sees itself, which is all of them
+ * if it is the only controller.
  */
 #include "nvme.h"
 
@@ -26,7 +28,8 @@ static void set_text(struct storage_identity *i, enum identity_key key, const ch
 }
 
 /* All zeros: it has none. */
-static void set_bytes(struct storage_identity *i, enum identity_key key, const uint8_t *bytes, size_t n)
+static void set_bytes(struct storage_identity *i, enum identity_key key, const uint8_t *bytes,
+                      size_t n)
 {
     char text[2 * 16 + 1];
     bool any = false;
@@ -39,7 +42,8 @@ static void set_bytes(struct storage_identity *i, enum identity_key key, const u
         identity_set(i, key, "%s", text);
 }
 
-/* The descriptors say more than Identify Namespace has room for (the UUID); a controller may have none. */
+/* The descriptors say more than Identify Namespace has room for (the UUID); a controller may have
+ * none. */
 static void set_descriptors(struct storage_identity *i, const uint8_t *list)
 {
     for (size_t at = 0; at + 4 <= NVME_IDENTIFY_DATA_SIZE && list[at + 1] != 0;) {
@@ -65,7 +69,8 @@ static const struct nvme_lbaf *layout_of(const struct nvme_id_ns *ns, unsigned *
     return &ns->lbaf[*ret_index];
 }
 
-static int check_size(const struct nvme_device *n, const struct storage_identity *i, struct error **err)
+static int check_size(const struct nvme_device *n, const struct storage_identity *i,
+                      struct error **err)
 {
     unsigned index;
     const struct nvme_lbaf *layout = layout_of(&n->ns, &index);
@@ -140,7 +145,8 @@ static int add_namespaces(struct nvme_device *n, struct storage_neighbours *ret,
     bool manages = le16toh(n->controller.oacs) & NVME_CTRL_OACS_NS_MGMT;
     struct nvme_ns_list list = {0};
     int r = nvme_identify_raw(
-        n, manages ? NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST : NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, 0, &list, err);
+        n, manages ? NVME_IDENTIFY_CNS_ALLOCATED_NS_LIST : NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, 0,
+        &list, err);
 
     if (r < 0)
         return r;
@@ -148,7 +154,8 @@ static int add_namespaces(struct nvme_device *n, struct storage_neighbours *ret,
         if (le32toh(list.ns[i]) != n->nsid && ret->n < STORAGE_NEIGHBOURS_MAX)
             ret->nsids[ret->n++] = le32toh(list.ns[i]);
     if (list.ns[NVME_ID_NS_LIST_MAX - 1])
-        snprintf(ret->unknown, sizeof(ret->unknown), "the subsystem has more namespaces than fit in a list");
+        snprintf(ret->unknown, sizeof(ret->unknown),
+                 "the subsystem has more namespaces than fit in a list");
     else if (!manages && n->controller.cmic & NVME_CTRL_CMIC_MULTI_CTRL)
         snprintf(ret->unknown, sizeof(ret->unknown),
                  "the subsystem may have namespaces that only its other controllers show");
@@ -199,7 +206,8 @@ static void look_for_foreigners(struct nvme_device *n, struct storage_neighbours
         if (is_of_this_host(n, number))
             continue;
         snprintf(ret->foreign_controller, sizeof(ret->foreign_controller),
-                 "the namespace is attached to controller %u too, which is not this host's", number);
+                 "the namespace is attached to controller %u too, which is not this host's",
+                 number);
         return;
     }
 }

@@ -1,17 +1,20 @@
 /* nvme-sanitize.c - Sanitize, and the one log page that says what came of it
  *
- * Theory of operation. The command only starts a sanitize; it goes on by itself, over resets and power cuts, and takes in
- * the whole subsystem. What came of it stands in the status of log page 81h and nowhere else: the command's own status
- * says no more than that it was taken. So the log is read until it says success, and the log has to be about our
- * command (SCDW10), not about one of last year. While the controller is reset the log cannot be read, which means
- * nothing for some minutes. Progress that stands still for half an hour, or twice what the controller estimated, is a
- * stall; we go on to nothing after it, because the device will not answer to anything else.
+ * Theory of operation. The command only starts a sanitize; it goes on by itself, over resets and
+ * power cuts, and takes in the whole subsystem. What came of it stands in the status of log page
+ * 81h and nowhere else: the command's own status says no more than that it was taken. So the log is
+ * read until it says success, and the log has to be about our command (SCDW10), not about one of
+ * last year. While the controller is reset the log cannot be read, which means nothing for some
+ * minutes. Progress that stands still for half an hour, or twice what the controller estimated, is
+ * a stall; we go on to nothing after it, because the device will not answer to anything else.
  *
- * A failed sanitize leaves the device shut until another one succeeds, unless it was started with AUSE, "allow
- * unrestricted sanitize exit". Where only a purge will do that is what one wants; where a clear is enough AUSE is set, and
- * after a failure the device is opened again for the next method.
+ * A failed sanitize leaves the device shut until another one succeeds, unless it was started with
+ * AUSE, "allow unrestricted sanitize exit". Where only a purge will do that is what one wants;
+ * where a clear is enough AUSE is set, and after a failure the device is opened again for the next
+ * method.
  *
- * Killed half-way and started again, we find a sanitize in progress that has our dword, and wait for it.
+ * Killed half-way and started again, we find a sanitize in progress that has our dword, and wait
+ * for it.
  */
 #include "nvme.h"
 
@@ -39,7 +42,8 @@ static uint32_t action_of(enum clear_method method)
                                                 : NVME_SANITIZE_SANACT_START_BLOCK_ERASE;
 }
 
-void nvme_sanitize_offer(const struct nvme_device *n, enum clear_method method, struct storage_offer *ret)
+void nvme_sanitize_offer(const struct nvme_device *n, enum clear_method method,
+                         struct storage_offer *ret)
 {
     bool is_crypto = method == CLEAR_NVME_SANITIZE_CRYPTO;
     uint32_t sanicap = le32toh(n->controller.sanicap);
@@ -48,8 +52,8 @@ void nvme_sanitize_offer(const struct nvme_device *n, enum clear_method method, 
     ret->is_available = sanicap & (is_crypto ? NVME_CTRL_SANICAP_CES : NVME_CTRL_SANICAP_BES);
     snprintf(ret->technique, sizeof(ret->technique), "Sanitize, %s",
              is_crypto ? "cryptographic erase" : "block erase");
-    snprintf(ret->why, sizeof(ret->why), "SANICAP 0x%08x has %s%s", sanicap, ret->is_available ? "" : "no ",
-             is_crypto ? "cryptographic erase" : "block erase");
+    snprintf(ret->why, sizeof(ret->why), "SANICAP 0x%08x has %s%s", sanicap,
+             ret->is_available ? "" : "no ", is_crypto ? "cryptographic erase" : "block erase");
 }
 
 /* --- The log --------------------------------------------------------------------------------- */
@@ -86,14 +90,16 @@ static int read_log(struct nvme_device *n, uint32_t action, struct status *ret, 
 
 /* --- Starting -------------------------------------------------------------------------------- */
 
-static int start(struct nvme_device *n, uint32_t dword, struct storage_record *record, struct error **err)
+static int start(struct nvme_device *n, uint32_t dword, struct storage_record *record,
+                 struct error **err)
 {
     struct nvme_passthru_cmd command = {
         .opcode = nvme_admin_sanitize_nvm, .cdw10 = dword, .timeout_ms = COMMAND_TIMEOUT_MS};
     _cleanup_(error_free) struct error *error = NULL;
     int status = 0, r = nvme_command(n, "Sanitize", &command, record, &status, &error);
 
-    /* An errno says that the answer was lost, in a reset perhaps, not that the command was. The log knows. */
+    /* An errno says that the answer was lost, in a reset perhaps, not that the command was. The log
+     * knows. */
     if (r >= 0 || status < 0)
         return 0;
     return error_move(err, &error);
@@ -110,7 +116,8 @@ static int begin(struct nvme_device *n, enum clear_method method, uint32_t dword
     if (before.state != NVME_SANITIZE_SSTAT_STATUS_IN_PROGESS)
         return start(n, dword, record, err);
     if (before.dword != dword)
-        return error_set(err, ERROR_CONFLICT, "another sanitize (dword 10 0x%08x) is in progress", before.dword);
+        return error_set(err, ERROR_CONFLICT, "another sanitize (dword 10 0x%08x) is in progress",
+                         before.dword);
     return 0;
 }
 
@@ -146,8 +153,8 @@ static int check_stall(struct waiting *w, const struct status *s, struct error *
 {
     usec_t limit = STALL_MIN;
 
-    if (s->estimate != NO_ESTIMATE && 2 * s->estimate * USEC_PER_SEC > limit)
-        limit = 2 * s->estimate * USEC_PER_SEC;
+    if (s->estimate != NO_ESTIMATE && (usec_t)2 * s->estimate * USEC_PER_SEC > limit)
+        limit = (usec_t)2 * s->estimate * USEC_PER_SEC;
     if (s->progress > w->progress) {
         w->progress = s->progress;
         w->moved_at = w->n->block.seam->now();
@@ -155,7 +162,8 @@ static int check_stall(struct waiting *w, const struct status *s, struct error *
     if (since(w, w->moved_at) < limit)
         return 0;
     return error_set(err, ERROR_IO,
-                     "the sanitize has stood at %u of 65536 for %" PRIu64 " minutes; it is still in progress",
+                     "the sanitize has stood at %u of 65536 for %" PRIu64
+                     " minutes; it is still in progress",
                      w->progress, since(w, w->moved_at) / (60 * USEC_PER_SEC));
 }
 
@@ -167,7 +175,8 @@ static int judge(struct waiting *w, const struct status *s, struct storage_recor
     if (s->dword != w->dword || s->state == NVME_SANITIZE_SSTAT_STATUS_NEVER_SANITIZED) {
         if (since(w, w->begun_at) < LAG_MAX)
             return 0;
-        return error_set(err, ERROR_IO, "the log of sanitizes does not know ours (SSTAT %u, dword 10 0x%08x)",
+        return error_set(err, ERROR_IO,
+                         "the log of sanitizes does not know ours (SSTAT %u, dword 10 0x%08x)",
                          s->state, s->dword);
     }
     switch (s->state) {
@@ -180,12 +189,13 @@ static int judge(struct waiting *w, const struct status *s, struct storage_recor
         leave_failure(w, record);
         return error_set(err, ERROR_IO, "the sanitize failed, says its log");
     default:
-        return error_set(err, ERROR_IO, "the log of sanitizes says %u, which nobody has defined", s->state);
+        return error_set(err, ERROR_IO, "the log of sanitizes says %u, which nobody has defined",
+                         s->state);
     }
 }
 
-static int wait_for(struct waiting *w, const struct storage_pace *pace, struct storage_record *record,
-                    struct error **err)
+static int wait_for(struct waiting *w, const struct storage_pace *pace,
+                    struct storage_record *record, struct error **err)
 {
     for (;;) {
         _cleanup_(error_free) struct error *error = NULL;
@@ -210,7 +220,8 @@ static int wait_for(struct waiting *w, const struct storage_pace *pace, struct s
 }
 
 int nvme_sanitize(struct nvme_device *n, enum clear_method method, bool may_exit,
-                  const struct storage_pace *pace, struct storage_record *record, struct error **err)
+                  const struct storage_pace *pace, struct storage_record *record,
+                  struct error **err)
 {
     uint32_t dword = action_of(method) | (may_exit ? AUSE : 0);
     struct waiting w = {.n = n, .dword = dword, .may_exit = may_exit};

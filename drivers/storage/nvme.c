@@ -1,9 +1,9 @@
 /* nvme.c - the driver for whole NVMe namespaces
  *
- * Theory of operation. A namespace is a block device that can be asked more and told more. It is opened, claimed, read and
- * written as one; what only NVMe has is put on top: its identity (nvme-identify.c), Format (nvme-format.c) and
- * Sanitize (nvme-sanitize.c). A partition of a namespace is no namespace: a command would reach all of it, so it gets
- * the block driver alone.
+ * Theory of operation. A namespace is a block device that can be asked more and told more. It is
+ * opened, claimed, read and written as one; what only NVMe has is put on top: its identity
+ * (nvme-identify.c), Format (nvme-format.c) and Sanitize (nvme-sanitize.c). A partition of a
+ * namespace is no namespace: a command would reach all of it, so it gets the block driver alone.
  */
 #include "nvme.h"
 
@@ -66,8 +66,8 @@ static const struct storage_ops nvme_ops = {
     .close = block_close,
 };
 
-int nvme_open_device(const char *path, int fd, const struct storage_seam *seam, struct storage_device **ret,
-              struct error **err)
+int nvme_open_device(const char *path, int fd, const struct storage_seam *seam,
+                     struct storage_device **ret, struct error **err)
 {
     struct nvme_device *n = calloc(1, sizeof(*n));
     int r;

@@ -12,8 +12,8 @@
 #include "file.h"
 #include "nvme.h"
 
-/* A path is looked at before it is opened, because opening alone does things to some devices (a tape, a watchdog).
- * What was opened is then compared with what was looked at. */
+/* A path is looked at before it is opened, because opening alone does things to some devices (a
+ * tape, a watchdog). What was opened is then compared with what was looked at. */
 static int open_for_looking(const char *path, struct stat *st, int *ret, struct error **err)
 {
     _cleanup_(close) int fd = -1;
@@ -28,16 +28,17 @@ static int open_for_looking(const char *path, struct stat *st, int *ret, struct 
         return error_set_errno(err, ERROR_IO, errno, "opening %s", path);
     if (fstat(fd, st) < 0)
         return error_set_errno(err, ERROR_IO, errno, "looking at %s", path);
-    if (st->st_dev != before.st_dev || st->st_ino != before.st_ino || st->st_rdev != before.st_rdev ||
-        (st->st_mode & S_IFMT) != (before.st_mode & S_IFMT))
+    if (st->st_dev != before.st_dev || st->st_ino != before.st_ino ||
+        st->st_rdev != before.st_rdev || (st->st_mode & S_IFMT) != (before.st_mode & S_IFMT))
         return error_set(err, ERROR_CONFLICT, "%s became another file while it was opened", path);
     *ret = fd;
     fd = -1;
     return 0;
 }
 
-static int open_block(const char *path, int fd, const struct stat *st, const struct storage_seam *seam,
-                      struct storage_device **ret, struct error **err)
+static int open_block(const char *path, int fd, const struct stat *st,
+                      const struct storage_seam *seam, struct storage_device **ret,
+                      struct error **err)
 {
     struct sysfs_block sysfs;
     uint32_t nsid;
@@ -51,8 +52,8 @@ static int open_block(const char *path, int fd, const struct stat *st, const str
     return block_open(path, fd, seam, ret, err);
 }
 
-int storage_open_through(const char *path, const struct storage_seam *seam, struct storage_device **ret,
-                         struct error **err)
+int storage_open_through(const char *path, const struct storage_seam *seam,
+                         struct storage_device **ret, struct error **err)
 {
     _cleanup_(close) int fd = -1;
     char resolved[PATH_MAX];
@@ -65,7 +66,7 @@ int storage_open_through(const char *path, const struct storage_seam *seam, stru
     if (r < 0)
         return r;
     r = S_ISREG(st.st_mode) ? file_open(resolved, fd, ret, err)
-                             : open_block(resolved, fd, &st, seam, ret, err);
+                            : open_block(resolved, fd, &st, seam, ret, err);
     if (r >= 0)
         fd = -1;
     return r;

@@ -1,7 +1,7 @@
 /* record.c - the commands that a device was given, for the certificate
  *
- * A clear may send a hundred thousand of one command; they are one record as long as each goes on where
- * the last one ended. The first failure is always kept, for it is what explains a setback. */
+ * A clear may send a hundred thousand of one command; they are one record as long as each goes on
+ * where the last one ended. The first failure is always kept, for it is what explains a setback. */
 #include "stopd/storage.h"
 
 static bool goes_on(const struct storage_command *last, const struct storage_command *c)

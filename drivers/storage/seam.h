@@ -1,7 +1,8 @@
 /* seam.h - every command that a driver gives to a device, in one small table
  *
- * The real one is the kernel's ioctls, NVMe's through libnvme. A test puts a scripted one in its place and so
- * plays devices that nobody has on a desk: a Sanitize that stalls, a Format that fails half-way. */
+ * The real one is the kernel's ioctls, NVMe's through libnvme. A test puts a scripted one in its
+ * place and so plays devices that nobody has on a desk: a Sanitize that stalls, a Format that fails
+ * half-way. */
 #ifndef STOPD_STORAGE_SEAM_H
 #define STOPD_STORAGE_SEAM_H
 

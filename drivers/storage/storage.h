@@ -5,7 +5,7 @@
 #include "seam.h"
 #include "stopd/storage.h"
 
-int storage_open_through(const char *path, const struct storage_seam *seam, struct storage_device **ret,
-                         struct error **err);
+int storage_open_through(const char *path, const struct storage_seam *seam,
+                         struct storage_device **ret, struct error **err);
 
 #endif

@@ -1,18 +1,19 @@
 /* transfer.c - many reads or writes in flight on one descriptor
  *
- * Theory of operation. A device gives its bandwidth only when it has several requests in its queue. A transfer has
- * a fixed number of slots; each is one request, either free or in flight. The loop fills the free slots from a source
- * of spans, hands all new requests to the kernel in one call, waits for at least one to end, and begins again. A
- * request that ended short is continued in its slot.
+ * Theory of operation. A device gives its bandwidth only when it has several requests in its queue.
+ * A transfer has a fixed number of slots; each is one request, either free or in flight. The loop
+ * fills the free slots from a source of spans, hands all new requests to the kernel in one call,
+ * waits for at least one to end, and begins again. A request that ended short is continued in its
+ * slot.
  *
- * The descriptor is unbuffered (O_DIRECT), so that what is read is what the device says and not what the kernel
- * remembers, and what is written has reached the device when the request ends. Reads have a buffer for each slot;
- * writes of zeros all share one. Buffers are asked for in huge pages, because a request of a few long pieces needs
- * less splitting than one of many short ones.
+ * The descriptor is unbuffered (O_DIRECT), so that what is read is what the device says and not
+ * what the kernel remembers, and what is written has reached the device when the request ends.
+ * Reads have a buffer for each slot; writes of zeros all share one. Buffers are asked for in huge
+ * pages, because a request of a few long pieces needs less splitting than one of many short ones.
  *
- * After an error nothing new is begun, but what is in flight is waited for: the kernel would otherwise go on
- * writing into memory that is no longer ours. Where io_uring is not to be had (a kernel that forbids it), the
- * same loop does one request after the other.
+ * After an error nothing new is begun, but what is in flight is waited for: the kernel would
+ * otherwise go on writing into memory that is no longer ours. Where io_uring is not to be had (a
+ * kernel that forbids it), the same loop does one request after the other.
  */
 #include "transfer.h"
 
@@ -48,10 +49,11 @@ struct transfer {
     struct io_uring ring;
     bool has_ring;
     bool is_broken; /* the ring itself: what is in flight cannot be waited for */
-    int failure; /* the first one, as a negative errno; *err of the caller is set */
+    int failure;    /* the first one, as a negative errno; *err of the caller is set */
 };
 
-/* A broken ring and its memory are left to the end of the process: the device may still write there. */
+/* A broken ring and its memory are left to the end of the process: the device may still write
+ * there. */
 static void transfer_cleanup(struct transfer *t)
 {
     if (t->is_broken)
@@ -69,7 +71,8 @@ static int transfer_open(struct transfer *t, unsigned depth, size_t piece, size_
     size_t wanted = step ? depth * step : piece;
 
     t->memory_size = (wanted + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    t->memory = mmap(NULL, t->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    t->memory =
+        mmap(NULL, t->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (t->memory == MAP_FAILED) {
         t->memory = NULL;
         return error_no_memory(err);
@@ -156,8 +159,8 @@ static bool settle(struct transfer *t, unsigned index, ssize_t n,
     return true;
 }
 
-static void begin(struct transfer *t, struct storage_span span, const struct storage_reading *reading,
-                  struct error **err)
+static void begin(struct transfer *t, struct storage_span span,
+                  const struct storage_reading *reading, struct error **err)
 {
     unsigned index = t->free[--t->n_free];
     struct slot *s = &t->slots[index];
@@ -263,7 +266,8 @@ static int next_to_zero(void *context, struct storage_span *ret, struct error **
     return 1;
 }
 
-int transfer_zero(int fd, struct storage_span span, const struct storage_pace *pace, struct error **err)
+int transfer_zero(int fd, struct storage_span span, const struct storage_pace *pace,
+                  struct error **err)
 {
     _cleanup_(transfer) struct transfer t = {
         .fd = fd, .is_write = true, .size = span.offset + span.length};

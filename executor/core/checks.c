@@ -198,7 +198,7 @@ static enum stopped_mode resolve_stopped_mode(const struct command *c,
 
 static int copy_disks(struct operation *op, const struct check_context *x)
 {
-    if (!x->plan)
+    if (!x->plan || !has_local_storage(x))
         return 0;
     op->disks_at_acceptance = disks_snapshot(x->instance);
     return op->disks_at_acceptance ? disk_plan_copy(&op->disks, x->plan) : -ENOMEM;

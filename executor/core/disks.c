@@ -164,11 +164,14 @@ char *disks_snapshot(const struct instance *i)
     return text;
 }
 
+/* n: of the line with its end. The text comes from the journal: its last line may lack one. */
 static bool has_line(const char *text, const char *line, size_t n)
 {
-    for (; *text; text += strcspn(text, "\n") + 1)
-        if (strcspn(text, "\n") + 1 == n && strncmp(text, line, n) == 0)
+    for (const char *end; *text; text = *end ? end + 1 : end) {
+        end = text + strcspn(text, "\n");
+        if ((size_t)(end - text) + 1 == n && strncmp(text, line, n - 1) == 0)
             return true;
+    }
     return false;
 }
 
@@ -188,9 +191,12 @@ bool disks_differ(const struct instance *i, const char *snapshot)
     return false;
 }
 
-/* Identifiers are written with and without prefixes, separators and capitals. */
+/* Identifiers are written with and without prefixes, separators and capitals. One that is nothing
+ * but separators is no identifier, and like no other. */
 static bool same_identifier(const char *a, const char *b)
 {
+    bool is_any = false;
+
     while (a && b) {
         while (*a && !isalnum((unsigned char)*a))
             a++;
@@ -198,10 +204,11 @@ static bool same_identifier(const char *a, const char *b)
             b++;
         if (!*a || tolower((unsigned char)*a) != tolower((unsigned char)*b))
             break;
+        is_any = true;
         a++;
         b++;
     }
-    return a && b && !*a && !*b;
+    return is_any && !*a && !*b;
 }
 
 static const char *without_prefix(const char *identifier)

@@ -82,8 +82,23 @@ bool must_quarantine_last(const struct turn *t)
 
 /* --- Actions ------------------------------------------------------------------------------- */
 
+/* The next try that the clock has to bring: of a disk that waits, and is not due yet. */
+static usec_t next_try_of(const struct operation *op, usec_t monotonic)
+{
+    usec_t due = USEC_NEVER;
+
+    for (size_t i = 0; i < op->disks.n; i++) {
+        const struct planned_disk *d = &op->disks.items[i];
+
+        if (d->state == DISK_WAITING && d->next_try > monotonic && d->next_try < due)
+            due = d->next_try;
+    }
+    return due;
+}
+
 void clear(struct turn *t)
 {
+    t->op->next_clear = next_try_of(t->op, t->now.monotonic);
     want(t, EFFECT_CLEAR);
 }
 
@@ -183,6 +198,10 @@ static void note_failure(struct turn *t, const char *what)
 
     d->tries += !t->in->news->is_nobodys;
     d->mib_per_s = d->seconds_left = 0;
+    if (t->in->news->is_spent) {
+        json_object_put(d->resume);
+        d->resume = NULL;
+    }
     set_text(&d->problem, message_of(t));
     operation_note(t->op, t->now.realtime, true, what, "%s: %s", d->target, message_of(t));
     t->out->disk_failed = !t->in->news->is_nobodys;

@@ -57,6 +57,7 @@ struct disk_news {
     json_object *certificate; /* CLEARED: signed; only handed on */
     const char *message; /* SETBACK, SILENT, FAILED */
     bool is_final;       /* FAILED: no try can help before somebody has looked */
+    bool is_spent;   /* FAILED: no method is left to go on with; the next try begins anew */
     bool is_nobodys; /* FAILED: it was not the disk's doing (libvirt away, no helper): not counted
                         as a try */
 };

@@ -5,29 +5,44 @@
 #include "stopd/wipe-protocol.h"
 
 #include <string.h>
+#include <sys/un.h>
+
+/* A ladder without a rung, or with one twice, is nothing that the helper takes. */
+static int check_methods(const struct words *list, struct error **err)
+{
+    bool seen[CLEAR_METHOD_MAX] = {false};
+    enum clear_method method;
+
+    if (list->n == 0)
+        return error_set(err, ERROR_CONFIGURATION, "must have at least one method");
+    for (size_t i = 0; i < list->n; i++) {
+        if (clear_method_from_string(list->items[i], &method) < 0)
+            return error_set(err, ERROR_CONFIGURATION,
+                             "must be methods such as nvme-format-user-data or overwrite, not '%s'",
+                             list->items[i]);
+        if (seen[method])
+            return error_set(err, ERROR_CONFIGURATION, "must have each method once, not '%s' again",
+                             list->items[i]);
+        seen[method] = true;
+    }
+    return 0;
+}
 
 static int parse_methods(const struct config_key *key, const char *text, void *member,
                          struct error **err)
 {
-    enum clear_method method;
+    struct words list = {0};
+    int r = config_type_list.parse(key, text, &list, err);
 
-    for (const char *rest = text; rest;) {
-        char word[64];
-        size_t blanks = strspn(rest, " \t"), length = strcspn(rest + blanks, ", \t");
-        const char *comma = strchr(rest, ',');
-
-        if (length == 0 || length >= sizeof(word))
-            return error_set(err, ERROR_CONFIGURATION,
-                             "must be methods with a comma between each two, not '%s'", text);
-        memcpy(word, rest + blanks, length);
-        word[length] = '\0';
-        if (clear_method_from_string(word, &method) < 0)
-            return error_set(err, ERROR_CONFIGURATION,
-                             "must be methods such as nvme-format-user-data or overwrite, not '%s'",
-                             word);
-        rest = comma ? comma + 1 : NULL;
+    if (r == 0)
+        r = check_methods(&list, err);
+    if (r < 0) {
+        config_type_list.clear(&list);
+        return r;
     }
-    return config_type_list.parse(key, text, member, err);
+    config_type_list.clear(member);
+    *(struct words *)member = list;
+    return 0;
 }
 
 static int parse_level(const struct config_key *key, const char *text, void *member,
@@ -55,9 +70,14 @@ static int parse_helper(const struct config_key *key, const char *text, void *me
 {
     bool spawned = strncmp(text, "spawn:", 6) == 0 && text[6];
     bool reached = strncmp(text, "unix:/", 6) == 0 && text[6];
+    const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     if (!spawned && !reached)
         return error_set(err, ERROR_CONFIGURATION, "must be spawn:PATH or unix:SOCKET, not '%s'",
+                         text);
+    if (reached && strlen(text + strlen("unix:")) > most)
+        return error_set(err, ERROR_CONFIGURATION,
+                         "must be a socket with a path of at most %zu characters, not '%s'", most,
                          text);
     return config_type_text.parse(key, text, member, err);
 }

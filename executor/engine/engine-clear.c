@@ -7,46 +7,93 @@
  * to go on. What a job says of an operation that has ended since is thrown away.
  *
  * A command that needs local disks identified is parked, and processed afresh when the answer is
- * there: everything else may have changed meanwhile.
+ * there: everything else may have changed meanwhile. Where the instance's disks have, they are
+ * identified again. Commands for one instance share an identification, and are processed in the
+ * order in which they came.
  */
 #include "engine/engine-internal.h"
 
 #include <string.h>
 
+/* What there was no memory to begin is begun after this. */
+#define START_AGAIN USEC_PER_SEC
+
 /* --- Identification -------------------------------------------------------------------------- */
+
+static void park(struct engine *e, struct request *r, const uuid_t domain, uint64_t job)
+{
+    uuid_copy(r->identify_domain, domain);
+    r->identify_job = job;
+    list_append(&e->identifying, r);
+}
+
+/* The same disks are being identified for another request. */
+static bool share(struct engine *e, struct domain *d, struct request *r)
+{
+    for (const struct request *other = e->identifying.first; other; other = other->next)
+        if (uuid_compare(other->identify_domain, d->uuid) == 0 &&
+            text_equal(other->identified, r->identified)) {
+            park(e, r, d->uuid, other->identify_job);
+            return true;
+        }
+    return false;
+}
 
 void engine_identify(struct engine *e, struct domain *d, struct request *r)
 {
-    struct wipe_job *job = wipe_job_new(WIPE_JOB_IDENTIFY);
+    struct wipe_job *job;
 
     r->is_identified = true;
-    if (!job || !(job->instance = instance_copy(d->instance))) {
+    disk_plan_clear(&r->plan);
+    free(r->identified);
+    r->identified = disks_snapshot(d->instance);
+    if (r->identified && share(e, d, r))
+        return;
+    job = wipe_job_new(WIPE_JOB_IDENTIFY);
+    if (!job || !r->identified || !(job->instance = instance_copy(d->instance))) {
         wipe_job_free(job);
         error_no_memory(&r->plan_error);
         list_append(&e->requests, r);
         return;
     }
-    job->id = r->identify_job = ++e->next_call_id;
+    job->id = ++e->next_call_id;
     uuid_copy(job->domain, d->uuid);
-    r->next = e->identifying;
-    e->identifying = r;
+    park(e, r, d->uuid, job->id);
     e->host.start_wipe(e->host.userdata, job);
 }
 
-static void identified(struct engine *e, struct wipe_report *report)
+static void take_identification(struct request *r, const struct wipe_report *report)
 {
-    struct request **link = &e->identifying, *r;
+    if (report->error)
+        error_set(&r->plan_error, report->error->code, "%s", error_message(report->error));
+    else if (disk_plan_copy(&r->plan, &report->plan) < 0)
+        error_no_memory(&r->plan_error);
+}
 
-    while (*link && (*link)->identify_job != report->job)
-        link = &(*link)->next;
-    r = *link;
-    if (!r)
-        return;
-    *link = r->next;
-    r->plan = report->plan;
-    report->plan = (struct disk_plan){0};
-    r->plan_error = take(report->error);
-    engine_process_request(e, r);
+static void identified(struct engine *e, const struct wipe_report *report)
+{
+    LIST_OF(struct request) parked = {0};
+    struct request *r;
+
+    parked.first = e->identifying.first;
+    list_init(&e->identifying);
+    while ((r = parked.first)) {
+        parked.first = r->next;
+        if (r->identify_job != report->job) {
+            list_append(&e->identifying, r);
+            continue;
+        }
+        take_identification(r, report);
+        engine_process_request(e, r);
+    }
+}
+
+void engine_refuse_identifying(struct engine *e)
+{
+    struct request *r;
+
+    while ((r = list_take_first(&e->identifying)))
+        engine_refuse_late(r);
 }
 
 /* --- Jobs ------------------------------------------------------------------------------------ */
@@ -87,6 +134,7 @@ static void let_others_begin(struct engine *e)
     if (!e->clears_wait)
         return;
     e->clears_wait = false;
+    e->clock_at = 0; /* with the next turn, where this one is past that already */
     inventory_foreach(&e->inventory, d) if (d->op && d->op->stage == STAGE_CLEARING)
     {
         d->wanted |= EFFECT_CLEAR;
@@ -122,7 +170,9 @@ static void start(struct engine *e, struct domain *d, size_t index)
 
     if (!job) {
         free(out);
-        e->clears_wait = true; /* when another ends, or the operation is looked at again */
+        d->op->next_clear = e->now.monotonic + START_AGAIN;
+        if (d->op->next_clear < e->clock_at)
+            e->clock_at = d->op->next_clear;
         return;
     }
     out->id = job->id;
@@ -218,6 +268,7 @@ static void told(struct engine *e, struct wipe_report *r)
                              .resume = r->resume,
                              .message = r->error ? r->error->message : r->message,
                              .is_final = r->is_final,
+                             .is_spent = r->is_spent,
                              .is_nobodys = r->error && r->error->code == ERROR_UNKNOWN};
     struct input in = {.kind = input_of(r->kind), .news = &news};
     const struct operation *op;

@@ -57,7 +57,7 @@ static void detach(struct engine *e, const char *why)
     inventory_foreach(&e->inventory, d)
     {
         d->certain = false;
-        d->wanted = 0;
+        d->wanted &= EFFECT_END_CLEAR; /* of an operation that ends in this turn */
         d->next_look = USEC_NEVER;
     }
     engine_step_all(e, IN_DETACHED);
@@ -223,6 +223,7 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
 {
     const struct operation *op = engine_operation_now(d);
     struct input in = {.sighting = s, .error = error};
+    const struct last_report *last;
     bool is_defined = s->instance != NULL;
 
     picture(e, d, s);
@@ -235,7 +236,9 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     engine_step(e, d, &in);
     if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
-    if (s->state == DOMAIN_ABSENT && !engine_operation_now(d)) {
+    /* Where Running was reported, its end is still to be: by the look that follows. */
+    last = d->reported_changed ? &d->next_reported : &d->reported;
+    if (s->state == DOMAIN_ABSENT && !engine_operation_now(d) && last->state == STATE_STOPPED) {
         d->reported_changed = false;
         d->forget = true;
     }
@@ -431,7 +434,11 @@ void engine_dispatch(struct engine *e, struct domain *d)
         return;
     c = call_new(strongest(d->wanted));
     if (!c) {
-        d->next_look = e->now.monotonic + LOOK_DELAY_MOST;
+        usec_t again = e->now.monotonic + LOOK_DELAY_MOST;
+
+        *(d->op ? &d->op->next_look : &d->next_look) = again;
+        if (again < e->clock_at)
+            e->clock_at = again;
         return;
     }
     d->wanted &= ~effect_of(c->kind);

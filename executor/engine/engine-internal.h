@@ -124,7 +124,7 @@ struct engine {
     bool clears_wait; /* for a place: local_storage.parallel are under way */
 
     /* Parked */
-    struct request *identifying; /* for their local disks to be identified */
+    LIST_OF(struct request) identifying; /* for their local disks to be identified */
     LIST_OF(struct request) event_waiters;
     usec_t overdue_at; /* no request that is parked has to be answered before */
     struct cursor *cursors;
@@ -188,6 +188,8 @@ void engine_dispatch_clears(struct engine *e, struct domain *d);
 /* Parks a request until the local disks of the domain are identified; it is processed again then.
  */
 void engine_identify(struct engine *e, struct domain *d, struct request *r);
+/* Answers all that are parked so: nothing was accepted. */
+void engine_refuse_identifying(struct engine *e);
 
 /* --- engine-requests.c ----------------------------------------------------------------------- */
 void engine_process_request(struct engine *e, struct request *r);
@@ -196,6 +198,8 @@ void engine_answer_waiting(struct engine *e, struct domain *d);
 void engine_answer_event_waiters(struct engine *e);
 void engine_answer_overdue(struct engine *e, bool all);
 usec_t engine_next_overdue(const struct engine *e);
+/* The program goes down, and nothing has come of the request. */
+void engine_refuse_late(struct request *r);
 struct answer *answer_new(const struct request *r);
 void engine_reply(struct request *r, struct answer *a);
 

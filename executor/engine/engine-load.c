@@ -81,6 +81,7 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->bindings);
     list_init(&e->certificates);
     list_init(&e->event_waiters);
+    list_init(&e->identifying);
     e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
     e->retain_at = e->now.monotonic;
     e->operations = lh_kchar_table_new(64, NULL);
@@ -108,17 +109,14 @@ static void discard_arrivals(struct engine *e)
     struct clear_job *job;
 
     while ((r = list_take_first(&e->requests)))
-        engine_reply(r, answer_new(r));
+        engine_refuse_late(r);
+    engine_refuse_identifying(e);
     while ((c = list_take_first(&e->calls)))
         call_free(c);
     while ((h = list_take_first(&e->hints)))
         free(h);
     while ((report = list_take_first(&e->reports)))
         wipe_report_free(report);
-    while ((r = e->identifying)) {
-        e->identifying = r->next;
-        engine_reply(r, answer_new(r));
-    }
     while ((job = e->clear_jobs)) {
         e->clear_jobs = job->next;
         free(job);

@@ -147,6 +147,17 @@ static int escalate(struct engine *e, struct domain *d, const struct command *c,
 /* What becomes of a command, beside accepted (0, staged) and refused (negative). */
 enum { WAITS_FOR_TURN = 1, WAITS_FOR_DISKS = 2 };
 
+/* A plan counts for the disks that were identified, and for no others. */
+static bool has_plan(const struct domain *d, const struct request *r)
+{
+    _cleanup_(freep) char *now = NULL;
+
+    if (!r->is_identified || r->plan_error)
+        return false;
+    now = disks_snapshot(d->instance);
+    return now && text_equal(now, r->identified);
+}
+
 static struct check_context context_of(const struct engine *e, const struct domain *d,
                                        const struct request *r)
 {
@@ -160,7 +171,7 @@ static struct check_context context_of(const struct engine *e, const struct doma
         .has_processes = e->has_processes,
         .incarnation = &d->incarnation,
         .can_clear = e->host.start_wipe != NULL,
-        .plan = r->is_identified && !r->plan_error ? &r->plan : NULL,
+        .plan = has_plan(d, r) ? &r->plan : NULL,
         .plan_error = r->plan_error,
         .running = engine_operation_now(d),
     };
@@ -187,10 +198,23 @@ static int accept_command(struct engine *e, struct domain *d, struct request *re
     return r < 0 ? r : stage_token(e, c, err);
 }
 
+static int refuse_going_down(struct error **err)
+{
+    return error_set(err, ERROR_UNAVAILABLE, "stopd is going down; nothing was accepted.");
+}
+
+void engine_refuse_late(struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+
+    refuse_going_down(&error);
+    reply_error(r, error);
+}
+
 static int check_at_hand(const struct engine *e, struct error **err)
 {
     if (e->quiescing)
-        return error_set(err, ERROR_UNAVAILABLE, "stopd is going down; nothing was accepted.");
+        return refuse_going_down(err);
     if (e->journal_said)
         return error_set(err, ERROR_UNAVAILABLE,
                          "The journal cannot be written; nothing was accepted.");
@@ -400,7 +424,7 @@ static void process_wait_operation(struct engine *e, struct request *r)
 
     if (found < 0) {
         reply_error(r, error);
-    } else if (found == 0 || r->wait == 0) {
+    } else if (found == 0 || r->wait == 0 || e->quiescing) {
         engine_reply(r, answer_new(r));
     } else {
         r->next = d->waiting;

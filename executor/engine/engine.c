@@ -107,10 +107,13 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
     want(d, before, d->next_op, reaction.effects);
     stage_disk_events(e, d, in->news, &reaction);
     if (reaction.has_transition) {
-        const struct incarnation *run = reaction.to == STATE_RUNNING && in->sighting
-                                            ? &in->sighting->incarnation
-                                        : reaction.to == STATE_RUNNING ? &d->next_op->incarnation
-                                                                       : NULL;
+        const struct incarnation *run = NULL;
+
+        /* One that is off by now has none of its own: the end of the run that was is still to be
+         * proved. */
+        if (reaction.to == STATE_RUNNING)
+            run = in->sighting && in->sighting->incarnation.pid ? &in->sighting->incarnation
+                                                                : &d->next_op->incarnation;
 
         stage_or_fail_turn(e, engine_stage_transition(e, d, d->next_op, reaction.from, reaction.to,
                                                       reaction.reason));
@@ -124,8 +127,9 @@ void engine_stage_reply(struct engine *e, struct request *r, struct answer *a, b
 {
     struct staged_reply *s = calloc(1, sizeof(*s));
 
-    if (!s) {
-        engine_reply(r, a);
+    if (!s) { /* nothing is said of what is not durable yet */
+        answer_free(a);
+        engine_reply(r, NULL);
         return;
     }
     s->request = r;
@@ -281,7 +285,8 @@ static void adopt_operation(struct engine *e, struct domain *d)
         e->n_operations--;
         /* A hint may have come while the last look was out; and a stop that was given up may take effect late. */
         d->wanted &= EFFECT_LOOK | EFFECT_END_CLEAR;
-        if (operation_state(d->op) == STATE_RUNNING)
+        if (operation_state(d->op) == STATE_RUNNING || d->op->action == ACTION_CLEAR ||
+            (d->seen == DOMAIN_ABSENT && !d->forget))
             d->wanted |= EFFECT_LOOK;
         operation_free(take(d->op));
         engine_answer_waiting(e, d);
@@ -379,13 +384,13 @@ static void act(struct engine *e)
     for (; d; d = next) {
         next = d->next_staged;
         unstage(e, d);
+        engine_dispatch_clears(e, d);
         if (d->forget && is_idle(d)) {
             inventory_remove(&e->inventory, d);
             continue;
         }
         if (d->forget)
             (void)inventory_define(&e->inventory, d, NULL);
-        engine_dispatch_clears(e, d);
         engine_dispatch(e, d);
     }
     if (e->events.first) {
@@ -564,6 +569,7 @@ void engine_quiesce(struct engine *e)
 {
     e->quiescing = true;
     e->cursors_at = 0;
+    engine_refuse_identifying(e);
     engine_answer_overdue(e, true);
 }
 

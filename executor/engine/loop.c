@@ -427,10 +427,10 @@ void loop_free(struct loop *l)
 
     if (!l)
         return;
-    wiper_free(l->wiper, PATIENCE);
-    all_back = workers_free(l->workers, PATIENCE);
-    /* A call that is still out goes on using the hypervisor, whose thread goes on posting: both
-     * stay, for the little that is left of the process. */
+    all_back = wiper_free(l->wiper, PATIENCE);
+    all_back &= workers_free(l->workers, PATIENCE);
+    /* A call or a clear that is still out goes on using the hypervisor, whose thread goes on
+     * posting: both stay, for the little that is left of the process. */
     if (!all_back)
         return;
     l->hypervisor->ops->free(l->hypervisor);

@@ -263,7 +263,7 @@ int markers_read(const char *folder, struct marker_list *ret, struct error **err
     _cleanup_(closedir) DIR *d = opendir(folder);
     _cleanup_(list) struct marker_list l = {0};
     const struct dirent *e;
-    uuid_t domain;
+    uuid_t domain = {0};
 
     if (!d && errno == ENOENT)
         return 0;
@@ -294,7 +294,7 @@ int markers_remove(const char *folder,
     _cleanup_(closedir) DIR *d = opendir(folder);
     const struct dirent *e;
     bool any = false;
-    uuid_t domain;
+    uuid_t domain = {0};
 
     if (!d && errno == ENOENT)
         return 0;

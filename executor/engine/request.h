@@ -53,8 +53,10 @@ struct request {
     /* The engine's own */
     struct request *next;
     usec_t deadline;
+    uuid_t identify_domain;
     uint64_t identify_job; /* STOP and CLEAR of local disks: waits for this job, which brings … */
     bool is_identified;
+    char *identified;      /* the disks that the instance had then: disks_snapshot() */
     struct disk_plan plan; /* … this, or … */
     struct error *plan_error;
 };

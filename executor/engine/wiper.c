@@ -24,8 +24,14 @@
 /* --- The wiper's own life ----------------------------------------------------------------------
  */
 
+/* What the keeper has been told last is little work. */
+#define KEEPER_PATIENCE USEC_PER_SEC
+
 static void free_wiper(struct wiper *w)
 {
+    marker_keeper_free(w->keeper, KEEPER_PATIENCE);
+    surveyor_free(w->surveyor, 0);
+    wiper_config_free(w->config);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->calling);
     pthread_cond_destroy(&w->gone);
@@ -124,12 +130,11 @@ bool wiper_free(struct wiper *w, usec_t patience)
     pthread_mutex_lock(&w->calling);
     w->silent = true;
     pthread_mutex_unlock(&w->calling);
-    /* Jobs that are left use all of it, for the little that is left of the process. */
-    if (!all_over)
-        return false;
-    marker_keeper_free(w->keeper, time_until(deadline));
-    all_over = surveyor_free(w->surveyor, time_until(deadline));
-    wiper_config_release(w, w->config);
+    if (all_over) {
+        marker_keeper_free(take(w->keeper), time_until(deadline));
+        all_over = surveyor_free(take(w->surveyor), time_until(deadline));
+    }
+    /* Jobs that are left use all of it; the last of them frees it, if it ever comes to that. */
     pthread_mutex_lock(&w->lock);
     unlock_and_release(w);
     return all_over;

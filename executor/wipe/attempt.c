@@ -1,11 +1,13 @@
 /* attempt.c - one rung of the ladder, from its first mark to the last block verified
  *
- * Theory of operation. A method that works on spans is done when the last span is durable. A command for the whole
- * device says that it is done, and then the marks must be gone before anything else is written: zeros written over
- * a format that did nothing would hide that the data are still in the flash. Only then is what it
- * left made to read as zeros, where it does not already. In the end all methods are verified alike.
+ * Theory of operation. A method that works on spans is done when the last span is durable. A
+ * command for the whole device says that it is done, and then the marks must be gone before
+ * anything else is written: zeros written over a format that did nothing would hide that the data
+ * are still in the flash. Only then is what it left made to read as zeros, where it does not
+ * already. In the end all methods are verified alike.
  *
- * The state is told before each thing that cannot be taken back, so that a later run knows what may have happened.
+ * The state is told before each thing that cannot be taken back, so that a later run knows what may
+ * have happened.
  */
 #include "wipe/attempt.h"
 
@@ -28,27 +30,32 @@ static int tell(struct wipe *w, enum wipe_stage stage, uint64_t durable, struct 
     return w->meter.resume ? meter_say(&w->meter, err) : error_no_memory(err);
 }
 
+static enum step_outcome outcome_of(const struct wipe *w, int result)
+{
+    if (result >= 0)
+        return STEP_DONE;
+    if (w->refusal.guard)
+        return STEP_INTERRUPTED;
+    return w->has_lied ? STEP_LIED : STEP_FAILED;
+}
+
+typedef int (*step_work)(struct wipe *w, enum clear_method method, struct storage_record *record,
+                         struct error **err);
+
 /* Runs the work of a step and writes down what came of it. */
 static int as_step(struct wipe *w, enum step_purpose purpose, enum clear_method method,
-                   const char *technique,
-                   int (*work)(struct wipe *, enum clear_method, struct storage_record *, struct error **),
-                   struct error **err)
+                   const char *technique, step_work work, struct error **err)
 {
+    _cleanup_(error_free) struct error *error = NULL;
     struct storage_record record = {0};
-    struct error *error = NULL;
-    int r = step_begin(w, purpose, method, technique, err);
+    int ended, r = step_begin(w, purpose, method, technique, err);
 
     if (r < 0)
         return r;
     r = work(w, method, &record, &error);
-    if (step_end(w,
-                 r >= 0                  ? STEP_DONE
-                 : w->refusal.guard      ? STEP_INTERRUPTED
-                 : w->has_lied           ? STEP_LIED
-                                         : STEP_FAILED,
-                 r < 0 ? error_message(error) : NULL, &record, error ? NULL : &error) < 0)
-        r = -1;
-    return error ? error_move(err, &error) : r;
+    ended = step_end(w, outcome_of(w, r), r < 0 ? error_message(error) : NULL, &record,
+                     r < 0 ? NULL : err);
+    return r < 0 ? error_move(err, &error) : ended;
 }
 
 /* One command for everything, then a look whether it was carried out. */
@@ -65,7 +72,8 @@ static int command(struct wipe *w, enum clear_method method, struct storage_reco
     meter_begin(&w->meter, "clearing", clear_method_to_string(method), w->device->size, 0);
     pace = meter_pace(&w->meter, all);
     w->is_touched = true;
-    r = w->device->ops->clear(w->device, method, all, w->request->level < LEVEL_PURGE, &pace, record, err);
+    r = w->device->ops->clear(w->device, method, all, w->request->level < LEVEL_PURGE, &pace,
+                              record, err);
     if (r >= 0)
         r = w->device->ops->flush(w->device, err);
     if (r >= 0)

@@ -1,10 +1,10 @@
 /* canary.c - marks that are written before a clear and have to be gone after it
  *
- * Theory of operation. A device that ignores a command and reports success leaves everything as it was. If that was
- * zeros before, reading zeros afterwards proves nothing. So blocks of a pattern that nothing else holds are written
- * first, one in each of up to 256 strata, flushed and read back through the same path; after the command they have to be
- * gone. They also tell a cryptographic erase that was none from one that was: after it the blocks hold noise, but
- * not these.
+ * Theory of operation. A device that ignores a command and reports success leaves everything as it
+ * was. If that was zeros before, reading zeros afterwards proves nothing. So blocks of a pattern
+ * that nothing else holds are written first, one in each of up to 256 strata, flushed and read back
+ * through the same path; after the command they have to be gone. They also tell a cryptographic
+ * erase that was none from one that was: after it the blocks hold noise, but not these.
  */
 #include "wipe/canary.h"
 
@@ -53,7 +53,7 @@ struct canary_reading {
     const struct wipe *w;
     const uint64_t *places;
     size_t n, next;
-    size_t found;      /* are as they were written */
+    size_t found; /* are as they were written */
     uint64_t first_found, first_missing;
     size_t missing;
     bool is_zero;
@@ -69,7 +69,8 @@ static int next_place(void *context, struct storage_span *ret, struct error **er
     return 1;
 }
 
-static int look_at_place(void *context, uint64_t offset, const void *data, size_t n, struct error **err)
+static int look_at_place(void *context, uint64_t offset, const void *data, size_t n,
+                         struct error **err)
 {
     struct canary_reading *c = context;
     unsigned char wanted[CANARY_SIZE];
@@ -124,7 +125,8 @@ int canaries_place(struct wipe *w, struct error **err)
     if (r < 0)
         return error_context(err, "marking the device");
     if (c.missing > 0)
-        return error_set(err, ERROR_IO, "the device does not keep what is written to it, at byte %" PRIu64,
+        return error_set(err, ERROR_IO,
+                         "the device does not keep what is written to it, at byte %" PRIu64,
                          c.first_missing);
     w->verification.canaries = c.n;
     return 0;
@@ -141,7 +143,8 @@ int canaries_gone(struct wipe *w, bool *is_zero, struct error **err)
         return r;
     if (c.found > 0) {
         w->has_lied = true;
-        return error_set(err, ERROR_IO, "%zu of %zu marks are still there, the first at byte %" PRIu64, c.found,
+        return error_set(err, ERROR_IO,
+                         "%zu of %zu marks are still there, the first at byte %" PRIu64, c.found,
                          c.n, c.first_found);
     }
     *is_zero = c.is_zero;

@@ -4,7 +4,8 @@
 
 #include "wipe/wipe.h"
 
-/* Held until the device is closed. A conflict is a refusal that names who holds it, where that can be known. */
+/* Held until the device is closed. A conflict is a refusal that names who holds it, where that can
+ * be known. */
 int claim(struct wipe *w, struct error **err);
 
 #endif

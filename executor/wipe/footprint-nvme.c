@@ -1,9 +1,10 @@
 /* footprint-nvme.c - what else leads to an NVMe namespace
  *
- * Theory of operation. A namespace can be reached through every controller of its subsystem, by commands to the
- * controller's own node, and through the namespace's generic node. Where the kernel does not join several controllers
- * into one disk (multipath off), the same namespace is there as several disks, each with partitions and a generic node: aliases
- * of which the kernel does not know that they are one. All that have our subsystem's name and our namespace id are ours.
+ * Theory of operation. A namespace can be reached through every controller of its subsystem, by
+ * commands to the controller's own node, and through the namespace's generic node. Where the kernel
+ * does not join several controllers into one disk (multipath off), the same namespace is there as
+ * several disks, each with partitions and a generic node: aliases of which the kernel does not know
+ * that they are one. All that have our subsystem's name and our namespace id are ours.
  */
 #include "wipe/footprint.h"
 
@@ -27,16 +28,19 @@ static bool is_disk_name(const char *name)
 }
 
 /* ng0n1 is nvme0n1's. */
-static int add_generic(struct footprint *f, const char *disk_name, const char *sys, struct error **err)
+static int add_generic(struct footprint *f, const char *disk_name, const char *sys,
+                       struct error **err)
 {
     char folder[PATH_MAX], name[64];
 
     snprintf(name, sizeof(name), "ng%s", disk_name + strlen("nvme"));
     snprintf(folder, sizeof(folder), "%s/class/nvme-generic/%s", sys, name);
-    return access(folder, F_OK) == 0 ? footprint_add(f, NODE_CONTROLLER, false, folder, name, err) : 0;
+    return access(folder, F_OK) == 0 ? footprint_add(f, NODE_CONTROLLER, false, folder, name, err)
+                                     : 0;
 }
 
-static int add_controllers(struct footprint *f, const char *nqn, const char *sys, struct error **err)
+static int add_controllers(struct footprint *f, const char *nqn, const char *sys,
+                           struct error **err)
 {
     char folder[PATH_MAX];
     _cleanup_(closedir) DIR *d = NULL;
@@ -107,7 +111,8 @@ int footprint_add_nvme(struct footprint *f, const char *disk, const char *sys, s
     sysfs_text(disk, "device/subsysnqn", nqn, sizeof(nqn));
     sysfs_text(disk, "nsid", nsid, sizeof(nsid));
     if (!is_set(nqn) || !is_set(nsid))
-        return error_set(err, ERROR_IO, "sysfs does not say which namespace of which subsystem %s is", name);
+        return error_set(err, ERROR_IO,
+                         "sysfs does not say which namespace of which subsystem %s is", name);
     r = add_generic(f, name, sys, err);
     if (r >= 0)
         r = add_controllers(f, nqn, sys, err);

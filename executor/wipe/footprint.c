@@ -1,10 +1,11 @@
 /* footprint.c - all the ways by which somebody can get at the device
  *
- * Theory of operation. A disk can be reached through its own node, through those of its partitions, and through
- * character devices that take raw commands: an NVMe namespace's generic node and its controllers, a SCSI disk's sg and
- * bsg. A partition can be reached through the whole disk too, and what its siblings are used for keeps the disk in use.
- * All of it is read from sysfs under the device's own number. Numbers are what is compared later, never paths: libvirt
- * gives each QEMU a /dev of its own.
+ * Theory of operation. A disk can be reached through its own node, through those of its partitions,
+ * and through character devices that take raw commands: an NVMe namespace's generic node and its
+ * controllers, a SCSI disk's sg and bsg. A partition can be reached through the whole disk too, and
+ * what its siblings are used for keeps the disk in use. All of it is read from sysfs under the
+ * device's own number. Numbers are what is compared later, never paths: libvirt gives each QEMU a
+ * /dev of its own.
  */
 #include "wipe/footprint.h"
 
@@ -20,7 +21,7 @@
 #include "wipe/text.h"
 
 int footprint_add(struct footprint *f, enum node_role role, bool is_block, const char *folder,
-               const char *name, struct error **err)
+                  const char *name, struct error **err)
 {
     unsigned major, minor;
     struct node *nodes;
@@ -35,14 +36,15 @@ int footprint_add(struct footprint *f, enum node_role role, bool is_block, const
     if (!nodes)
         return error_no_memory(err);
     f->nodes = nodes;
-    nodes[f->n] = (struct node){.role = role, .is_block = is_block, .number = makedev(major, minor)};
+    nodes[f->n] =
+        (struct node){.role = role, .is_block = is_block, .number = makedev(major, minor)};
     snprintf(nodes[f->n].name, sizeof(nodes[f->n].name), "%s", name);
     f->n++;
     return 0;
 }
 
 int footprint_add_all(struct footprint *f, enum node_role role, bool is_block, const char *folder,
-                   const char *prefix, const char *attribute, struct error **err)
+                      const char *prefix, const char *attribute, struct error **err)
 {
     _cleanup_(closedir) DIR *d = opendir(folder);
     struct dirent *e;
@@ -93,8 +95,8 @@ static int take_block(dev_t number, const char *sys, struct footprint *f, struct
 
     snprintf(link, sizeof(link), "%s/dev/block/%u:%u", sys, major(number), minor(number));
     if (!realpath(link, own))
-        return error_set_errno(err, ERROR_IO, errno, "finding block device %u:%u in sysfs", major(number),
-                               minor(number));
+        return error_set_errno(err, ERROR_IO, errno, "finding block device %u:%u in sysfs",
+                               major(number), minor(number));
     snprintf(probe, sizeof(probe), "%s/partition", own);
     is_partition = access(probe, F_OK) == 0;
     strcpy(disk, own);
@@ -104,7 +106,8 @@ static int take_block(dev_t number, const char *sys, struct footprint *f, struct
     if (r >= 0 && is_partition)
         r = footprint_add(f, NODE_WHOLE, true, disk, strrchr(disk, '/') + 1, err);
     if (r >= 0)
-        r = footprint_add_all(f, is_partition ? NODE_SIBLING : NODE_PARTITION, true, disk, "", "partition", err);
+        r = footprint_add_all(f, is_partition ? NODE_SIBLING : NODE_PARTITION, true, disk, "",
+                              "partition", err);
     if (r >= 0)
         r = footprint_add_nvme(f, disk, sys, err);
     return r < 0 ? r : add_scsi(f, disk, err);

@@ -8,10 +8,11 @@
 
 enum node_role {
     NODE_SELF,
-    NODE_PARTITION,  /* of it */
-    NODE_WHOLE,      /* the disk that it is a partition of */
-    NODE_SIBLING,    /* another partition of that disk */
-    NODE_ALIAS,      /* another node of the same namespace, by another controller, or a partition of that */
+    NODE_PARTITION, /* of it */
+    NODE_WHOLE,     /* the disk that it is a partition of */
+    NODE_SIBLING,   /* another partition of that disk */
+    NODE_ALIAS, /* another node of the same namespace, by another controller, or a partition of that
+                 */
     NODE_CONTROLLER, /* a character device that takes commands for it: /dev/nvme0, /dev/sg1 … */
     NODE_ROLE_MAX
 };
@@ -40,7 +41,8 @@ void footprint_clear(struct footprint *f);
 /* The node with this number, or NULL. */
 const struct node *footprint_find(const struct footprint *f, bool is_block, dev_t number);
 const struct node *footprint_find_name(const struct footprint *f, const char *name);
-/* For building one: the node whose attributes are in folder; one that is known is not added again. */
+/* For building one: the node whose attributes are in folder; one that is known is not added
+ * again. */
 int footprint_add(struct footprint *f, enum node_role role, bool is_block, const char *folder,
                   const char *name, struct error **err);
 /* Everything in folder whose name has the prefix and that has the attribute. No folder, nothing. */

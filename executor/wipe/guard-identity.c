@@ -1,4 +1,5 @@
-/* guard-identity.c - is this a device that may be cleared, the one that was meant, and nobody else's? */
+/* guard-identity.c - is this a device that may be cleared, the one that was meant, and nobody
+ * else's? */
 #include "wipe/guard.h"
 
 #include <errno.h>
@@ -28,8 +29,8 @@ static void join(const struct wipe_list *globs, char *ret, size_t size)
         n += (size_t)snprintf(ret + n, size - n, "%s%s", i ? ", " : "", globs->items[i]);
 }
 
-/* Resolved links are matched, and for a block device the kernel's own name for it as well, so that neither a link nor a
- * node under another name widens what may be cleared. */
+/* Resolved links are matched, and for a block device the kernel's own name for it as well, so that
+ * neither a link nor a node under another name widens what may be cleared. */
 int guard_allowed(const struct scene *s, struct refusal *ret, struct error **err)
 {
     const struct storage_device *d = s->device;
@@ -67,8 +68,8 @@ int guard_identity(const struct scene *s, struct refusal *ret, struct error **er
     if (!*found)
         return refuse(ret, word, "%s has no %s, and %s was expected", s->device->path, word,
                       s->request->identity.value[key]);
-    return refuse(ret, word, "the %s of %s is %s, and %s was expected", word, s->device->path, found,
-                  s->request->identity.value[key]);
+    return refuse(ret, word, "the %s of %s is %s, and %s was expected", word, s->device->path,
+                  found, s->request->identity.value[key]);
 }
 
 /* --- Read-only ------------------------------------------------------------------------------- */
@@ -99,7 +100,8 @@ int guard_read_only(const struct scene *s, struct refusal *ret, struct error **e
     if (s->footprint.is_file)
         return file_is_read_only(s, ret, err);
     if (ioctl(s->device->look_fd, BLKROGET, &is_read_only) < 0)
-        return error_set_errno(err, ERROR_IO, errno, "asking whether %s is read-only", s->device->path);
+        return error_set_errno(err, ERROR_IO, errno, "asking whether %s is read-only",
+                               s->device->path);
     if (is_read_only)
         return refuse(ret, s->device->path, "%s is read-only", s->device->path);
     return 0;
@@ -107,15 +109,17 @@ int guard_read_only(const struct scene *s, struct refusal *ret, struct error **e
 
 /* --- Others' ---------------------------------------------------------------------------------- */
 
-/* What other domains name is compared by what it leads to. A path that leads nowhere names nothing that is here; but
- * if it reads like ours, something has just been moved away from under it, and that is a doubt. */
+/* What other domains name is compared by what it leads to. A path that leads nowhere names nothing
+ * that is here; but if it reads like ours, something has just been moved away from under it, and
+ * that is a doubt. */
 int guard_other_domain(const struct scene *s, struct refusal *ret, struct error **err)
 {
     for (size_t i = 0; i < s->request->n_others; i++) {
         const struct wipe_other *o = &s->request->others[i];
         _cleanup_(error_free) struct error *error = NULL;
         const struct node *node = NULL;
-        bool is_ours = text_equal(o->source, s->request->device) || text_equal(o->source, s->device->path);
+        bool is_ours =
+            text_equal(o->source, s->request->device) || text_equal(o->source, s->device->path);
         struct stat st;
 
         if (!is_ours && scene_resolves(s, o->source, &node, &is_ours, &error) < 0) {
@@ -125,7 +129,8 @@ int guard_other_domain(const struct scene *s, struct refusal *ret, struct error 
         }
         /* A sibling partition that a domain names is its own affair until it is used. */
         if (is_ours && !(node && node->role == NODE_SIBLING))
-            return refuse(ret, o->domain, "the domain %s names it too, as %s", o->domain, o->source);
+            return refuse(ret, o->domain, "the domain %s names it too, as %s", o->domain,
+                          o->source);
     }
     return 0;
 }
@@ -134,6 +139,6 @@ int guard_shared_namespace(const struct scene *s, struct refusal *ret, struct er
 {
     if (!s->neighbours || !is_set(s->neighbours->foreign_controller))
         return 0;
-    return refuse(ret, s->neighbours->foreign_controller, "%s can be used by others: %s", s->device->path,
-                  s->neighbours->foreign_controller);
+    return refuse(ret, s->neighbours->foreign_controller, "%s can be used by others: %s",
+                  s->device->path, s->neighbours->foreign_controller);
 }

@@ -1,9 +1,9 @@
 /* guard-mounts.c - mounted file systems and swap
  *
- * Theory of operation. A mount is seen in every mount namespace that some process lives in (guard-open.c walks the
- * processes and calls us for each namespace once); here it is our own one's turn. A mount's device number tells, except for
- * file systems of many devices, which have a number of their own: for those the source is looked at too, and
- * btrfs lists its devices in sysfs.
+ * Theory of operation. A mount is seen in every mount namespace that some process lives in
+ * (guard-open.c walks the processes and calls us for each namespace once); here it is our own one's
+ * turn. A mount's device number tells, except for file systems of many devices, which have a number
+ * of their own: for those the source is looked at too, and btrfs lists its devices in sysfs.
  */
 #include "wipe/guard-mounts.h"
 
@@ -44,13 +44,15 @@ bool mountinfo_parse(char *line, struct mount *ret)
     return true;
 }
 
-/* Its source is resolved under root, which is another process's where the mount is. */
-static const struct node *node_of_source(const struct scene *s, const char *root, const char *source)
+/* Its source is resolved under root, which is another process's where the mount is. Only nodes:
+ * other sources may be on a file server that hangs. */
+static const struct node *node_of_source(const struct scene *s, const char *root,
+                                         const char *source)
 {
     char path[2 * PATH_MAX];
     struct stat st;
 
-    if (source[0] != '/')
+    if (strncmp(source, "/dev/", strlen("/dev/")) != 0)
         return NULL;
     snprintf(path, sizeof(path), "%s%s", root, source);
     if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))

@@ -1,12 +1,15 @@
 /* guard-open.c - has any process the device open?
  *
- * Theory of operation. Neither O_EXCL nor a lock says whether a program has a block device open; QEMU takes neither. So every
- * process there is gets looked at, at all that can hold a file: its descriptors, the files that its io_urings hold, its
- * mappings. What is compared is the device number behind each (libvirt gives a QEMU nodes of its own in a /dev of its own),
- * for a file its device and inode. The attributes are asked for as they are cached, so that a descriptor on a file server that
- * hangs does not hang us. By the way each mount namespace that is met is looked through once.
+ * Theory of operation. Neither O_EXCL nor a lock says whether a program has a block device open;
+ * QEMU takes neither. So every process there is gets looked at, at all that can hold a file: its
+ * descriptors, the files that its io_urings hold, its mappings. What is compared is the device
+ * number behind each (libvirt gives a QEMU nodes of its own in a /dev of its own), for a file its
+ * device and inode. The attributes are asked for as they are cached, so that a descriptor on a file
+ * server that hangs does not hang us. By the way each mount namespace that is met is looked through
+ * once.
  *
- * It only counts if nothing is hidden: this needs CAP_SYS_PTRACE, and to be in the first pid and user namespaces.
+ * It only counts if nothing is hidden: this needs CAP_SYS_PTRACE, and to be in the first pid and
+ * user namespaces.
  */
 #include "wipe/guard-open.h"
 
@@ -34,11 +37,11 @@
 struct search {
     const struct scene *scene;
     struct refusal *refusal;
-    dev_t anonymous;          /* the file system of rings, eventfds and the like */
+    dev_t anonymous;           /* the file system of rings, eventfds and the like */
     struct inode_set harmless; /* mapped files that are known not to be ours */
     struct inode_set namespaces;
-    char process[PATH_MAX];    /* "/proc/123" */
-    char culprit[384];         /* "process 123 (qemu-system-x86)" */
+    char process[PATH_MAX]; /* "/proc/123" */
+    char culprit[384];      /* "process 123 (qemu-system-x86)" */
 };
 
 static void search_cleanup(struct search *q)
@@ -72,7 +75,8 @@ static int refuse_open(struct search *q, const struct node *node, const char *ho
 
 static int stat_cached(int folder, const char *name, struct statx *ret)
 {
-    return statx(folder, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, ret) < 0
+    return statx(folder, name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, ret) <
+                   0
                ? -errno
                : 0;
 }
@@ -109,7 +113,8 @@ static bool is_ours_by_name(const struct search *q, char *name, const struct nod
     base = base ? base + 1 : name;
     *node = footprint_find_name(&q->scene->footprint, base);
     /* A short name is all that there is: a file elsewhere that is called like ours refuses too. */
-    return *node || (q->scene->footprint.is_file && name[0] != '/' && own && text_equal(base, own + 1));
+    return *node ||
+           (q->scene->footprint.is_file && name[0] != '/' && own && text_equal(base, own + 1));
 }
 
 /* 1: refused. 0: nothing. -EAGAIN: the ring was busy and did not show everything. */
@@ -210,13 +215,15 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
             q->refusal->may_pass = is_reader(q, e->d_name);
             return refuse_open(q, node, "is open");
         }
-        if (makedev(st.stx_dev_major, st.stx_dev_minor) == q->anonymous && is_ring(dirfd(d), e->d_name)) {
+        if (makedev(st.stx_dev_major, st.stx_dev_minor) == q->anonymous &&
+            is_ring(dirfd(d), e->d_name)) {
             r = look_at_ring(q, e->d_name, err);
             if (r)
                 return r;
         }
     }
-    return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", folder) : 0;
+    return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", folder)
+                                    : 0;
 }
 
 /* A process whose first thread has ended shows no descriptors although other threads have them. */

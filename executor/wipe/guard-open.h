@@ -1,4 +1,5 @@
-/* guard-open.h - what a process's open files, rings and mappings say; for the guard and its tests */
+/* guard-open.h - what a process's open files, rings and mappings say; for the guard and its
+ * tests */
 #ifndef STOPD_WIPE_GUARD_OPEN_H
 #define STOPD_WIPE_GUARD_OPEN_H
 
@@ -16,10 +17,10 @@ bool maps_parse(char *line, struct mapping *ret);
 
 /* An io_uring's fdinfo: its registered files one after the other. */
 enum uring_line {
-    URING_OTHER,  /* a line about something else */
-    URING_COUNT,  /* "UserFiles:", how many slots there are */
-    URING_FILE,   /* one slot, with a file's name or path in it */
-    URING_EMPTY,  /* one slot, shown to be empty */
+    URING_OTHER, /* a line about something else */
+    URING_COUNT, /* "UserFiles:", how many slots there are */
+    URING_FILE,  /* one slot, with a file's name or path in it */
+    URING_EMPTY, /* one slot, shown to be empty */
 };
 /* in_files: a state of the caller's, false at the beginning. *ret: the name, within the line. */
 enum uring_line uring_parse(char *line, bool *in_files, unsigned long *count, char **ret);

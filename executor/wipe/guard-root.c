@@ -1,9 +1,9 @@
 /* guard-root.c - is the device a link of the chain that the host's root stands on?
  *
- * Theory of operation. From the device of the root file system (ours, and that of process 1, which a sandbox may have taken
- * us away from) the chain is walked downwards: a partition stands on its disk, device mapper and md on
- * their slaves. Nothing of it may be cleared, mounted or not. Where the root has a device number of its own (btrfs,
- * an overlay), its source is taken.
+ * Theory of operation. From the device of the root file system (ours, and that of process 1, which
+ * a sandbox may have taken us away from) the chain is walked downwards: a partition stands on its
+ * disk, device mapper and md on their slaves. Nothing of it may be cleared, mounted or not. Where
+ * the root has a device number of its own (btrfs, an overlay), its source is taken.
  */
 #include "wipe/guard.h"
 
@@ -21,7 +21,8 @@
 /* Deeper than any stack of devices that works. */
 #define DEPTH_MAX 16
 
-static int walk(const struct scene *s, const char *folder, int depth, struct refusal *ret, struct error **err);
+static int walk(const struct scene *s, const char *folder, int depth, struct refusal *ret,
+                struct error **err);
 
 static int walk_slaves(const struct scene *s, const char *folder, int depth, struct refusal *ret,
                        struct error **err)
@@ -44,7 +45,8 @@ static int walk_slaves(const struct scene *s, const char *folder, int depth, str
     return r;
 }
 
-static int walk(const struct scene *s, const char *folder, int depth, struct refusal *ret, struct error **err)
+static int walk(const struct scene *s, const char *folder, int depth, struct refusal *ret,
+                struct error **err)
 {
     char resolved[PATH_MAX], number[32], probe[PATH_MAX + 16];
     const struct node *node;
@@ -86,8 +88,8 @@ static int source_of_root(const char *mountinfo, char *ret, size_t size, struct 
     return 0;
 }
 
-static int walk_root(const struct scene *s, const char *root, const char *mountinfo, struct refusal *ret,
-                     struct error **err)
+static int walk_root(const struct scene *s, const char *root, const char *mountinfo,
+                     struct refusal *ret, struct error **err)
 {
     char folder[PATH_MAX], source[PATH_MAX];
     struct stat st;

@@ -1,8 +1,8 @@
 /* guard-stack.c - what stands on top of the device: device mapper, md, loops, storage targets
  *
- * Theory of operation. Holders are in sysfs, except for those that open a device like any program does. A loop is one of
- * them: it shows neither in holders/ nor in O_EXCL, so every loop is asked what is below it. An NVMe or SCSI target exports a
- * device by path, which configfs tells.
+ * Theory of operation. Holders are in sysfs, except for those that open a device like any program
+ * does. A loop is one of them: it shows neither in holders/ nor in O_EXCL, so every loop is asked
+ * what is below it. An NVMe or SCSI target exports a device by path, which configfs tells.
  */
 #include "wipe/guard.h"
 
@@ -136,8 +136,8 @@ int guard_loop(const struct scene *s, struct refusal *ret, struct error **err)
 
 /* --- Targets --------------------------------------------------------------------------------- */
 
-static int look_at_export(const struct scene *s, const char *entry, const char *attribute, const char *name,
-                          struct refusal *ret, struct error **err)
+static int look_at_export(const struct scene *s, const char *entry, const char *attribute,
+                          const char *name, struct refusal *ret, struct error **err)
 {
     const struct node *node = NULL;
     char path[PATH_MAX], use[512];
@@ -156,8 +156,8 @@ static int look_at_export(const struct scene *s, const char *entry, const char *
     return refuse_node(ret, s, node, name, use);
 }
 
-static int look_below(const struct scene *s, const char *folder, const char *name, const char *attribute,
-                      struct refusal *ret, struct error **err)
+static int look_below(const struct scene *s, const char *folder, const char *name,
+                      const char *attribute, struct refusal *ret, struct error **err)
 {
     _cleanup_(closedir) DIR *d = opendir(folder);
     struct dirent *e;
@@ -211,7 +211,8 @@ int guard_target(const struct scene *s, struct refusal *ret, struct error **err)
         if (access(folder, F_OK) < 0) {
             /* The module is there, what it exports cannot be seen. */
             if (access(module, F_OK) == 0)
-                return error_set(err, ERROR_IO, "%s is loaded and %s is not there (is configfs mounted?)",
+                return error_set(err, ERROR_IO,
+                                 "%s is loaded and %s is not there (is configfs mounted?)",
                                  targets[i].module, folder);
             continue;
         }

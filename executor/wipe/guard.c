@@ -1,13 +1,14 @@
 /* guard.c - the guards, in the order in which they are asked
  *
- * Theory of operation. A guard is a question with three answers: nothing against it, something and what, or it could
- * not be found out. The last refuses like the second: who cannot see must not erase. Each compares numbers, not names,
- * with the footprint of the device. Those that somebody could come to break while we work are asked again before every
- * chunk. Who has the device open for reading only is waited for, for a moment: disks are looked at by many programs, and
- * none of them should undo hours of work. Who could write ends it at once.
+ * Theory of operation. A guard is a question with three answers: nothing against it, something and
+ * what, or it could not be found out. The last refuses like the second: who cannot see must not
+ * erase. Each compares numbers, not names, with the footprint of the device. Those that somebody
+ * could come to break while we work are asked again before every chunk. Who has the device open for
+ * reading only is waited for, for a moment: disks are looked at by many programs, and none of them
+ * should undo hours of work. Who could write ends it at once.
  *
- * What they cannot see: a descriptor that is under way in a socket and open nowhere, and an io_uring whose own descriptor
- * was closed after it was registered with itself.
+ * What they cannot see: a descriptor that is under way in a socket and open nowhere, and an
+ * io_uring whose own descriptor was closed after it was registered with itself.
  */
 #include "wipe/guard.h"
 
@@ -47,8 +48,8 @@ int refuse(struct refusal *ret, const char *culprit, const char *format, ...)
     return 1;
 }
 
-int refuse_node(struct refusal *ret, const struct scene *s, const struct node *node, const char *culprit,
-                const char *use)
+int refuse_node(struct refusal *ret, const struct scene *s, const struct node *node,
+                const char *culprit, const char *use)
 {
     if (!node || node->role == NODE_SELF)
         return refuse(ret, culprit, "%s %s", s->device->path, use);
@@ -57,7 +58,8 @@ int refuse_node(struct refusal *ret, const struct scene *s, const struct node *n
         return refuse(ret, culprit, "%s is a partition of a disk of which another one, %s, %s",
                       s->device->path, node->name, use);
     }
-    return refuse(ret, culprit, "%s, through which %s can be reached, %s", node->name, s->device->path, use);
+    return refuse(ret, culprit, "%s, through which %s can be reached, %s", node->name,
+                  s->device->path, use);
 }
 
 static bool is_named_like(const struct scene *s, const char *path, const struct node **node)
@@ -83,7 +85,8 @@ int scene_resolves(const struct scene *s, const char *path, const struct node **
     }
     if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
         *node = footprint_find(&s->footprint, S_ISBLK(st.st_mode), st.st_rdev);
-    *is_ours = *node || (S_ISREG(st.st_mode) && footprint_is_file(&s->footprint, st.st_dev, st.st_ino));
+    *is_ours =
+        *node || (S_ISREG(st.st_mode) && footprint_is_file(&s->footprint, st.st_dev, st.st_ino));
     return 0;
 }
 
@@ -95,7 +98,8 @@ bool guard_ask(const struct guard *g, const struct scene *s, struct refusal *ret
     if (r == 0)
         return false;
     if (r < 0)
-        refuse(ret, "", "it cannot be told whether anything stands against it: %s", error_message(error));
+        refuse(ret, "", "it cannot be told whether anything stands against it: %s",
+               error_message(error));
     if (!ret->guard)
         ret->guard = g->name;
     return true;

@@ -1,4 +1,5 @@
-/* inode-set.c - a set of (device, inode) pairs: a table with open addressing, never more than half full */
+/* inode-set.c - a set of (device, inode) pairs: a table with open addressing, never more than half
+ * full */
 #include "wipe/inode-set.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ static int grow(struct inode_set *s)
         return -ENOMEM;
     for (size_t i = 0; i < s->n_places; i++)
         if (s->places[i].inode)
-            larger.places[place_of(&larger, s->places[i].device, s->places[i].inode)] = s->places[i];
+            larger.places[place_of(&larger, s->places[i].device, s->places[i].inode)] =
+                s->places[i];
     free(s->places);
     *s = larger;
     return 0;

@@ -10,7 +10,7 @@ struct inode_set {
     struct inode_key {
         dev_t device;
         ino_t inode; /* 0: an empty place */
-    } *places;
+    } * places;
     size_t n_places, n; /* places: a power of two */
 };
 

@@ -1,12 +1,15 @@
-/* ladder.c - which method clears a device: the best that it says it can do, and why not a better one
+/* ladder.c - which method clears a device: the best that it says it can do, and why not a better
+ * one
  *
- * Theory of operation. The request lists methods, best first. The device says of each whether it can do it, how far
- * it reaches and what level it comes to. A rung is open when the device can do it, it comes to the level that was
- * asked for, and it reaches nothing that is not this instance's. The first open rung is taken. Nothing is ever
- * found out by trying: an emulated drive takes any command and says that it succeeded.
+ * Theory of operation. The request lists methods, best first. The device says of each whether it
+ * can do it, how far it reaches and what level it comes to. A rung is open when the device can do
+ * it, it comes to the level that was asked for, and it reaches nothing that is not this instance's.
+ * The first open rung is taken. Nothing is ever found out by trying: an emulated drive takes any
+ * command and says that it succeeded.
  *
- * A rung that was tried and failed, or whose result was not believed, is closed, and the next open one is taken.
- * When none is left the device is not cleared; a lower level is never taken for want of a higher one.
+ * A rung that was tried and failed, or whose result was not believed, is closed, and the next open
+ * one is taken. When none is left the device is not cleared; a lower level is never taken for want
+ * of a higher one.
  */
 #include "wipe/ladder.h"
 
@@ -43,8 +46,8 @@ void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verif
         close_for(r, "it would clear every namespace of the subsystem: %s", sole_tenant);
 }
 
-int ladder_survey(struct storage_device *d, const struct wipe_request *request, const char *sole_tenant,
-                  struct ladder *ret, struct error **err)
+int ladder_survey(struct storage_device *d, const struct wipe_request *request,
+                  const char *sole_tenant, struct ladder *ret, struct error **err)
 {
     struct ladder l = {0};
 
@@ -55,7 +58,8 @@ int ladder_survey(struct storage_device *d, const struct wipe_request *request, 
         r->method = request->methods[i];
         result = d->ops->offer(d, r->method, &r->offer, err);
         if (result < 0)
-            return error_context(err, "asking %s for %s", d->path, clear_method_to_string(r->method));
+            return error_context(err, "asking %s for %s", d->path,
+                                 clear_method_to_string(r->method));
         ladder_judge(r, request->level, request->verify, sole_tenant);
     }
     *ret = l;

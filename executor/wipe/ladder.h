@@ -1,4 +1,5 @@
-/* ladder.h - which method clears a device: the best that it says it can do, and why not a better one */
+/* ladder.h - which method clears a device: the best that it says it can do, and why not a better
+ * one */
 #ifndef STOPD_WIPE_LADDER_H
 #define STOPD_WIPE_LADDER_H
 
@@ -16,10 +17,10 @@ struct ladder {
     size_t n;
 };
 
-/* The request's ladder with what the device says of each rung. sole_tenant: "" where every namespace of the
- * device's subsystem is this instance's, else why it is not so. */
-int ladder_survey(struct storage_device *d, const struct wipe_request *request, const char *sole_tenant,
-                  struct ladder *ret, struct error **err);
+/* The request's ladder with what the device says of each rung. sole_tenant: "" where every
+ * namespace of the device's subsystem is this instance's, else why it is not so. */
+int ladder_survey(struct storage_device *d, const struct wipe_request *request,
+                  const char *sole_tenant, struct ladder *ret, struct error **err);
 /* Decides one rung; pure. */
 void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verify,
                   const char *sole_tenant);

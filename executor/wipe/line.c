@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-DEFINE_ENUM_WORDS(enum wipe_event, wipe_event, WIPE_EVENT_MAX, "identity", "plan", "claimed", "method",
-                  "progress", "setback", "cleared", "verified", "certificate", "error");
+DEFINE_ENUM_WORDS(enum wipe_event, wipe_event, WIPE_EVENT_MAX, "identity", "plan", "claimed",
+                  "method", "progress", "setback", "cleared", "verified", "certificate", "error");
 DEFINE_ENUM_WORDS(enum wipe_outcome, wipe_outcome, WIPE_OUTCOME_MAX, "refused", "stopped", "failed",
                   "usage");
 

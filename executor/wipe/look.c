@@ -1,9 +1,10 @@
 /* look.c - looking out for intruders while we work
  *
- * Theory of operation. Locks keep out only those who ask. So before each chunk all guards that somebody could have
- * come to break are asked again, and the device is asked who it is through the descriptor that we hold. On
- * a host with many processes that takes tens of milliseconds in which the device has nothing to do; chunks
- * are therefore made long against it, and at least a second, which is then how long an intruder can go unseen.
+ * Theory of operation. Locks keep out only those who ask. So before each chunk all guards that
+ * somebody could have come to break are asked again, and the device is asked who it is through the
+ * descriptor that we hold. On a host with many processes that takes tens of milliseconds in which
+ * the device has nothing to do; chunks are therefore made long against it, and at least a second,
+ * which is then how long an intruder can go unseen.
  */
 #include "wipe/wipe.h"
 

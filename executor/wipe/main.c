@@ -1,4 +1,5 @@
-/* main.c - stopd-wipe: by hand with arguments, else one request on descriptor 0 and lines on descriptor 1 */
+/* main.c - stopd-wipe: by hand with arguments, else one request on descriptor 0 and lines on
+ * descriptor 1 */
 #include "wipe/main.h"
 
 #include <errno.h>
@@ -36,7 +37,8 @@ static int read_request(char **ret, size_t *ret_n, struct error **err)
         n += (size_t)got;
     }
     if (n > WIPE_REQUEST_MAX)
-        return error_set(err, ERROR_USAGE, "the request is larger than %zu bytes", WIPE_REQUEST_MAX);
+        return error_set(err, ERROR_USAGE, "the request is larger than %zu bytes",
+                         WIPE_REQUEST_MAX);
     *ret = take(text);
     *ret_n = n;
     return 0;
@@ -73,7 +75,8 @@ int wipe_main(int argc, char **argv, wipe_opener open_device)
     if (is_done)
         return WIPE_EXIT_DONE;
     if (r >= 0) {
-        malloc_trim(0); /* a request may name thousands of disks, and as JSON they take more than all else */
+        malloc_trim(0); /* a request may name thousands of disks, and as JSON they take more than
+                           all else */
         return wipe_run(&request, open_device, &report);
     }
     if (is_protocol)

@@ -1,9 +1,9 @@
 /* meter.c - how far the work is, how fast it may go, and saying so
  *
- * Theory of operation. Whoever moves bytes asks the meter before each piece. Where a bound is set, the meter sleeps
- * until the piece fits under it: counted from the last pause of a second or more on, so that a device that was slow
- * for a while is not made to catch up. A line of progress goes out every half second at most; its reader may take the
- * lack of one for a device that hangs. */
+ * Theory of operation. Whoever moves bytes asks the meter before each piece. Where a bound is set,
+ * the meter sleeps until the piece fits under it: counted from the last pause of a second or more
+ * on, so that a device that was slow for a while is not made to catch up. A line of progress goes
+ * out every half second at most; its reader may take the lack of one for a device that hangs. */
 #include "wipe/meter.h"
 
 #include <time.h>
@@ -64,11 +64,14 @@ int meter_say(struct meter *m, struct error **err)
     double rate = spent > 0 ? (double)moved * (double)USEC_PER_SEC / (double)spent : 0;
     uint64_t left = m->total > m->done ? m->total - m->done : 0;
 
-    if (!line || json_add_string(line, "phase", m->phase) < 0 || json_add_string(line, "method", m->method) < 0 ||
-        json_add_number(line, "done", m->done) < 0 || json_add_number(line, "total", m->total) < 0 ||
+    if (!line || json_add_string(line, "phase", m->phase) < 0 ||
+        json_add_string(line, "method", m->method) < 0 ||
+        json_add_number(line, "done", m->done) < 0 ||
+        json_add_number(line, "total", m->total) < 0 ||
         json_add_number(line, "durable", m->durable) < 0 ||
         json_add_number(line, "mibPerS", (uint64_t)(rate / (1 << 20))) < 0 ||
-        (rate >= 1 && json_add_number(line, "secondsLeft", (uint64_t)((double)left / rate + 0.5)) < 0) ||
+        (rate >= 1 &&
+         json_add_number(line, "secondsLeft", (uint64_t)((double)left / rate + 0.5)) < 0) ||
         (m->resume && json_add(line, "resume", take(m->resume)) < 0)) {
         json_object_put(line);
         return error_no_memory(err);
@@ -86,7 +89,8 @@ int meter_advance(struct meter *m, uint64_t done, uint64_t next, struct error **
     return meter_say(m, err);
 }
 
-static int pace_step(void *context, uint64_t done, uint64_t total, uint64_t next, struct error **err)
+static int pace_step(void *context, uint64_t done, uint64_t total, uint64_t next,
+                     struct error **err)
 {
     struct meter *m = context;
     double share = total ? (double)done / (double)total : 0;

@@ -9,11 +9,12 @@ struct meter {
     const char *phase, *method;
     uint64_t max_bytes_per_s; /* 0: no bound */
     uint64_t total;
-    uint64_t base, piece; /* the piece of work that a driver paces: where it begins, how long it is */
+    uint64_t base,
+        piece; /* the piece of work that a driver paces: where it begins, how long it is */
     uint64_t done;
     uint64_t durable;
-    json_object *resume; /* to go out with the next line, or NULL; owned */
-    usec_t began;        /* of the phase … */
+    json_object *resume;    /* to go out with the next line, or NULL; owned */
+    usec_t began;           /* of the phase … */
     uint64_t done_at_begin; /* … which may have been resumed */
     usec_t said;
     usec_t paced_since; /* since then, paced bytes were let through */

@@ -1,7 +1,7 @@
 /* options.c - the command line of stopd-wipe
  *
- * By hand one names the device and what it has to be; there is no daemon that knows other domains' disks, so who
- * clears by hand answers for those (the guards see what is in use now). */
+ * By hand one names the device and what it has to be; there is no daemon that knows other domains'
+ * disks, so who clears by hand answers for those (the guards see what is in use now). */
 #include "wipe/options.h"
 
 #include <errno.h>
@@ -37,8 +37,18 @@ const char options_usage[] =
     "Exit status: 0 cleared and verified; 76 refused, nothing touched; 71 not cleared;\n"
     "64 usage. Lines of JSON on standard output, the certificate last.\n";
 
-enum { OPTION_PLAN = 256, OPTION_CLEAR, OPTION_IDENTITY, OPTION_METHODS, OPTION_LEVEL, OPTION_VERIFY,
-              OPTION_ALLOW, OPTION_BOUND, OPTION_HELP, OPTION_VERSION };
+enum {
+    OPTION_PLAN = 256,
+    OPTION_CLEAR,
+    OPTION_IDENTITY,
+    OPTION_METHODS,
+    OPTION_LEVEL,
+    OPTION_VERIFY,
+    OPTION_ALLOW,
+    OPTION_BOUND,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option options[] = {
     {"plan", required_argument, NULL, OPTION_PLAN},
@@ -54,7 +64,8 @@ static const struct option options[] = {
     {0},
 };
 
-static int set_device(struct wipe_request *r, enum wipe_verb verb, const char *path, struct error **err)
+static int set_device(struct wipe_request *r, enum wipe_verb verb, const char *path,
+                      struct error **err)
 {
     _cleanup_(freep) char *absolute = NULL;
 
@@ -124,7 +135,8 @@ static int take_option(int option, struct wipe_request *r, bool *ret_done, struc
         return set_level(r, optarg, err);
     case OPTION_VERIFY:
         if (wipe_verify_from_string(optarg, &r->verify) < 0)
-            return error_set(err, ERROR_USAGE, "--verify is sample, full or none, not '%s'", optarg);
+            return error_set(err, ERROR_USAGE, "--verify is sample, full or none, not '%s'",
+                             optarg);
         return 0;
     case OPTION_ALLOW:
         return allow(r, optarg, err);
@@ -143,7 +155,8 @@ static int take_option(int option, struct wipe_request *r, bool *ret_done, struc
     }
 }
 
-int options_parse(int argc, char **argv, struct wipe_request *ret, bool *ret_done, struct error **err)
+int options_parse(int argc, char **argv, struct wipe_request *ret, bool *ret_done,
+                  struct error **err)
 {
     int option, r;
 

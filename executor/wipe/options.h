@@ -6,7 +6,9 @@
 
 extern const char options_usage[];
 
-/* Fills the same struct as the protocol's parser. *ret_done: --help or --version was all that was asked. */
-int options_parse(int argc, char **argv, struct wipe_request *ret, bool *ret_done, struct error **err);
+/* Fills the same struct as the protocol's parser. *ret_done: --help or --version was all that was
+ * asked. */
+int options_parse(int argc, char **argv, struct wipe_request *ret, bool *ret_done,
+                  struct error **err);
 
 #endif

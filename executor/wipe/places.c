@@ -1,6 +1,7 @@
 /* places.c - where partitions lay before a clear
  *
- * Their table is gone afterwards; the file systems' first blocks, whose places it told, are read all the same. */
+ * Their table is gone afterwards; the file systems' first blocks, whose places it told, are read
+ * all the same. */
 #include "wipe/places.h"
 
 #include <limits.h>
@@ -22,8 +23,8 @@ int places_remember(struct wipe *w, struct error **err)
 
         if (f->nodes[i].role != NODE_PARTITION)
             continue;
-        snprintf(folder, sizeof(folder), "%s/dev/block/%u:%u", w->scene.sys, major(f->nodes[i].number),
-                 minor(f->nodes[i].number));
+        snprintf(folder, sizeof(folder), "%s/dev/block/%u:%u", w->scene.sys,
+                 major(f->nodes[i].number), minor(f->nodes[i].number));
         start = sysfs_number(folder, "start") * SECTOR;
         end = start + sysfs_number(folder, "size") * SECTOR;
         if (start < w->device->size)

@@ -1,9 +1,9 @@
 /* privileges.c - giving up what clearing a disk does not need
  *
- * Theory of operation. Started as root we could do anything; what is read here (a request, other processes' names, what
- * stands on a tenant's disk) is other people's. So the network goes, and all capabilities but these: to give commands to
- * disks, to look at other processes, and to open devices and images whoever they belong to. Under systemd the unit has done
- * the same before.
+ * Theory of operation. Started as root we could do anything; what is read here (a request, other
+ * processes' names, what stands on a tenant's disk) is other people's. So the network goes, and all
+ * capabilities but these: to give commands to disks, to look at other processes, and to open
+ * devices and images whoever they belong to. Under systemd the unit has done the same before.
  */
 #include "wipe/privileges.h"
 

@@ -4,8 +4,8 @@
 
 #include "stopd/wipe-protocol.h"
 
-/* A counter-based generator (the finalizer of SplitMix64 over seed and counter): any number of the sequence can be had
- * at once, so that nothing needs to be kept. Not for secrets. */
+/* A counter-based generator (the finalizer of SplitMix64 over seed and counter): any number of the
+ * sequence can be had at once, so that nothing needs to be kept. Not for secrets. */
 struct random {
     uint64_t key[2];
 };

@@ -1,9 +1,10 @@
 /* request-json.c - the request as it comes in on descriptor 0
  *
- * Theory of operation. The request is a table of members: a name, a reader, a writer. Reading takes every
- * member of the object and looks for its name in the table; what is not there is an error, because a guard
- * that its sender has misspelt would otherwise silently not be there. Null counts as absent. The sender is
- * the daemon, but nothing here trusts it: sizes, depth and types are all bounded. */
+ * Theory of operation. The request is a table of members: a name, a reader, a writer. Reading takes
+ * every member of the object and looks for its name in the table; what is not there is an error,
+ * because a guard that its sender has misspelt would otherwise silently not be there. Null counts
+ * as absent. The sender is the daemon, but nothing here trusts it: sizes, depth and types are all
+ * bounded. */
 #include "base/json.h"
 #include "stopd/wipe-protocol.h"
 
@@ -29,16 +30,15 @@ static int read_text(json_object *value, const char *what, char **ret, struct er
 }
 
 /* One of an enum's words. */
-#define DEFINE_WORD_READER(type, name)                                                             \
-    static int read_##name(json_object *value, const char *what, type *ret, struct error **err)    \
-    {                                                                                              \
-        const char *word = json_object_is_type(value, json_type_string)                            \
-                               ? json_object_get_string(value)                                     \
-                               : NULL;                                                             \
-        if (name##_from_string(word, ret) < 0)                                                     \
-            return error_set(err, ERROR_USAGE, "%s is none of the known words", what);             \
-        return 0;                                                                                  \
-    }                                                                                              \
+#define DEFINE_WORD_READER(type, name)                                                           \
+    static int read_##name(json_object *value, const char *what, type *ret, struct error **err)  \
+    {                                                                                            \
+        const char *word =                                                                       \
+            json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL; \
+        if (name##_from_string(word, ret) < 0)                                                   \
+            return error_set(err, ERROR_USAGE, "%s is none of the known words", what);           \
+        return 0;                                                                                \
+    }                                                                                            \
     struct base_swallow_semicolon
 DEFINE_WORD_READER(enum wipe_verb, wipe_verb);
 DEFINE_WORD_READER(enum wipe_verify, wipe_verify);
@@ -54,7 +54,8 @@ static int read_number(json_object *value, const char *what, uint64_t *ret, stru
     return 0;
 }
 
-static int read_list(json_object *value, const char *what, struct wipe_list *ret, struct error **err)
+static int read_list(json_object *value, const char *what, struct wipe_list *ret,
+                     struct error **err)
 {
     if (!json_object_is_type(value, json_type_array))
         return error_set(err, ERROR_USAGE, "%s is no list", what);
@@ -105,7 +106,8 @@ static int read_identity(json_object *value, struct wipe_request *r, struct erro
 {
     if (!json_object_is_type(value, json_type_object))
         return error_set(err, ERROR_USAGE, "identity is no object");
-    json_object_object_foreach(value, key, member) {
+    json_object_object_foreach(value, key, member)
+    {
         _cleanup_(freep) char *text = NULL;
         int result;
 
@@ -131,7 +133,8 @@ static int read_methods(json_object *value, struct wipe_request *r, struct error
     r->n_methods = 0;
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         enum clear_method method;
-        int result = read_clear_method(json_object_array_get_idx(value, i), "methods", &method, err);
+        int result =
+            read_clear_method(json_object_array_get_idx(value, i), "methods", &method, err);
 
         if (result >= 0)
             result = wipe_request_add_method(r, method, err);
@@ -172,7 +175,8 @@ static int read_allow(json_object *value, struct wipe_request *r, struct error *
 {
     if (!json_object_is_type(value, json_type_object))
         return error_set(err, ERROR_USAGE, "allow is no object");
-    json_object_object_foreach(value, key, member) {
+    json_object_object_foreach(value, key, member)
+    {
         int result;
 
         if (text_equal(key, "devices"))
@@ -223,11 +227,11 @@ static int read_resume(json_object *value, struct wipe_request *r, struct error 
     return wipe_resume_from_json(value, &r->resume, err);
 }
 
-#define DEFINE_LABEL_READER(name, word)                                                            \
-    static int read_##name(json_object *value, struct wipe_request *r, struct error **err)         \
-    {                                                                                              \
-        return read_text(value, word, &r->name, err);                                              \
-    }                                                                                              \
+#define DEFINE_LABEL_READER(name, word)                                                    \
+    static int read_##name(json_object *value, struct wipe_request *r, struct error **err) \
+    {                                                                                      \
+        return read_text(value, word, &r->name, err);                                      \
+    }                                                                                      \
     struct base_swallow_semicolon
 DEFINE_LABEL_READER(request_id, "requestId");
 DEFINE_LABEL_READER(instance_id, "instanceId");
@@ -239,18 +243,28 @@ static const struct {
     const char *name;
     int (*read)(json_object *value, struct wipe_request *r, struct error **err);
 } members[] = {
-    {"version", read_version},       {"verb", read_verb},
-    {"device", read_device},         {"kind", read_kind},
-    {"identity", read_identity},     {"methods", read_methods},
-    {"level", read_level},           {"verify", read_verify},
-    {"maxMibPerS", read_bound},      {"allow", read_allow},
-    {"others", read_others},         {"companions", read_companions},
-    {"resume", read_resume},         {"requestId", read_request_id},
-    {"instanceId", read_instance_id}, {"target", read_target},
-    {"operator", read_operator},     {"host", read_host},
+    {"version", read_version},
+    {"verb", read_verb},
+    {"device", read_device},
+    {"kind", read_kind},
+    {"identity", read_identity},
+    {"methods", read_methods},
+    {"level", read_level},
+    {"verify", read_verify},
+    {"maxMibPerS", read_bound},
+    {"allow", read_allow},
+    {"others", read_others},
+    {"companions", read_companions},
+    {"resume", read_resume},
+    {"requestId", read_request_id},
+    {"instanceId", read_instance_id},
+    {"target", read_target},
+    {"operator", read_operator},
+    {"host", read_host},
 };
 
-static int read_member(const char *name, json_object *value, struct wipe_request *r, struct error **err)
+static int read_member(const char *name, json_object *value, struct wipe_request *r,
+                       struct error **err)
 {
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
         if (text_equal(members[i].name, name))
@@ -272,7 +286,8 @@ static int parse_whole(const char *text, size_t n, json_object **ret, struct err
     size_t used;
 
     if (n > WIPE_REQUEST_MAX)
-        return error_set(err, ERROR_USAGE, "the request is larger than %zu bytes", WIPE_REQUEST_MAX);
+        return error_set(err, ERROR_USAGE, "the request is larger than %zu bytes",
+                         WIPE_REQUEST_MAX);
     if (!t)
         return error_no_memory(err);
     json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -298,7 +313,8 @@ int wipe_request_parse(const char *text, size_t n, struct wipe_request *ret, str
 
     if (r < 0)
         return r;
-    json_object_object_foreach(object, name, value) {
+    json_object_object_foreach(object, name, value)
+    {
         r = read_member(name, value, ret, err);
         if (r < 0)
             return r;

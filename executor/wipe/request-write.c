@@ -76,11 +76,8 @@ static int add_labels(json_object *o, const struct wipe_request *r)
 {
     const struct {
         const char *name, *value;
-    } labels[] = {{"requestId", r->request_id},
-                  {"instanceId", r->instance_id},
-                  {"target", r->target},
-                  {"operator", r->operator},
-                  {"host", r->host}};
+    } labels[] = {{"requestId", r->request_id}, {"instanceId", r->instance_id},
+                  {"target", r->target}, {"operator", r->operator}, {"host", r->host}};
 
     for (size_t i = 0; i < ELEMENTSOF(labels); i++)
         if (labels[i].value && json_add_string(o, labels[i].name, labels[i].value) < 0)

@@ -149,8 +149,9 @@ int wipe_request_check(const struct wipe_request *r, struct error **err)
     if (r->level == LEVEL_PURGE && r->verify == WIPE_VERIFY_NONE)
         return error_set(err, ERROR_USAGE, "level purge is not to be had without verification");
     if (r->verb == WIPE_CLEAR && !identity_is_enough(&r->identity))
-        return error_set(err, ERROR_USAGE,
-                         "a clear needs to be told what the device is: at least one of serial, eui64, "
-                         "nguid, uuid, wwn, size, or device and inode");
+        return error_set(
+            err, ERROR_USAGE,
+            "a clear needs to be told what the device is: at least one of serial, eui64, "
+            "nguid, uuid, wwn, size, or device and inode");
     return 0;
 }

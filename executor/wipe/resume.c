@@ -1,9 +1,10 @@
-/* resume.c - how far a clear has come, as it goes out with the progress and comes back with the next request
+/* resume.c - how far a clear has come, as it goes out with the progress and comes back with the
+ * next request
  *
- * Theory of operation. Whoever keeps it (the daemon's journal) keeps it as it is and understands nothing of it. It
- * is a hint that saves work and never the proof that something was done: the verification at the end reads the
- * whole device, whoever cleared which part of it. What is read here makes sense by itself; whether it fits the
- * device is asked when the device is open. */
+ * Theory of operation. Whoever keeps it (the daemon's journal) keeps it as it is and understands
+ * nothing of it. It is a hint that saves work and never the proof that something was done: the
+ * verification at the end reads the whole device, whoever cleared which part of it. What is read
+ * here makes sense by itself; whether it fits the device is asked when the device is open. */
 #include "base/json.h"
 #include "stopd/wipe-protocol.h"
 
@@ -22,7 +23,8 @@ json_object *wipe_resume_to_json(const struct wipe_resume *r)
         json_add_string(o, "method", clear_method_to_string(r->method)) < 0 ||
         json_add_string(o, "stage", wipe_stage_to_string(r->stage)) < 0 ||
         json_add_number(o, "durable", r->durable) < 0 || json_add_string(o, "seed", r->seed) < 0 ||
-        json_add_time(o, "startedAt", r->started_at) < 0 || json_add_number(o, "runs", r->runs) < 0 ||
+        json_add_time(o, "startedAt", r->started_at) < 0 ||
+        json_add_number(o, "runs", r->runs) < 0 ||
         (r->steps && json_add(o, "steps", json_object_get(r->steps)) < 0))
         return NULL;
     return take(o);

@@ -28,7 +28,8 @@ static int add_facts(json_object *line, const struct wipe *w)
 {
     json_object *facts = json_object_new_object();
 
-    if (!line || json_add(line, "facts", facts) < 0 || json_add_string(facts, "maker", w->facts.maker) < 0 ||
+    if (!line || json_add(line, "facts", facts) < 0 ||
+        json_add_string(facts, "maker", w->facts.maker) < 0 ||
         json_add_string(facts, "media", w->facts.media) < 0 ||
         json_add_string(facts, "layout", w->facts.layout) < 0)
         return -ENOMEM;
@@ -42,7 +43,8 @@ int say_identity(struct wipe *w, struct error **err)
     return finish(w, line, add_device(line, w) < 0 ? -ENOMEM : add_facts(line, w), err);
 }
 
-/* Every guard is asked, not only up to the first that refuses: who plans wants to know all that is in the way. */
+/* Every guard is asked, not only up to the first that refuses: who plans wants to know all that is
+ * in the way. */
 static json_object *ask_guards(struct wipe *w, bool *is_refused)
 {
     _cleanup_(json) json_object *array = json_object_new_array();
@@ -66,7 +68,8 @@ static json_object *ask_guards(struct wipe *w, bool *is_refused)
 
 static int add_rung(json_object *line, const struct wipe *w, const struct rung *rung)
 {
-    if (!line || json_add_string(line, "method", rung ? clear_method_to_string(rung->method) : NULL) < 0 ||
+    if (!line ||
+        json_add_string(line, "method", rung ? clear_method_to_string(rung->method) : NULL) < 0 ||
         json_add(line, "passedOver", ladder_passed_over(&w->ladder, rung)) < 0)
         return -ENOMEM;
     if (rung && (json_add_string(line, "level", clear_level_to_string(rung->offer.level)) < 0 ||
@@ -152,7 +155,8 @@ int say_error(struct report *report, enum wipe_outcome outcome, const struct ref
         (refusal && refusal->guard &&
          (json_add_string(line, "guard", refusal->guard) < 0 ||
           json_add_string(line, "culprit", refusal->culprit) < 0)) ||
-        json_add_string(line, "message", message) < 0 || json_add_number(line, "durable", durable) < 0) {
+        json_add_string(line, "message", message) < 0 ||
+        json_add_number(line, "durable", durable) < 0) {
         json_object_put(line);
         line = NULL;
     }

@@ -1,4 +1,5 @@
-/* signature.c - what libblkid recognizes on a device: file systems, partition tables, RAID and LVM members */
+/* signature.c - what libblkid recognizes on a device: file systems, partition tables, RAID and LVM
+ * members */
 #include <blkid.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* spans.c - clearing span by span, each durable before the next begins
  *
- * Theory of operation. A span is the unit of everything: before it the guards are asked, after it the device is
- * flushed, and then the line goes out that says so, on which a later run goes on. Its length follows the device's
- * speed, so that a span takes about as long as the guards' interval: short enough for an intruder to be seen, long
- * enough for looking and flushing to cost nothing.
+ * Theory of operation. A span is the unit of everything: before it the guards are asked, after it
+ * the device is flushed, and then the line goes out that says so, on which a later run goes on. Its
+ * length follows the device's speed, so that a span takes about as long as the guards' interval:
+ * short enough for an intruder to be seen, long enough for looking and flushing to cost nothing.
  *
- * All spans end at multiples of one slice, which depends on the size of the device alone. So the places where two
- * spans may meet are known to the verification, whichever run cleared them.
+ * All spans end at multiples of one slice, which depends on the size of the device alone. So the
+ * places where two spans may meet are known to the verification, whichever run cleared them.
  */
 #include "wipe/spans.h"
 
@@ -67,7 +67,8 @@ int spans_clear(struct wipe *w, enum clear_method method, struct storage_record 
     uint64_t size = w->device->size, slice = spans_slice(size), length = 0;
     usec_t took = 0;
 
-    meter_begin(&w->meter, "clearing", clear_method_to_string(method), size, w->state.durable);
+    meter_begin(&w->meter, "clearing", clear_method_to_string(w->state.method), size,
+                w->state.durable);
     while (w->state.durable < size) {
         struct storage_span span = {.offset = w->state.durable};
         usec_t began;

@@ -1,8 +1,8 @@
 /* steps.c - what was done to the device, step by step, over all runs of one clear
  *
- * Theory of operation. The steps are JSON from the beginning, because that is all they are ever used as: they
- * travel with the resume from run to run and end in the certificate. The one thing read back from them is which
- * methods have failed, so that no run tries them again.
+ * Theory of operation. The steps are JSON from the beginning, because that is all they are ever
+ * used as: they travel with the resume from run to run and end in the certificate. The one thing
+ * read back from them is which methods have failed, so that no run tries them again.
  */
 #include "wipe/steps.h"
 
@@ -25,8 +25,8 @@ static json_object *last_step(const struct wipe *w)
     return n > 0 ? json_object_array_get_idx(w->state.steps, n - 1) : NULL;
 }
 
-int step_begin(struct wipe *w, enum step_purpose purpose, enum clear_method method, const char *technique,
-               struct error **err)
+int step_begin(struct wipe *w, enum step_purpose purpose, enum clear_method method,
+               const char *technique, struct error **err)
 {
     json_object *step;
 
@@ -59,7 +59,8 @@ static json_object *command_to_json(const struct storage_command *c)
         const struct {
             const char *name;
             uint32_t value;
-        } words[] = {{"opcode", c->opcode}, {"nsid", c->nsid}, {"cdw10", c->cdw10}, {"cdw11", c->cdw11}};
+        } words[] = {
+            {"opcode", c->opcode}, {"nsid", c->nsid}, {"cdw10", c->cdw10}, {"cdw11", c->cdw11}};
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++) {
             snprintf(word, sizeof(word), i == 0 ? "0x%02x" : "0x%08x", words[i].value);
@@ -103,8 +104,8 @@ static bool is_step(json_object *step, enum step_purpose purpose, enum clear_met
            text_equal(method_word, clear_method_to_string(method));
 }
 
-int step_disown(struct wipe *w, enum clear_method method, enum step_outcome outcome, const char *message,
-                struct error **err)
+int step_disown(struct wipe *w, enum clear_method method, enum step_outcome outcome,
+                const char *message, struct error **err)
 {
     json_object *step = last_step(w);
     size_t n = w->state.steps ? json_object_array_length(w->state.steps) : 0;
@@ -155,7 +156,8 @@ int steps_take_over(struct wipe *w, struct error **err)
         if (r == -ENOMEM)
             return error_no_memory(err);
         if (r < 0)
-            return error_set(err, ERROR_USAGE, "the steps of resume are not what came out with a progress");
+            return error_set(err, ERROR_USAGE,
+                             "the steps of resume are not what came out with a progress");
     }
     return 0;
 }

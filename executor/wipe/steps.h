@@ -8,19 +8,27 @@
 enum step_purpose { STEP_CLEAR, STEP_ZEROS, STEP_PURPOSE_MAX };
 
 /* What came of it. begun is what a later run finds of one that was killed. */
-enum step_outcome { STEP_BEGUN, STEP_INTERRUPTED, STEP_DONE, STEP_FAILED, STEP_LIED, STEP_OUTCOME_MAX };
+enum step_outcome {
+    STEP_BEGUN,
+    STEP_INTERRUPTED,
+    STEP_DONE,
+    STEP_FAILED,
+    STEP_LIED,
+    STEP_OUTCOME_MAX
+};
 DECLARE_ENUM_WORDS(enum step_purpose, step_purpose);
 DECLARE_ENUM_WORDS(enum step_outcome, step_outcome);
 
-int step_begin(struct wipe *w, enum step_purpose purpose, enum clear_method method, const char *technique,
-               struct error **err);
+int step_begin(struct wipe *w, enum step_purpose purpose, enum clear_method method,
+               const char *technique, struct error **err);
 /* Ends the last one begun. */
 int step_end(struct wipe *w, enum step_outcome outcome, const char *message,
              const struct storage_record *record, struct error **err);
 /* The method was not believed, or failed: its last step says so, whatever it said when it ended. */
-int step_disown(struct wipe *w, enum clear_method method, enum step_outcome outcome, const char *message,
-                struct error **err);
-/* For a later run: what was begun counts as interrupted, and the ladder's rungs that failed are closed again. */
+int step_disown(struct wipe *w, enum clear_method method, enum step_outcome outcome,
+                const char *message, struct error **err);
+/* For a later run: what was begun counts as interrupted, and the ladder's rungs that failed are
+ * closed again. */
 int steps_take_over(struct wipe *w, struct error **err);
 
 #endif

@@ -1,10 +1,11 @@
 /* tenancy.c - is all of an NVM subsystem this instance's?
  *
- * Theory of operation. A sanitize, and on some controllers a format, takes in every namespace of the subsystem. It is open only
- * where each of them is the device itself or one of the instance's other disks, which the request names as companions.
- * A companion is opened like the device, asked who it is, and matched by subsystem and namespace id. It has to pass the same
- * guards, and before the command goes out it is claimed and looked at like the device. It is not otherwise touched: its
- * own clear is its own, with its own certificate.
+ * Theory of operation. A sanitize, and on some controllers a format, takes in every namespace of
+ * the subsystem. It is open only where each of them is the device itself or one of the instance's
+ * other disks, which the request names as companions. A companion is opened like the device, asked
+ * who it is, and matched by subsystem and namespace id. It has to pass the same guards, and before
+ * the command goes out it is claimed and looked at like the device. It is not otherwise touched:
+ * its own clear is its own, with its own certificate.
  */
 #include "wipe/tenancy.h"
 
@@ -36,16 +37,19 @@ void tenancy_clear(struct wipe *w)
     free(take(t->companions));
 }
 
-/* Which guards a companion has to pass: all but the one for the identity that the device has to have. */
+/* Which guards a companion has to pass: all but the one for the identity that the device has to
+ * have. */
 static bool is_refused(const struct companion *c, enum guard_time when, struct refusal *ret)
 {
     for (size_t i = 0; i < n_guards; i++)
-        if (guards[i].when >= when && guards[i].look != guard_identity && guard_ask(&guards[i], &c->scene, ret))
+        if (guards[i].when >= when && guards[i].look != guard_identity &&
+            guard_ask(&guards[i], &c->scene, ret))
             return true;
     return false;
 }
 
-static int open_companion(struct wipe *w, const char *path, struct companion **ret, struct error **err)
+static int open_companion(struct wipe *w, const char *path, struct companion **ret,
+                          struct error **err)
 {
     _cleanup_(companion_free) struct companion *c = calloc(1, sizeof(*c));
     int r;
@@ -84,8 +88,9 @@ static bool is_of_subsystem(const struct wipe *w, const struct companion *c)
 {
     _cleanup_(freep) struct storage_neighbours *theirs = malloc(sizeof(*theirs));
 
-    return theirs && c->device->ops->neighbours && c->device->ops->neighbours(c->device, theirs, NULL) >= 0 &&
-           is_set(theirs->subsystem) && text_equal(theirs->subsystem, w->neighbours.subsystem);
+    return theirs && c->device->ops->neighbours &&
+           c->device->ops->neighbours(c->device, theirs, NULL) >= 0 && is_set(theirs->subsystem) &&
+           text_equal(theirs->subsystem, w->neighbours.subsystem);
 }
 
 static int open_companions(struct wipe *w, struct error **err)

@@ -4,8 +4,9 @@
 
 #include "wipe/wipe.h"
 
-/* Opens the request's companions that are namespaces of the device's subsystem. w->tenancy.why_not then says "" where every
- * namespace there is the device or one of them, and nothing stands against clearing those too; else why not. */
+/* Opens the request's companions that are namespaces of the device's subsystem. w->tenancy.why_not
+ * then says "" where every namespace there is the device or one of them, and nothing stands against
+ * clearing those too; else why not. */
 int tenancy_survey(struct wipe *w, struct error **err);
 /* Claims them, before a command that reaches them; once. */
 int tenancy_claim(struct wipe *w, struct error **err);

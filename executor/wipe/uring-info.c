@@ -1,11 +1,12 @@
 /* uring-info.c - which files an io_uring holds
  *
- * Theory of operation. A file that is registered with a ring can be closed and still be written to: it is in no
- * process's table of descriptors, only in the ring's own, which the ring's fdinfo shows under "UserFiles:". Kernels
- * differ. Up to 6.12 a slot is the last component of the file's name and empty slots are shown as "<none>"; when the ring is
- * busy just then all slots are left out. Later ones write whole paths, leave out empty slots, and when the ring is busy the
- * whole section. So a section without any slot is complete or not depending on the kernel, which is found out by looking at
- * a ring of our own.
+ * Theory of operation. A file that is registered with a ring can be closed and still be written to:
+ * it is in no process's table of descriptors, only in the ring's own, which the ring's fdinfo shows
+ * under "UserFiles:". Kernels differ. Up to 6.12 a slot is the last component of the file's name
+ * and empty slots are shown as "<none>"; when the ring is busy just then all slots are left out.
+ * Later ones write whole paths, leave out empty slots, and when the ring is busy the whole section.
+ * So a section without any slot is complete or not depending on the kernel, which is found out by
+ * looking at a ring of our own.
  */
 #include "wipe/guard-open.h"
 
@@ -77,7 +78,8 @@ static bool look_at_own_ring(void)
     return false;
 }
 
-/* When in doubt it is said that empty slots are shown: then their absence is taken for a busy ring, which refuses. */
+/* When in doubt it is said that empty slots are shown: then their absence is taken for a busy ring,
+ * which refuses. */
 bool uring_shows_empty_slots(void)
 {
     static int known = -1;

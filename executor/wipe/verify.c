@@ -1,11 +1,12 @@
 /* verify.c - does the device read as zeros?
  *
- * Theory of operation. Reads are unbuffered, so it is the device that answers. A full verification reads every block
- * from the first to the last. A sample reads, in this order: both ends, where partition tables and their copies, md and
- * LVM labels are; where partitions began and ended; both sides of each place where two spans of the clear could meet; the
- * canaries' places; and then random blocks, one from each of 138,149 strata of equal size. A residue of a share p of all
- * blocks, wherever it lies, is missed with a chance of at most (1-p)^n: strata do at least as well as independent draws.
- * A device with no more blocks than that is read whole.
+ * Theory of operation. Reads are unbuffered, so it is the device that answers. A full verification
+ * reads every block from the first to the last. A sample reads, in this order: both ends, where
+ * partition tables and their copies, md and LVM labels are; where partitions began and ended; both
+ * sides of each place where two spans of the clear could meet; the canaries' places; and then
+ * random blocks, one from each of 138,149 strata of equal size. A residue of a share p of all
+ * blocks, wherever it lies, is missed with a chance of at most (1-p)^n: strata do at least as well
+ * as independent draws. A device with no more blocks than that is read whole.
  *
  * The first byte that is not zero ends it: the method that said it was done has lied.
  */
@@ -28,8 +29,8 @@ struct plan {
     struct wipe *w;
     uint64_t size, blocks; /* the last block may be shorter */
     enum part part;
-    uint64_t index;        /* within the part */
-    uint64_t n[PART_MAX];  /* how many blocks each part reads */
+    uint64_t index;       /* within the part */
+    uint64_t n[PART_MAX]; /* how many blocks each part reads */
     uint64_t total;
     uint64_t slice;
     struct random random;
@@ -133,7 +134,8 @@ static int next_of_all(void *context, struct storage_span *ret, struct error **e
     return r < 0 ? r : 1;
 }
 
-static int look_for_zeros(void *context, uint64_t offset, const void *data, size_t n, struct error **err)
+static int look_for_zeros(void *context, uint64_t offset, const void *data, size_t n,
+                          struct error **err)
 {
     struct plan *p = context;
     size_t first = zeros_first_other(data, n);

@@ -1,13 +1,14 @@
 /* wipe.c - one clear, from the request to the certificate
  *
- * Theory of operation. The device is opened for reading and asked what it is. The guards are asked. The ladder is
- * surveyed, and if no rung is open nothing is touched. Then the device is claimed, and the guards are asked again, for
- * somebody may have come between. From here on the rungs are tried from the best down: each clears, and is believed
- * only when the verification says so. A guard that finds an intruder ends everything at once; a
- * method that fails or lies only ends itself.
+ * Theory of operation. The device is opened for reading and asked what it is. The guards are asked.
+ * The ladder is surveyed, and if no rung is open nothing is touched. Then the device is claimed,
+ * and the guards are asked again, for somebody may have come between. From here on the rungs are
+ * tried from the best down: each clears, and is believed only when the verification says so. A
+ * guard that finds an intruder ends everything at once; a method that fails or lies only ends
+ * itself.
  *
- * So there are four ends: cleared; refused, and nothing was touched; stopped half-way, to be gone on with; and failed, when
- * no rung is left.
+ * So there are four ends: cleared; refused, and nothing was touched; stopped half-way, to be gone
+ * on with; and failed, when no rung is left.
  */
 #include "wipe/wipe.h"
 
@@ -72,7 +73,9 @@ static const struct rung *go_on(struct wipe *w)
     if (!rung || !rung->is_open || w->state.size != w->device->size)
         return NULL;
     is_command = rung->offer.reach != REACH_SPAN;
-    if (w->state.stage == WIPE_STAGE_CLEARING ? is_command : w->state.stage < WIPE_STAGE_VERIFYING && !is_command)
+    if (w->state.stage == WIPE_STAGE_CLEARING
+            ? is_command
+            : w->state.stage < WIPE_STAGE_VERIFYING && !is_command)
         return NULL;
     if (w->state.durable % w->device->block_size != 0 && w->state.durable != w->device->size)
         return NULL;
@@ -148,14 +151,15 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
             return error_move(err, &error);
         r = say_setback(w, rung, error_message(error), err);
         if (r >= 0)
-            r = step_disown(w, rung->method, w->has_lied ? STEP_LIED : STEP_FAILED, error_message(error),
-                            err);
+            r = step_disown(w, rung->method, w->has_lied ? STEP_LIED : STEP_FAILED,
+                            error_message(error), err);
         if (r < 0)
             return r;
         ladder_close(ladder_find(&w->ladder, rung->method), error_message(error));
         rung = ladder_best(&w->ladder);
         if (!rung) {
-            if (!w->is_touched) { /* only a companion that cannot be had ends a rung before anything is done */
+            if (!w->is_touched) { /* only a companion that cannot be had ends a rung before anything
+                                     is done */
                 w->refusal.guard = "companion";
                 refuse(&w->refusal, "", "%s", error_message(error));
             }
@@ -174,8 +178,8 @@ static int clear(struct wipe *w, struct error **err)
         return r;
     if (!rung) {
         w->refusal.guard = "ladder";
-        refuse(&w->refusal, "", "no method of the ladder is open for %s at level %s", w->device->path,
-               clear_level_to_string(w->request->level));
+        refuse(&w->refusal, "", "no method of the ladder is open for %s at level %s",
+               w->device->path, clear_level_to_string(w->request->level));
         return error_set(err, ERROR_UNSUPPORTED, "%s", w->refusal.message);
     }
     r = places_remember(w, err);
@@ -195,8 +199,9 @@ static int clear(struct wipe *w, struct error **err)
 static int end(struct wipe *w, const struct error *error)
 {
     bool is_guard = w->refusal.guard != NULL;
-    enum wipe_outcome outcome =
-        !w->is_touched && is_guard ? WIPE_REFUSED : is_guard ? WIPE_STOPPED : WIPE_FAILED;
+    enum wipe_outcome outcome = !w->is_touched && is_guard ? WIPE_REFUSED
+                                : is_guard                 ? WIPE_STOPPED
+                                                           : WIPE_FAILED;
 
     say_error(w->report, outcome, &w->refusal, error_message(error), w->state.durable);
     return outcome == WIPE_REFUSED ? WIPE_EXIT_REFUSED : WIPE_EXIT_NOT_CLEARED;

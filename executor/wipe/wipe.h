@@ -14,11 +14,11 @@ typedef int (*wipe_opener)(const char *path, struct storage_device **ret, struct
 struct verification {
     enum wipe_verify mode;
     uint64_t blocks_read, bytes_read;
-    uint64_t samples;      /* random blocks among them; 0 where everything was read */
-    uint64_t canaries;     /* placed, and gone */
-    uint64_t edges;        /* of spans, both sides */
-    uint64_t places;       /* of partitions and their tables */
-    bool no_signature;     /* libblkid finds none */
+    uint64_t samples;  /* random blocks among them; 0 where everything was read */
+    uint64_t canaries; /* placed, and gone */
+    uint64_t edges;    /* of spans, both sides */
+    uint64_t places;   /* of partitions and their tables */
+    bool no_signature; /* libblkid finds none */
     usec_t duration;
 };
 
@@ -45,11 +45,12 @@ struct wipe {
     struct meter meter;
     struct wipe_resume state;
     struct verification verification;
-    struct refusal refusal; /* set when a guard ended it */
-    bool is_touched;        /* something was written, or might have been */
-    bool has_lied;          /* the last failure was of belief */
+    struct refusal refusal;      /* set when a guard ended it */
+    bool is_touched;             /* something was written, or might have been */
+    bool has_lied;               /* the last failure was of belief */
     usec_t look_took, looked_at; /* the last look of the guards */
-    /* Where partitions were before the clear: their tables may be gone, but not what they pointed to. */
+    /* Where partitions were before the clear: their tables may be gone, but not what they pointed
+     * to. */
     uint64_t *places;
     size_t n_places;
 };

@@ -1,7 +1,7 @@
 /* zeros.c - is all of this memory zero?
  *
- * Asked of every byte of a device at the device's speed: many words are or-ed together before one branch, in a loop
- * that a compiler makes vector instructions of. */
+ * Asked of every byte of a device at the device's speed: many words are or-ed together before one
+ * branch, in a loop that a compiler makes vector instructions of. */
 #include "wipe/zeros.h"
 
 #include <stdint.h>

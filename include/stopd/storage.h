@@ -1,9 +1,9 @@
 /* storage.h - a device that is to be cleared: what it is, what it can do, how each method is done
  *
  * A driver is a table of functions over one open device. It carries out; what is allowed, in which
- * order things are tried and whether the outcome is believed is the executor's. Sizes and offsets are
- * bytes. Calls block, some for hours (a Format); nothing here is for use by two threads. Methods and
- * their words are those of local_storage.methods. */
+ * order things are tried and whether the outcome is believed is the executor's. Sizes and offsets
+ * are bytes. Calls block, some for hours (a Format); nothing here is for use by two threads.
+ * Methods and their words are those of local_storage.methods. */
 #ifndef STOPD_STORAGE_H
 #define STOPD_STORAGE_H
 
@@ -16,8 +16,9 @@ DECLARE_ENUM_WORDS(enum storage_kind, storage_kind); /* block file */
 
 /* --- What a device is ------------------------------------------------------------------------ */
 
-/* Everything by which a device can be told from another, as text. What it does not have is "". Hexadecimal
- * identifiers are lower-case without separators; a WWN is what the kernel calls wwid ("eui.…", "naa.…"). */
+/* Everything by which a device can be told from another, as text. What it does not have is "".
+ * Hexadecimal identifiers are lower-case without separators; a WWN is what the kernel calls wwid
+ * ("eui.…", "naa.…"). */
 enum identity_key {
     IDENTITY_SIZE,
     IDENTITY_SERIAL,
@@ -33,7 +34,8 @@ enum identity_key {
     IDENTITY_INODE,     /* … and its inode there */
     IDENTITY_PARTITION, /* where a partition lies on its disk: "first byte+length" */
     IDENTITY_VOLUME,    /* device mapper's uuid: "LVM-…" */
-    IDENTITY_SEQUENCE,  /* the kernel's diskseq: another disk under the same number has another one */
+    IDENTITY_SEQUENCE,  /* the kernel's diskseq: another disk under the same number has another one
+                         */
     IDENTITY_KEY_MAX
 };
 DECLARE_ENUM_WORDS(enum identity_key, identity_key);
@@ -53,15 +55,16 @@ void identity_set(struct storage_identity *i, enum identity_key key, const char 
     _printf_(3, 4);
 /* Keeps what both writings of one identifier share: case, separators and the prefixes "0x", "eui.",
  * "naa.", "uuid." of hexadecimal ones, blanks at the ends of the rest. */
-void identity_normalize(enum identity_key key, const char *value, char ret[static IDENTITY_VALUE_SIZE]);
+void identity_normalize(enum identity_key key, const char *value,
+                        char ret[static IDENTITY_VALUE_SIZE]);
 /* The first key in which the device is not what was expected, or IDENTITY_KEY_MAX. */
 enum identity_key identity_mismatch(const struct storage_identity *i,
                                     const struct identity_expected *expected);
 /* The first key in which two looks at a device differ, or IDENTITY_KEY_MAX. */
 enum identity_key identity_difference(const struct storage_identity *a,
                                       const struct storage_identity *b);
-/* Does it name at least one thing that tells this device from others (a serial, EUI-64, NGUID, UUID, WWN or
- * size; an inode with its device)? A model or a device number is none. */
+/* Does it name at least one thing that tells this device from others (a serial, EUI-64, NGUID,
+ * UUID, WWN or size; an inode with its device)? A model or a device number is none. */
 bool identity_is_enough(const struct identity_expected *expected);
 void identity_expected_clear(struct identity_expected *expected); /* frees the values */
 
@@ -110,7 +113,8 @@ struct storage_neighbours {
     char foreign_controller[192];
 };
 
-/* What a certificate says of the device beside its identity. Pointers live as long as the device. */
+/* What a certificate says of the device beside its identity. Pointers live as long as the
+ * device. */
 struct storage_facts {
     char maker[64];
     char media[64];  /* "NVMe solid-state drive", "rotating disk" … */
@@ -133,7 +137,7 @@ struct storage_command {
     bool is_admin; /* opcode to cdw11 mean something */
     uint64_t count;
     struct storage_span span; /* all that the run covered, where the command takes one */
-    int status;    /* 0, an NVMe status, or a negative errno */
+    int status;               /* 0, an NVMe status, or a negative errno */
 };
 
 #define STORAGE_COMMANDS_MAX 32
@@ -144,8 +148,9 @@ struct storage_record {
 
 void storage_record_command(struct storage_record *r, const struct storage_command *c);
 
-/* Called while a method runs: done of total bytes (or of 65536, for a command that tells a fraction). May sleep, to
- * keep a pace; a negative return stops what can be stopped. Before anything is done to up to `next` more bytes. */
+/* Called while a method runs: done of total bytes (or of 65536, for a command that tells a
+ * fraction). May sleep, to keep a pace; a negative return stops what can be stopped. Before
+ * anything is done to up to `next` more bytes. */
 struct storage_pace {
     int (*step)(void *context, uint64_t done, uint64_t total, uint64_t next, struct error **err);
     void *context;
@@ -154,7 +159,8 @@ struct storage_pace {
 /* Reads in any number of pieces, in no order. */
 struct storage_reading {
     size_t piece; /* the longest span that next() gives; a power of two from 4096 to 1 MiB */
-    int (*next)(void *context, struct storage_span *ret, struct error **err); /* 1, or 0 at the end, or negative */
+    int (*next)(void *context, struct storage_span *ret,
+                struct error **err); /* 1, or 0 at the end, or negative */
     /* data is ours only during the call. A negative return ends the reading. */
     int (*look)(void *context, uint64_t offset, const void *data, size_t n, struct error **err);
     void *context;
@@ -170,18 +176,22 @@ struct storage_ops {
                  struct error **err);
     /* NULL: this kind has none. */
     int (*neighbours)(struct storage_device *d, struct storage_neighbours *ret, struct error **err);
-    /* Opens it for writing and keeps others out until close. ERROR_CONFLICT: somebody else has it. */
+    /* Opens it for writing and keeps others out until close. ERROR_CONFLICT: somebody else has
+     * it. */
     int (*claim)(struct storage_device *d, struct error **err);
-    /* For REACH_SPAN span is what to clear, else all of the device. may_exit: a failed sanitize may leave the
-     * device usable with data on it (it may not where only a purge will do). */
-    int (*clear)(struct storage_device *d, enum clear_method method, struct storage_span span, bool may_exit,
-                 const struct storage_pace *pace, struct storage_record *record, struct error **err);
+    /* For REACH_SPAN span is what to clear, else all of the device. may_exit: a failed sanitize may
+     * leave the device usable with data on it (it may not where only a purge will do). */
+    int (*clear)(struct storage_device *d, enum clear_method method, struct storage_span span,
+                 bool may_exit, const struct storage_pace *pace, struct storage_record *record,
+                 struct error **err);
     /* What was written is on the media when it returns. */
     int (*flush)(struct storage_device *d, struct error **err);
-    int (*read)(struct storage_device *d, const struct storage_reading *reading, struct error **err);
-    /* One block-aligned write, for canaries. *written false: there is nothing stored at that place (a hole). */
-    int (*write)(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-                 struct error **err);
+    int (*read)(struct storage_device *d, const struct storage_reading *reading,
+                struct error **err);
+    /* One block-aligned write, for canaries. *written false: there is nothing stored at that place
+     * (a hole). */
+    int (*write)(struct storage_device *d, uint64_t offset, const void *data, size_t n,
+                 bool *written, struct error **err);
     void (*close)(struct storage_device *d); /* frees it */
 };
 
@@ -189,11 +199,11 @@ struct storage_ops {
 struct storage_device {
     const struct storage_ops *ops;
     enum storage_kind kind;
-    char *path;           /* with all links resolved */
+    char *path; /* with all links resolved */
     uint64_t size;
-    uint32_t block_size;  /* logical: the least that can be written */
-    int look_fd;          /* read-only, through the page cache; -1: none */
-    int fd;               /* for writing, unbuffered; -1 until claimed */
+    uint32_t block_size; /* logical: the least that can be written */
+    int look_fd;         /* read-only, through the page cache; -1: none */
+    int fd;              /* for writing, unbuffered; -1 until claimed */
 };
 
 /* Opens for reading only; what kind of device it is comes from the device itself. */

@@ -1,4 +1,6 @@
-"""What the tests of the small machine share: one boot of it, and stopd-wipe handed in."""
+"""What the tests of the small machine share: one boot of it, and stopd-wipe handed in.
+
+STOPD_BUILD is the build directory; without it only the machine itself is tested."""
 
 import os
 import subprocess
@@ -70,7 +72,7 @@ def find_wipe():
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory, disks, holder):
+def booted(tmp_path_factory, disks, holder):
     if why := small.missing():
         pytest.skip(why)
     programs = [holder] + ([find_wipe()] if find_wipe() else [])
@@ -78,6 +80,16 @@ def machine(tmp_path_factory, disks, holder):
     one.boot()
     yield one
     one.cut_power()
+
+
+@pytest.fixture
+def machine(request, booted):
+    """The machine; booted anew where a test before has failed and may have left things in it."""
+    if request.session.testsfailed != getattr(booted, "failures", 0) or not booted.is_well():
+        booted.cut_power()
+        booted.boot()
+        booted.failures = request.session.testsfailed
+    return booted
 
 
 @pytest.fixture

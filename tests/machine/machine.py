@@ -208,6 +208,7 @@ class Machine:
         self.programs = list(programs)
         self.memory = memory
         self.process = None
+        self._qmp = None
 
     # Power
 
@@ -223,15 +224,21 @@ class Machine:
                                             stderr=log, pass_fds=fds, preexec_fn=_die_with_parent)
         for end in theirs:
             end.close()
-        self._qmp = _Qmp(ours[0], timeout)
-        for end in ours[1:]:
-            shell = _Shell(end)
-            try:
+        try:
+            self._qmp = _Qmp(ours[0], timeout)
+            for end in ours[1:]:
+                shell = _Shell(end)
                 shell.read_line(timeout)
-            except OSError as error:
-                raise Missed(f"the machine did not come up ({error}):\n{self.console()}") from error
-            self._shells.put(shell)
+                self._shells.put(shell)
+        except OSError as error:
+            self.cut_power()
+            raise Missed(f"the machine did not come up ({error}):\n{self.console()}") from error
         return time.monotonic() - began
+
+    def is_well(self):
+        """Whether it runs and none of its shells hangs."""
+        return (self.process is not None and self.process.poll() is None and
+                self._shells.qsize() == SHELLS)
 
     def cut_power(self):
         """At once, whatever goes on inside."""
@@ -239,7 +246,8 @@ class Machine:
             self.process.kill()
             self.process.wait()
             self.process = None
-            self._qmp.close()
+            if self._qmp:
+                self._qmp.close()
             while not self._shells.empty():
                 self._shells.get().close()
 
@@ -258,12 +266,16 @@ class Machine:
 
     def run(self, script, stdin=b"", timeout=60, status=0):
         """Runs a shell script. Fails unless it ends with this status; None accepts all."""
-        shell = self._shells.get(timeout=timeout)
+        try:
+            shell = self._shells.get(timeout=timeout)
+        except queue.Empty:
+            raise Missed(f"no shell within {timeout} s: {script}\n{self.console()}") from None
         try:
             result = Result(script, *shell.run(script, stdin, timeout))
         except TimeoutError:
             raise Missed(f"not within {timeout} s: {script}\n{self._stuck(shell)}") from None
         except OSError as error:
+            self._shells.put(shell)
             raise Missed(f"{script}: the machine went away: {error}\n{self.console()}") from error
         self._shells.put(shell)
         if status is not None and result.status != status:
@@ -284,7 +296,7 @@ class Machine:
             return self.ask("cat /run/shell.*/output /run/shell.*/error; ps -o pid,stat,args;"
                             "for p in /proc/[0-9]*; do grep -q D.*disk $p/status && cat $p/stack;"
                             "done; dmesg | tail -n 20", timeout=10, status=None)
-        except (Missed, queue.Empty):
+        except Missed:
             return self.console()
 
     # Disks
@@ -424,9 +436,18 @@ class Job:
 
     def wait(self, timeout=60):
         """Its Result."""
-        wait_for(lambda: self.status is not None, f"the end of job {self.folder}", timeout)
+        try:
+            wait_for(lambda: self.status is not None, f"the end of {self.script}", timeout)
+        except Missed as missed:
+            raise Missed(f"{missed}\n{self._state()}") from None
         error = self.machine.ask(f"cat {self.folder}/error")
         return Result(self.script, self.status, self.output, error)
+
+    def _state(self):
+        """Where it is stuck, and the last that it and the kernel said."""
+        return self.machine.ask(f"cd {self.folder}; tail -n 5 output error; cd /proc/{self.pid};"
+                                "for t in task/*; do grep State: $t/status; cat $t/stack; done;"
+                                "dmesg | tail -n 20", status=None)
 
 
 class _Shell:

@@ -77,7 +77,8 @@ static struct ask *choose_stop(struct life *life)
     return chosen;
 }
 
-/* --- StopInstance ------------------------------------------------------------------------------ */
+/* --- StopInstance ------------------------------------------------------------------------------
+ */
 
 static const struct ask *first_with_token(const struct life *life, unsigned token)
 {
@@ -136,6 +137,7 @@ static void write_parameters(const struct ask *ask, struct parameters *p)
 
     add(p, "InstanceId", id_of(ask->life, ask->domain, text));
     add(p, "ForceStop", ask->force ? "true" : "false");
+    add(p, "ConfirmStop", "true");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
         add(p, "OnGraceTimeout", ask->asks_on_timeout == ON_TIMEOUT_FORCE ? "Force" : "Fail");
     if (ask->asks_grace > 0) {
@@ -195,7 +197,25 @@ static void ask_stop(struct life *life)
     send(life, r);
 }
 
-/* --- The rest ---------------------------------------------------------------------------------- */
+/* --- The rest ----------------------------------------------------------------------------------
+ */
+
+/* Contract 4.7: the disks of an instance that is off. */
+static void ask_clear(struct life *life)
+{
+    struct request *r = request_new(REQUEST_CLEAR);
+    struct ask *ask;
+
+    if (!r)
+        abort();
+    ask = new_ask(life, r);
+    ask->domain = choose_domain(life);
+    r->confirm = true;
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
+    tell(life, "%s: clear its kept disks, %.8s", domain_word(ask->domain), ask->request_id);
+    send(life, r);
+}
 
 static void ask_about_operation(struct life *life, enum request_kind kind)
 {
@@ -215,7 +235,10 @@ static void ask_about_operation(struct life *life, enum request_kind kind)
     if (kind == REQUEST_WAIT_OPERATION)
         r->wait = dice_between(&life->dice, 0, 60 * USEC_PER_SEC);
     ask->deadline = life->now + r->wait;
-    tell(life, "%s %.8s of %.8s", kind == REQUEST_CANCEL ? "cancel" : "wait for the end",
+    tell(life, "%s %.8s of %.8s",
+         kind == REQUEST_CANCEL  ? "cancel"
+         : kind == REQUEST_RETRY ? "retry"
+                                 : "wait for the end",
          ask->request_id, stop->request_id);
     send(life, r);
 }
@@ -229,8 +252,7 @@ static void ask_plainly(struct life *life, enum request_kind kind)
         abort();
     ask = new_ask(life, r);
     if (kind == REQUEST_INSTANCE)
-        (void)text_replace(&r->instance_id,
-                           instance_public_id(choose_domain(life)->definition));
+        (void)text_replace(&r->instance_id, instance_public_id(choose_domain(life)->definition));
     if (kind == REQUEST_WAIT_EVENTS) {
         r->after = life->witness.sequence;
         r->wait = dice_between(&life->dice, 0, 60 * USEC_PER_SEC);
@@ -254,6 +276,10 @@ void ask_something(struct life *life)
         ask_about_operation(life, REQUEST_CANCEL);
     else if (at < 90)
         ask_about_operation(life, REQUEST_WAIT_OPERATION);
+    else if (at < 94 && life->temper.has_local_storage)
+        ask_clear(life);
+    else if (at < 97 && life->temper.has_local_storage)
+        ask_about_operation(life, REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);
 }

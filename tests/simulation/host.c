@@ -1,4 +1,5 @@
-/* host.c - what the engine lives on: calls that take their time, hints that get lost, a clock, a death
+/* host.c - what the engine lives on: calls that take their time, hints that get lost, a clock, a
+ * death
  *
  * Theory of operation. A call that the engine starts becomes a flight. At one moment it has its
  * effect, which is when the driver is really called; at a later one its result arrives; if that is
@@ -18,7 +19,8 @@
 
 #define SINK "file"
 
-/* --- Points ------------------------------------------------------------------------------------ */
+/* --- Points ------------------------------------------------------------------------------------
+ */
 
 bool host_point(struct life *life)
 {
@@ -32,7 +34,8 @@ bool host_point(struct life *life)
     return true;
 }
 
-/* --- The clock and chance ---------------------------------------------------------------------- */
+/* --- The clock and chance ----------------------------------------------------------------------
+ */
 
 struct moment host_now(void *userdata)
 {
@@ -52,7 +55,8 @@ static uint32_t host_random(void *userdata, uint32_t bound)
     return dice_below(&life->dice, bound);
 }
 
-/* --- Calls ------------------------------------------------------------------------------------- */
+/* --- Calls -------------------------------------------------------------------------------------
+ */
 
 static void flight_free(struct flight *f)
 {
@@ -250,7 +254,8 @@ void host_forget_flights(struct life *life)
     }
 }
 
-/* --- Hints ------------------------------------------------------------------------------------- */
+/* --- Hints -------------------------------------------------------------------------------------
+ */
 
 static void post_hint(struct life *life, const uuid_t domain, usec_t at)
 {
@@ -320,7 +325,8 @@ static void drop_hints(struct life *life)
     life->lost_at = USEC_NEVER;
 }
 
-/* --- The engine -------------------------------------------------------------------------------- */
+/* --- The engine --------------------------------------------------------------------------------
+ */
 
 static void host_committed(void *userdata, uint64_t sequence)
 {
@@ -343,6 +349,9 @@ void host_start_engine(struct life *life)
         .now = host_now,
         .random = host_random,
         .committed = host_committed,
+        .start_wipe = wiping_start,
+        .end_wipe = wiping_end,
+        .sign = wiping_sign,
     };
     struct hypervisor_listener *listener = &life->world->hypervisor.listener;
     _cleanup_(error_free) struct error *error = NULL;
@@ -381,6 +390,7 @@ void host_end_engine(struct life *life, bool properly)
         rule_broken(life, "5 answers", "%u requests were never answered", life->requests_out);
     life->requests_out = 0;
     orphan_flights(life);
+    wiping_forget(life);
     drop_hints(life);
     simulated_lose_connection(life->world, "stopd is gone");
     life->lost_at = USEC_NEVER;
@@ -420,7 +430,8 @@ void host_turn(struct life *life)
     witness_turn(life);
 }
 
-/* --- Time -------------------------------------------------------------------------------------- */
+/* --- Time --------------------------------------------------------------------------------------
+ */
 
 void host_advance(struct life *life)
 {
@@ -428,6 +439,7 @@ void host_advance(struct life *life)
     if (!life->engine)
         return;
     deliver_hints(life);
+    wiping_advance(life);
     if (life->lost_at <= life->now) {
         life->lost_at = USEC_NEVER;
         engine_take_lost(life->engine, "keepalive timeout");
@@ -454,5 +466,6 @@ usec_t host_next(const struct life *life)
     }
     for (const struct hint_in_flight *h = life->hints; h; h = h->next)
         earlier(&due, h->at);
+    earlier(&due, wiping_next(life));
     return due;
 }

@@ -4,10 +4,10 @@
  * calls the functions here, they call the real ones. Each is a point at which stopd can die, and a
  * place where a write can fail.
  *
- * A commit that is in doubt is the hard one: this process goes on as if nothing had been written, but
- * after a crash before the next good commit the transaction may be there. It is really committed,
- * both states of the database are copied, and the former is put back; a crash tosses a coin
- * between them.
+ * A commit that is in doubt is the hard one: this process goes on as if nothing had been written,
+ * but after a crash before the next good commit the transaction may be there. It is really
+ * committed, both states of the database are copied, and the former is put back; a crash tosses a
+ * coin between them.
  */
 #include "simulation/life.h"
 
@@ -23,7 +23,7 @@ int __wrap_journal_begin(struct journal *j, struct error **err);
 int __wrap_journal_commit(struct journal *j, struct error **err);
 
 static struct {
-    struct life *life; /* whose journal it is */
+    struct life *life;       /* whose journal it is */
     sqlite3 *before, *after; /* the two states of a commit in doubt */
     bool is_in_doubt;
 } faults;
@@ -121,21 +121,21 @@ static bool may_write(struct error **err)
     return false;
 }
 
-#define WRAP_WRITE(name, parameters, arguments)                         \
-    int __real_##name parameters;                                       \
-    int __wrap_##name parameters;                                       \
-    int __wrap_##name parameters                                        \
-    {                                                                   \
-        return may_write(err) ? __real_##name arguments : -EIO;         \
-    }                                                                   \
+#define WRAP_WRITE(name, parameters, arguments)                 \
+    int __real_##name parameters;                               \
+    int __wrap_##name parameters;                               \
+    int __wrap_##name parameters                                \
+    {                                                           \
+        return may_write(err) ? __real_##name arguments : -EIO; \
+    }                                                           \
     struct base_swallow_semicolon
 
 WRAP_WRITE(journal_put_operation,
            (struct journal * j, const struct operation *op, struct error **err), (j, op, err));
-WRAP_WRITE(journal_put_reported,
-           (struct journal * j, const struct reported *r, struct error **err), (j, r, err));
-WRAP_WRITE(journal_forget_reported,
-           (struct journal * j, const uuid_t domain, struct error **err), (j, domain, err));
+WRAP_WRITE(journal_put_reported, (struct journal * j, const struct reported *r, struct error **err),
+           (j, r, err));
+WRAP_WRITE(journal_forget_reported, (struct journal * j, const uuid_t domain, struct error **err),
+           (j, domain, err));
 WRAP_WRITE(journal_put_event,
            (struct journal * j, const struct upstream_event *event, usec_t realtime,
             struct error **err),

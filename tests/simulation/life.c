@@ -1,10 +1,10 @@
 /* life.c - one life: a storm, then quiet, then the reckoning
  *
- * Theory of operation. The seed chooses the temper, the domains and stopd's configuration. Then time
- * jumps from one thing that is due to the next: the world's own, a call's effect or answer, a hint, a
- * command, a stroke of weather, the engine's deadline. When commands and weather are used up the world
- * becomes well behaved and time runs on until nothing is under way; then everything has to have
- * ended, or to stand in the open for a reason.
+ * Theory of operation. The seed chooses the temper, the domains and stopd's configuration. Then
+ * time jumps from one thing that is due to the next: the world's own, a call's effect or answer, a
+ * hint, a command, a stroke of weather, the engine's deadline. When commands and weather are used
+ * up the world becomes well behaved and time runs on until nothing is under way; then everything
+ * has to have ended, or to stand in the open for a reason.
  */
 #include "simulation/life.h"
 
@@ -22,7 +22,8 @@
 static const struct life *log_to; /* whose story log lines belong to */
 static struct dice *uuid_dice;
 
-/* --- What the linker puts in the place of the outside's chance and log --------------------------- */
+/* --- What the linker puts in the place of the outside's chance and log ---------------------------
+ */
 
 void __wrap_uuid_generate_random(uuid_t out);
 void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...);
@@ -51,7 +52,8 @@ void __wrap_log_say(enum log_level level, const struct log_fields *fields, const
     story_line(log_to, "log: %s", text);
 }
 
-/* --- The story ----------------------------------------------------------------------------------- */
+/* --- The story -----------------------------------------------------------------------------------
+ */
 
 void story_line(const struct life *life, const char *format, ...)
 {
@@ -84,7 +86,8 @@ const char *domain_word(const struct simulated_domain *d)
     return d->definition->name;
 }
 
-/* --- The beginning ------------------------------------------------------------------------------- */
+/* --- The beginning -------------------------------------------------------------------------------
+ */
 
 static void choose_temper(struct life *life)
 {
@@ -107,6 +110,7 @@ static void choose_temper(struct life *life)
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
+    t->has_local_storage = dice_percent(dice, 30);
 }
 
 static void choose_settings(struct life *life)
@@ -127,6 +131,7 @@ static void choose_settings(struct life *life)
                 .n_local_families = ELEMENTSOF(families),
             },
         .parallel = life->temper.has_parallel_bound ? 1 + dice_below(dice, 2) : 0,
+        .clear_parallel = dice_below(dice, 3),
         .call_timeout = 30 * USEC_PER_SEC,
         .destroy_timeout = 90 * USEC_PER_SEC,
         .retain = life->temper.is_forgetful ? dice_between(dice, 1, 200) * USEC_PER_SEC
@@ -167,7 +172,8 @@ static void begin(struct life *life)
     host_start_engine(life);
 }
 
-/* --- Time ---------------------------------------------------------------------------------------- */
+/* --- Time ----------------------------------------------------------------------------------------
+ */
 
 static void earlier(usec_t *due, usec_t candidate)
 {
@@ -260,7 +266,7 @@ static bool is_storm_over(const struct life *life)
 static bool is_settled(const struct life *life)
 {
     return life->engine && engine_is_attached(life->engine) && !life->flights && !life->hints &&
-           engine_unfinished(life->engine) == 0 && life->requests_out == 0 &&
+           !life->wipings && engine_unfinished(life->engine) == 0 && life->requests_out == 0 &&
            simulated_next(life->world) == USEC_NEVER;
 }
 

@@ -15,12 +15,12 @@
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
     struct call *call;
-    uint64_t session;        /* of the connection that it began on */
-    usec_t effect_at;        /* NEVER: it has had its effect, or will have none */
-    usec_t result_at;        /* NEVER: it hangs for good */
-    usec_t stuck_at;         /* when it is written off */
+    uint64_t session; /* of the connection that it began on */
+    usec_t effect_at; /* NEVER: it has had its effect, or will have none */
+    usec_t result_at; /* NEVER: it hangs for good */
+    usec_t stuck_at;  /* when it is written off */
     enum call_fault fault;
-    bool is_written_off;     /* nobody waits for it any more */
+    bool is_written_off; /* nobody waits for it any more */
     bool outlives_connection;
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
@@ -44,9 +44,10 @@ struct temper {
     unsigned slow_calls, hung_calls, failing_calls, lost_answers;
     unsigned lost_hints, doubled_hints, late_hints;
     unsigned commit_failures;
-    unsigned weather, commands;   /* how many */
+    unsigned weather, commands; /* how many */
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
     bool is_forgetful; /* journal.retain is short */
+    bool has_local_storage;
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -65,15 +66,16 @@ struct life {
     struct temper temper;
     char *broken; /* the first rule that was broken, and how */
 
-    usec_t now;      /* since the life began */
+    usec_t now; /* since the life began */
     usec_t booted_at;
     int64_t clock_error; /* of the real-time clock */
-    bool is_quiet;   /* the world is well behaved from now on */
+    bool is_quiet;       /* the world is well behaved from now on */
 
     struct simulated *world;
     struct flight *flights;
     const struct flight *executing; /* whose effect it is that is happening */
     struct hint_in_flight *hints;
+    struct wiping *wipings; /* helpers at work, see wiping.c */
     bool has_lost_hints, has_misjudged;
     usec_t available_at, lost_at; /* the hypervisor: up again; the engine is told that it is lost */
     usec_t arrived_at;            /* a migration's end */
@@ -85,7 +87,7 @@ struct life {
     struct engine *engine; /* NULL: stopd is not running */
     struct engine_settings settings;
     unsigned parallel_most; /* that stop.parallel has ever been; 0: it was without bound */
-    bool is_dying;     /* stopd has been killed in the middle of a turn: nothing it does counts */
+    bool is_dying;      /* stopd has been killed in the middle of a turn: nothing it does counts */
     unsigned countdown; /* points until then; 0: none planned */
     usec_t restart_at;
     bool has_arrivals;
@@ -105,9 +107,9 @@ bool life_run(struct life *life, uint64_t seed, bool is_told);
 void life_clear(struct life *life);
 
 /* A line of the story, if anybody wants to hear it. */
-#define tell(life, ...)                    \
-    do {                                   \
-        if ((life)->is_told)               \
+#define tell(life, ...)                      \
+    do {                                     \
+        if ((life)->is_told)                 \
             story_line((life), __VA_ARGS__); \
     } while (0)
 void story_line(const struct life *life, const char *format, ...) _printf_(2, 3);
@@ -129,6 +131,17 @@ void host_forget_flights(struct life *life);
 /* One step of the running stopd that a crash can come before. False: it has come. */
 bool host_point(struct life *life);
 
+/* --- wiping.c: who identifies and clears disks --- */
+void wiping_start(void *userdata, struct wipe_job *job);
+void wiping_end(void *userdata, const uuid_t domain);
+json_object *wiping_sign(void *userdata, json_object *certificate);
+/* Is this disk at a helper already? How many are? */
+bool wiping_has_job(const struct life *life, const struct wipe_job *job);
+unsigned wiping_clears(const struct life *life);
+void wiping_advance(struct life *life);
+usec_t wiping_next(const struct life *life);
+void wiping_forget(struct life *life);
+
 /* --- asks.c: what is asked of stopd --- */
 void ask_something(struct life *life);
 
@@ -139,6 +152,7 @@ void weather_calm(struct life *life);
 /* What is due by the clock: the hypervisor is up again, a migration arrives. */
 void weather_advance(struct life *life);
 usec_t weather_next(const struct life *life);
+bool weather_is_local_disk(const struct disk *disk);
 void weather_lose_hypervisor(struct life *life, usec_t away);
 
 /* --- journal-faults.c --- */

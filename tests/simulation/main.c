@@ -36,8 +36,10 @@ static int usage(void)
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'}, {"lives", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 's'},
+        {"lives", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"trace", no_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -119,8 +121,8 @@ static bool live_in_jobs(const struct options *o, struct shared *shared)
 int main(int argc, char **argv)
 {
     struct options o = {.seed = 1, .lives = 1, .jobs = 1};
-    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     bool is_good;
 
     if (shared == MAP_FAILED || parse(argc, argv, &o) < 0)
@@ -129,7 +131,6 @@ int main(int argc, char **argv)
     if (is_good)
         printf("%" PRIu64 " lives: %" PRIu64 " stops, %" PRIu64 " events, %" PRIu64
                " commits, %" PRIu64 " ends of stopd; no rule broken\n",
-               shared->lives, shared->operations, shared->events, shared->commits,
-               shared->crashes);
+               shared->lives, shared->operations, shared->events, shared->commits, shared->crashes);
     return is_good ? 0 : 1;
 }

@@ -1,16 +1,17 @@
 /* weather.c - what happens to the world without anybody asking stopd: guests, other hands, the host
  *
  * Theory of operation. At the beginning each guest is given its manners. Then, at random times, one
- * thing at a time happens to one domain or to the host. When the life turns quiet everything that is
- * a trouble of the hypervisor's is put right; guests keep their manners, and a process that lingers
- * for good does so.
+ * thing at a time happens to one domain or to the host. When the life turns quiet everything that
+ * is a trouble of the hypervisor's is put right; guests keep their manners, and a process that
+ * lingers for good does so.
  */
 #include "simulation/life.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* --- The beginning ----------------------------------------------------------------------------- */
+/* --- The beginning -----------------------------------------------------------------------------
+ */
 
 static usec_t seconds(struct life *life, usec_t least, usec_t most)
 {
@@ -22,7 +23,7 @@ static void give_manners(struct life *life, struct simulated_domain *d)
     struct dice *dice = &life->dice;
     struct guest_manners *m = &d->manners;
     static const enum guest_answer answers[] = {
-        ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_NONE,   ANSWER_NONE,
+        ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_NONE,    ANSWER_NONE,
         ANSWER_REBOOT,    ANSWER_REBOOT,    ANSWER_PANIC,     ANSWER_SUSPEND, ANSWER_FREEZE,
     };
 
@@ -42,6 +43,12 @@ static void give_manners(struct life *life, struct simulated_domain *d)
     m->forgets_cause = dice_percent(dice, 10);
     m->hides_process = dice_percent(dice, 3);
     m->is_unreadable = dice_percent(dice, 3);
+}
+
+/* Neither the system's disk nor one that was attached later. */
+bool weather_is_local_disk(const struct disk *disk)
+{
+    return !text_equal(disk->target, "vda") && !text_equal(disk->target, "vdz");
 }
 
 static struct instance *make_instance(struct life *life, unsigned i)
@@ -64,6 +71,14 @@ static struct instance *make_instance(struct life *life, unsigned i)
         n->stop.grace = dice_between(dice, 1, 40) * USEC_PER_SEC;
     if (dice_percent(dice, 20))
         n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
+    (void)instance_add_disk(n, "vda", "/var/lib/libvirt/images/vm.qcow2", DISK_FILE);
+    if (life->temper.has_local_storage && dice_percent(dice, 60)) {
+        (void)text_replace(&n->type, "ecs.i1.xlarge");
+        for (unsigned k = 1 + dice_below(dice, 2); k > 0; k--) {
+            snprintf(text, sizeof(text), "vd%c", 'a' + (int)k);
+            (void)instance_add_disk(n, text, "/dev/nvme0n1", DISK_BLOCK);
+        }
+    }
     n->vcpus = 2;
     n->memory_kib = 4 << 20;
     return n;
@@ -92,7 +107,8 @@ void weather_create(struct life *life)
     }
 }
 
-/* --- Domains ----------------------------------------------------------------------------------- */
+/* --- Domains -----------------------------------------------------------------------------------
+ */
 
 static struct simulated_domain *any_domain(struct life *life)
 {
@@ -202,6 +218,17 @@ static bool lock(struct life *life, struct simulated_domain *d)
     return simulated_redefine(life->world, d);
 }
 
+/* Another disk than was there when a stop was accepted, perhaps. */
+static bool attach_disk(struct life *life, struct simulated_domain *d)
+{
+    const struct instance *i = d->definition;
+
+    if (d->state == DOMAIN_ABSENT || text_equal(i->disks[i->n_disks - 1].target, "vdz"))
+        return false;
+    (void)instance_add_disk(d->definition, "vdz", "/dev/nvme7n1", DISK_BLOCK);
+    return simulated_redefine(life->world, d);
+}
+
 /* Its id becomes the next one's as well: two claim it. Or its own again. */
 static bool change_id(struct life *life, struct simulated_domain *d)
 {
@@ -209,8 +236,8 @@ static bool change_id(struct life *life, struct simulated_domain *d)
 
     if (!life->temper.has_identity_changes || d->state == DOMAIN_ABSENT || !other->definition->id)
         return false;
-    (void)text_replace(&d->definition->id, dice_percent(&life->dice, 50) ? other->definition->id
-                                                                         : d->definition->name);
+    (void)text_replace(&d->definition->id,
+                       dice_percent(&life->dice, 50) ? other->definition->id : d->definition->name);
     return simulated_redefine(life->world, d);
 }
 
@@ -246,6 +273,7 @@ static const struct {
     {3, "has a process that cannot be judged, or can again", hide_fate},
     {3, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
+    {2, "is given another disk", attach_disk},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
 };
@@ -270,7 +298,8 @@ static void change_domain(struct life *life)
     }
 }
 
-/* --- The host ---------------------------------------------------------------------------------- */
+/* --- The host ----------------------------------------------------------------------------------
+ */
 
 void weather_lose_hypervisor(struct life *life, usec_t away)
 {
@@ -349,7 +378,7 @@ static void step_clock(struct life *life)
 void weather_change(struct life *life)
 {
     static void (*const host_weather[])(struct life *) = {
-        lose_hypervisor, lose_hypervisor, end_stopd,    end_stopd,  end_stopd,
+        lose_hypervisor, lose_hypervisor, end_stopd,     end_stopd,    end_stopd,
         reboot_host,     break_journal,   break_journal, change_bound, step_clock,
     };
 
@@ -359,7 +388,8 @@ void weather_change(struct life *life)
         host_weather[dice_below(&life->dice, ELEMENTSOF(host_weather))](life);
 }
 
-/* --- What comes of itself ---------------------------------------------------------------------- */
+/* --- What comes of itself ----------------------------------------------------------------------
+ */
 
 void weather_advance(struct life *life)
 {

@@ -5,8 +5,8 @@
  * process has gone, each Running for a run that has not been reported before. How a stop ended has
  * to be the truth about the run that it was for.
  *
- * Runs that came and went while nobody looked need no report, so what is counted is a bound: no more
- * ends than processes that ended, no more starts than runs.
+ * Runs that came and went while nobody looked need no report, so what is counted is a bound: no
+ * more ends than processes that ended, no more starts than runs.
  */
 #include "simulation/life.h"
 
@@ -21,12 +21,20 @@
 struct event {
     uint64_t sequence;
     char *instance_id;
-    bool is_failure;
+    enum event_kind {
+        EVENT_UNKNOWN,
+        EVENT_STATE,
+        EVENT_FAILED,
+        EVENT_CLEARED,
+        EVENT_UNCLEARED,
+    } kind;
     enum instance_state from, to;
+    char local_storage[16];
     char request_id[UUID_TEXT_SIZE], code[64], reason[200];
 };
 
-/* --- Reading ----------------------------------------------------------------------------------- */
+/* --- Reading -----------------------------------------------------------------------------------
+ */
 
 static void copy_member(json_object *data, const char *key, char *ret, size_t size)
 {
@@ -34,6 +42,15 @@ static void copy_member(json_object *data, const char *key, char *ret, size_t si
 
     if (json_get_string(data, key, &value) == 0 && value)
         snprintf(ret, size, "%s", value);
+}
+
+static enum event_kind event_kind_of(const char *type)
+{
+    static const char *const types[] = {"", "stopd.instance.state.v1", "stopd.operation.failed.v1",
+                                        "stopd.storage.cleared.v1", "stopd.storage.failed.v1"};
+    int kind = text_index(types, ELEMENTSOF(types), type);
+
+    return kind < 0 ? EVENT_UNKNOWN : (enum event_kind)kind;
 }
 
 static bool parse_event(sqlite3_stmt *q, struct event *ret)
@@ -53,9 +70,10 @@ static bool parse_event(sqlite3_stmt *q, struct event *ret)
     copy_member(data, "requestId", ret->request_id, sizeof(ret->request_id));
     copy_member(data, "code", ret->code, sizeof(ret->code));
     copy_member(data, "reason", ret->reason, sizeof(ret->reason));
-    ret->is_failure = text_equal(column_text(q, 2, NULL), "stopd.operation.failed.v1");
-    if (ret->is_failure)
-        return true;
+    ret->kind = event_kind_of(column_text(q, 2, NULL));
+    copy_member(data, "localStorage", ret->local_storage, sizeof(ret->local_storage));
+    if (ret->kind != EVENT_STATE)
+        return ret->kind != EVENT_UNKNOWN;
     return json_get_string(data, "from", &from) == 0 && json_get_string(data, "to", &to) == 0 &&
            from && to && instance_state_from_string(from, &ret->from) == 0 &&
            instance_state_from_string(to, &ret->to) == 0;
@@ -78,7 +96,8 @@ static size_t read_events(struct life *life, struct event *events)
     return n;
 }
 
-/* --- Whose event it is ------------------------------------------------------------------------- */
+/* --- Whose event it is -------------------------------------------------------------------------
+ */
 
 static struct ask *find_ask(const struct life *life, const char *request_id)
 {
@@ -99,7 +118,8 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
     return NULL;
 }
 
-/* --- Stops ------------------------------------------------------------------------------------- */
+/* --- Stops -------------------------------------------------------------------------------------
+ */
 
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
@@ -124,6 +144,9 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
             rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
                         e->instance_id);
     }
+    /* Where disks had to be identified, it was accepted later than it was asked for. */
+    if (is_set(ask->domain->definition->type))
+        ask->run = witness_domain(life, ask->domain)->known_run;
     ask->is_operation = true;
     life->witness.n_operations++;
 }
@@ -142,6 +165,7 @@ static void check_stopped(struct life *life, const struct ask *ask)
 {
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
+    witness_check_cleared(life, ask);
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
@@ -199,7 +223,8 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     }
 }
 
-/* --- Transitions ------------------------------------------------------------------------------- */
+/* --- Transitions -------------------------------------------------------------------------------
+ */
 
 static int chain_of(enum instance_state state)
 {
@@ -268,7 +293,7 @@ static void check_start(struct life *life, struct simulated_domain *d)
 static const struct event *failure_of(const struct event *events, size_t n, const char *request_id)
 {
     for (size_t i = 0; i < n; i++)
-        if (events[i].is_failure && text_equal(events[i].request_id, request_id))
+        if (events[i].kind == EVENT_FAILED && text_equal(events[i].request_id, request_id))
             return &events[i];
     return NULL;
 }
@@ -282,6 +307,11 @@ static void take_transition(struct life *life, const struct event *e, const stru
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
             check_proof(life, d, e);
+        if (e->to == STATE_STOPPED && !ask && d->state != DOMAIN_ABSENT &&
+            is_set(d->definition->type) && !text_equal(e->local_storage, "kept"))
+            rule_broken(life, "4.7 kept",
+                        "%s went off by itself, and its disks are not said to be kept",
+                        domain_word(d));
         if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
             check_start(life, d);
     }
@@ -326,14 +356,32 @@ void witness_check_reported(struct life *life)
             is_stopping |= a->domain == d && a->is_operation && !a->is_ended;
         if (is_stopping != (state == STATE_STOPPING))
             rule_broken(life, "4.4 one transaction", "%s is reported as %s, and is %sin a stop",
-                        domain_word(d), instance_state_to_string(state),
-                        is_stopping ? "" : "not ");
+                        domain_word(d), instance_state_to_string(state), is_stopping ? "" : "not ");
         if (!life->temper.has_identity_changes && !seen->chain_is_open &&
             seen->chain != CHAIN_NEW && (int)seen->chain != chain_of(state))
             rule_broken(life, "4.4 one transaction",
                         "%s is reported as %s, which is not its last event", domain_word(d),
                         instance_state_to_string(state));
     }
+}
+
+static void take_certificate(struct life *life, const struct event *e)
+{
+    for (struct ask *a = life->witness.asks; a; a = a->next)
+        if (text_equal(a->request_id, e->request_id))
+            a->certificates++;
+}
+
+static void tell_event(const struct life *life, const struct event *e)
+{
+    static const char *const words[] = {"?", "", "fails", "a disk is cleared",
+                                        "a disk is not cleared"};
+    bool is_state = e->kind == EVENT_STATE;
+
+    tell(life, "event %llu: %s %s%s%s (%s%s)%s%.8s", (unsigned long long)e->sequence,
+         e->instance_id, is_state ? instance_state_to_string(e->from) : words[e->kind],
+         is_state ? "→" : "", is_state ? instance_state_to_string(e->to) : "", e->code, e->reason,
+         *e->request_id ? ", " : "", e->request_id);
 }
 
 void witness_committed(struct life *life)
@@ -345,16 +393,15 @@ void witness_committed(struct life *life)
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 
-        tell(life, "event %llu: %s %s%s%s (%s%s)%s%.8s", (unsigned long long)e->sequence,
-             e->instance_id, e->is_failure ? "fails" : instance_state_to_string(e->from),
-             e->is_failure ? "" : "→", e->is_failure ? "" : instance_state_to_string(e->to),
-             e->code, e->reason, *e->request_id ? ", " : "", e->request_id);
+        tell_event(life, e);
         if (e->sequence != ++life->witness.sequence)
             rule_broken(life, "4.4 outbox", "event %llu follows event %llu",
                         (unsigned long long)e->sequence,
                         (unsigned long long)life->witness.sequence - 1);
-        if (!e->is_failure)
+        if (e->kind == EVENT_STATE)
             take_transition(life, e, failure_of(events, n, e->request_id));
+        else if (e->kind == EVENT_CLEARED)
+            take_certificate(life, e);
         free(e->instance_id);
         life->witness.n_events++;
     }
@@ -362,12 +409,22 @@ void witness_committed(struct life *life)
         witness_check_reported(life);
 }
 
-/* --- The end ----------------------------------------------------------------------------------- */
+/* --- The end -----------------------------------------------------------------------------------
+ */
 
 /* What the world keeps open for good: a process that does not end. */
 static bool is_kept_open(const struct life *life, const struct simulated_domain *d)
 {
     return life->world->has_processes && d->n_processes > 0 && !simulated_is_present(d);
+}
+
+/* An operator has to look at its disks. */
+static bool is_quarantined(const struct life *life, const struct simulated_domain *d)
+{
+    const struct operation *op =
+        life->engine ? engine_find_operation(life->engine, d->definition->uuid) : NULL;
+
+    return op && op->stage == STAGE_QUARANTINED;
 }
 
 static void check_end_of(struct life *life, const struct simulated_domain *d, bool has_row,
@@ -376,7 +433,7 @@ static void check_end_of(struct life *life, const struct simulated_domain *d, bo
     const struct seen_domain *seen = witness_domain(life, d);
     bool is_there = simulated_is_present(d);
 
-    if (is_kept_open(life, d))
+    if (is_kept_open(life, d) || is_quarantined(life, d))
         return;
     if (is_there && (!has_row || state != STATE_RUNNING))
         rule_broken(life, "4.7 missed", "%s runs in the end and is reported as %s", domain_word(d),
@@ -407,7 +464,7 @@ void witness_end(struct life *life)
 {
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
-            !is_kept_open(life, a->domain))
+            !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
             rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
                         domain_word(a->domain));
         if (a->kind == REQUEST_STOP && a->is_ended && !life->temper.is_forgetful) {

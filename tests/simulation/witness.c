@@ -1,10 +1,10 @@
 /* witness.c - the rules that hold between what was asked and what happens in the world
  *
- * Theory of operation. The world tells of each act at the moment of its effect, and the witness asks
- * whether anybody had consented to it: by a command that it knows of, that was meant for this run of
- * the domain, and that is not over. It counts each grace by itself, from the first button that the
- * world took, only while stopd runs and the hypervisor is at hand. The engine starts counting later
- * than that, never earlier, so what it counts can only be less.
+ * Theory of operation. The world tells of each act at the moment of its effect, and the witness
+ * asks whether anybody had consented to it: by a command that it knows of, that was meant for this
+ * run of the domain, and that is not over. It counts each grace by itself, from the first button
+ * that the world took, only while stopd runs and the hypervisor is at hand. The engine starts
+ * counting later than that, never earlier, so what it counts can only be less.
  *
  * What the journal says is witness-journal.c's.
  */
@@ -35,7 +35,8 @@ void witness_clear(struct life *life)
     }
 }
 
-/* --- Consent ----------------------------------------------------------------------------------- */
+/* --- Consent -----------------------------------------------------------------------------------
+ */
 
 /* Was this command meant for this run, and does it still stand? */
 static bool stands_for(const struct life *life, const struct ask *a,
@@ -95,7 +96,8 @@ static struct ask *operation_of(const struct life *life, const struct simulated_
     return NULL;
 }
 
-/* --- What happens in the world ----------------------------------------------------------------- */
+/* --- What happens in the world -----------------------------------------------------------------
+ */
 
 static void see_press(struct life *life, struct simulated_domain *d, unsigned run)
 {
@@ -106,8 +108,8 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
     if (life->executing->is_written_off)
         return; /* of a stop that may be over by now; nobody can call it back */
     if (!somebody_asked(life, d, run))
-        rule_broken(life, "4.6 incarnation",
-                    "run %u of %s felt a button that nobody asked for", run, domain_word(d));
+        rule_broken(life, "4.6 incarnation", "run %u of %s felt a button that nobody asked for",
+                    run, domain_word(d));
     if (a && !a->is_pressed) {
         a->is_pressed = true;
         a->counted = 0;
@@ -129,8 +131,8 @@ static void see_cut(struct life *life, struct simulated_domain *d, unsigned run)
 
 static bool meddles(const struct life *life)
 {
-    return life->executing && (life->executing->is_written_off ||
-                               life->executing->session != life->world->session);
+    return life->executing &&
+           (life->executing->is_written_off || life->executing->session != life->world->session);
 }
 
 /* A guest that reboots on the button ends off. */
@@ -204,7 +206,8 @@ void witness_time(struct life *life, usec_t passed)
             a->counted += passed;
 }
 
-/* --- What the engine does ---------------------------------------------------------------------- */
+/* --- What the engine does ----------------------------------------------------------------------
+ */
 
 static void check_cancelled(struct life *life, const struct call *c,
                             const struct simulated_domain *d)
@@ -220,8 +223,7 @@ void witness_call(struct life *life, const struct call *c)
 {
     struct simulated_domain *d = simulated_find(life->world, c->domain);
 
-    tell(life, "call: %s%s%s", call_kind_to_string(c->kind), d ? " " : "",
-         d ? domain_word(d) : "");
+    tell(life, "call: %s%s%s", call_kind_to_string(c->kind), d ? " " : "", d ? domain_word(d) : "");
     if ((c->kind == CALL_CONNECT) == engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "'%s' is called while the hypervisor is %s",
                     call_kind_to_string(c->kind),
@@ -263,8 +265,7 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
     }
     /* One that could not be read may be reported or not when it is; so may all where stopd has been
      * started anew before the picture was whole, or when all that it knew had left the host. */
-    seen->is_unread |=
-        !g->shows_run || life->witness.n_pictures > 1 || life->witness.n_crashes > 0;
+    seen->is_unread |= !g->shows_run || life->witness.n_pictures > 1 || life->witness.n_crashes > 0;
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -304,8 +305,8 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
         return;
     if (d->lifecycle.on_reboot != d->defined_lifecycle.on_reboot ||
         d->lifecycle.on_poweroff != d->defined_lifecycle.on_poweroff)
-        rule_broken(life, "4.6 interlock", "%s is in no stop, and its lifecycle actions are not put back",
-                    domain_word(d));
+        rule_broken(life, "4.6 interlock",
+                    "%s is in no stop, and its lifecycle actions are not put back", domain_word(d));
 }
 
 static void check_parallel(struct life *life)
@@ -334,7 +335,8 @@ void witness_turn(struct life *life)
         check_lifecycle(life, d);
 }
 
-/* --- Answers ----------------------------------------------------------------------------------- */
+/* --- Answers -----------------------------------------------------------------------------------
+ */
 
 static bool is_durable(struct life *life, const char *request_id)
 {
@@ -349,7 +351,7 @@ static void check_token(struct life *life, const struct ask *ask)
 {
     bool was_sent = false;
 
-    for (const struct ask *a = ask; a; a = a->next) {
+    for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (a->kind != REQUEST_STOP || a->token != ask->token)
             continue;
         was_sent |= text_equal(a->request_id, ask->answer_id);
@@ -372,7 +374,7 @@ static void check_refused_token(struct life *life, const struct ask *ask)
 {
     enum error_code expected;
 
-    for (const struct ask *a = ask->next; a; a = a->next) {
+    for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (a->kind != REQUEST_STOP || a->token != ask->token || !a->is_answered ||
             a->code != ERROR_NONE)
             continue;
@@ -398,6 +400,8 @@ static void see_stop_answered(struct life *life, struct ask *ask)
         check_token(life, ask);
     if (!text_equal(ask->answer_id, ask->request_id))
         ask->is_void = true; /* the first one's consent stands, this one brings no other */
+    else if (ask->force && !ask->is_operation && operation_of(life, ask->domain))
+        operation_of(life, ask->domain)->is_escalated = true;
 }
 
 static void check_instances(struct life *life, json_object *body)
@@ -428,8 +432,8 @@ static void check_instances(struct life *life, json_object *body)
         if (!life->temper.has_identity_changes && !seen->chain_is_open &&
             seen->chain != CHAIN_NEW &&
             !text_equal(json_object_get_string(state), words[seen->chain]))
-            rule_broken(life, "4 state", "%s is shown as %s and was reported as %s",
-                        domain_word(d), json_object_get_string(state), words[seen->chain]);
+            rule_broken(life, "4 state", "%s is shown as %s and was reported as %s", domain_word(d),
+                        json_object_get_string(state), words[seen->chain]);
     }
 }
 
@@ -450,7 +454,8 @@ static void check_waited(struct life *life, const struct ask *ask)
     if (ask->kind == REQUEST_WAIT_EVENTS && life->witness.sequence <= ask->after)
         rule_broken(life, "5 wait", "an answer for events comes without any");
     if (ask->kind == REQUEST_WAIT_OPERATION && is_under_way(ask->about))
-        rule_broken(life, "5 wait", "the end of %.8s is answered before it", ask->about->request_id);
+        rule_broken(life, "5 wait", "the end of %.8s is answered before it",
+                    ask->about->request_id);
 }
 
 void witness_answered(struct ask *ask, const struct answer *a)
@@ -468,6 +473,13 @@ void witness_answered(struct ask *ask, const struct answer *a)
         break;
     case REQUEST_CANCEL:
         see_cancel_answered(life, ask);
+        break;
+    case REQUEST_CLEAR:
+        if (ask->code == ERROR_NONE && !is_durable(life, ask->answer_id))
+            rule_broken(life, "3 durable",
+                        "the clear %.8s is answered OK and is not in the journal", ask->answer_id);
+        break;
+    case REQUEST_RETRY:
         break;
     case REQUEST_INSTANCES:
         check_instances(life, a->body);

@@ -1,4 +1,5 @@
-/* witness.h - who sees everything and knows what may not happen: the contract's rules, held against the world
+/* witness.h - who sees everything and knows what may not happen: the contract's rules, held against
+ * the world
  *
  * The witness knows what was asked and answered, what truly happened in the world, and what the
  * journal holds after each commit. It takes nothing from the engine's own words. */
@@ -11,6 +12,7 @@
 struct life;
 struct flight;
 struct call;
+struct wipe_job;
 
 #define WITNESS_DOMAINS 4
 #define WITNESS_RUNS 64
@@ -32,7 +34,7 @@ struct ask {
     char *fingerprint;
     bool force, is_dry;
     enum timeout_action asks_on_timeout;
-    unsigned asks_grace; /* seconds; 0: nothing said */
+    unsigned asks_grace;   /* seconds; 0: nothing said */
     bool force_on_timeout; /* what holds for it in the end, with the metadata and the policy */
     usec_t grace;
 
@@ -45,27 +47,30 @@ struct ask {
     bool is_operation, is_ended, is_cancelled;
     bool is_void; /* as consent: refused, or the operation that it was for is over */
     bool is_pressed;
-    usec_t counted; /* of the grace, from the first button on: only while stopd ran and the
-                       hypervisor was at hand */
-    struct ask *next; /* an older one */
+    bool is_escalated;     /* a later force has gone over it */
+    unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
+    unsigned certificates; /* that were reported for it */
+    usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
+                              hypervisor was at hand */
+    struct ask *next;      /* an older one */
 };
 
 /* What the witness remembers of a domain. */
 struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
-    bool chain_is_open;     /* the next event may begin anew: it went to another host, or was gone */
-    unsigned known_run;     /* the engine has been told of this one at the latest */
-    unsigned settled_run;   /* and had been before this turn */
+    bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
+    unsigned known_run;   /* the engine has been told of this one at the latest */
+    unsigned settled_run; /* and had been before this turn */
     bool is_known_crashed;
     unsigned known_version; /* and of this definition */
     char known_id[WITNESS_ID];
-    unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
-    unsigned reported_run;  /* the run of the latest Running that was reported */
-    bool is_found;  /* was there when the first picture was taken */
-    bool is_unread; /* could not be read when the first picture was taken */
-    unsigned tainted_run;   /* a call that was written off has meddled with this one, or its
-                               lifecycle cannot be put back */
-    unsigned unlocked_run;  /* a button was pressed that could set no interlock */
+    unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
+    unsigned reported_run; /* the run of the latest Running that was reported */
+    bool is_found;         /* was there when the first picture was taken */
+    bool is_unread;        /* could not be read when the first picture was taken */
+    unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
+                              lifecycle cannot be put back */
+    unsigned unlocked_run; /* a button was pressed that could set no interlock */
     struct seen_run {
         bool is_gone; /* its process has ended */
         enum end_cause cause;
@@ -76,7 +81,7 @@ struct seen_domain {
 struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
-    uint64_t sequence; /* of the last event that was read */
+    uint64_t sequence;   /* of the last event that was read */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_operations, n_events, n_commits, n_crashes;
 };
@@ -90,7 +95,8 @@ void witness_check_reported(struct life *life);
 /* What the journal says was last reported of a domain. */
 bool witness_find_row(struct life *life, const struct simulated_domain *d,
                       enum instance_state *ret);
-void witness_happened(void *userdata, struct simulated_domain *d, enum happening what, unsigned run);
+void witness_happened(void *userdata, struct simulated_domain *d, enum happening what,
+                      unsigned run);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
@@ -105,5 +111,10 @@ void witness_restarted(struct life *life);
 /* The life is over. */
 void witness_end(struct life *life);
 void witness_answered(struct ask *ask, const struct answer *a);
+/* A helper is given a job, touches a disk, has cleared one. */
+void witness_job(struct life *life, const struct wipe_job *job);
+void witness_touched(struct life *life, const struct wipe_job *job);
+void witness_cleared(struct life *life, const struct wipe_job *job);
+void witness_check_cleared(struct life *life, const struct ask *ask);
 
 #endif

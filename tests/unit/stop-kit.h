@@ -1,4 +1,5 @@
-/* stop-kit.h - a stop without a host: the operation, its clock, and what it asked for and reported */
+/* stop-kit.h - a stop without a host: the operation, its clock, and what it asked for and reported
+ */
 #ifndef STOPD_TESTS_STOP_KIT_H
 #define STOPD_TESTS_STOP_KIT_H
 
@@ -166,7 +167,8 @@ static inline void after(struct stop *s, usec_t time)
     s->now.monotonic = end;
 }
 
-/* stopd dies and comes back: what the journal held, on another clock, with the hypervisor at hand. */
+/* stopd dies and comes back: what the journal held, on another clock, with the hypervisor at hand.
+ */
 static inline void restarted(struct stop *s)
 {
     json_object *document = operation_to_journal(s->op);
@@ -186,19 +188,19 @@ static inline void restarted(struct stop *s)
 
 #define assert_stage(s, expected) \
     assert_string_equal(stage_to_string((s)->op->stage), stage_to_string(expected))
-#define assert_outcome(s, expected)                                                       \
-    do {                                                                                  \
-        assert_stage(s, STAGE_DONE);                                                      \
+#define assert_outcome(s, expected)                                                            \
+    do {                                                                                       \
+        assert_stage(s, STAGE_DONE);                                                           \
         assert_string_equal(outcome_to_string((s)->op->outcome), outcome_to_string(expected)); \
     } while (0)
-#define assert_failed_with(s, code)                                           \
-    do {                                                                      \
-        assert_outcome(s, OUTCOME_FAILED);                                    \
-        assert_string_equal(error_name((s)->op->error), error_name(code));    \
-        assert_true((s)->has_failed);                                         \
+#define assert_failed_with(s, code)                                        \
+    do {                                                                   \
+        assert_outcome(s, OUTCOME_FAILED);                                 \
+        assert_string_equal(error_name((s)->op->error), error_name(code)); \
+        assert_true((s)->has_failed);                                      \
     } while (0)
-#define assert_wants(s, effect) assert_true((s)->wanted & (effect))
-#define assert_never(s, effect) assert_false((s)->ever & (effect))
+#define assert_wants(s, effect) assert_true((s)->wanted &(effect))
+#define assert_never(s, effect) assert_false((s)->ever &(effect))
 #define assert_reported(s, expected) assert_string_equal((s)->reported, expected)
 
 #endif

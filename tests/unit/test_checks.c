@@ -1,4 +1,5 @@
-/* test_checks.c - may a command be carried out? The table of the contract's section 3, in its order */
+/* test_checks.c - may a command be carried out? The table of the contract's section 3, in its order
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,18 +37,16 @@ static int setup(void **state)
     snprintf(s->command.request_id, sizeof(s->command.request_id),
              "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E");
     snprintf(s->command.principal.name, sizeof(s->command.principal.name), "tester");
-    s->policy = (struct policy){.stop = {.grace = 120 * USEC_PER_SEC,
-                                         .method = METHOD_ACPI,
-                                         .on_timeout = ON_TIMEOUT_FAIL},
-                                .resend = 10 * USEC_PER_SEC,
-                                .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
-                                .local_families = families,
-                                .n_local_families = ELEMENTSOF(families)};
-    s->run = (struct incarnation){.boot_id = "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11",
-                                  .pid = 4711,
-                                  .start_time = 100};
-    s->plan_error = (struct error){.code = ERROR_DISK_STATUS,
-                                   .message = (char *)"vdb has another serial"};
+    s->policy = (struct policy){
+        .stop = {.grace = 120 * USEC_PER_SEC, .method = METHOD_ACPI, .on_timeout = ON_TIMEOUT_FAIL},
+        .resend = 10 * USEC_PER_SEC,
+        .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
+        .local_families = families,
+        .n_local_families = ELEMENTSOF(families)};
+    s->run = (struct incarnation){
+        .boot_id = "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11", .pid = 4711, .start_time = 100};
+    s->plan_error =
+        (struct error){.code = ERROR_DISK_STATUS, .message = (char *)"vdb has another serial"};
     s->context = (struct check_context){.policy = &s->policy,
                                         .instance = s->instance,
                                         .seen = DOMAIN_RUNNING,
@@ -113,8 +112,7 @@ static enum error_code answer(struct scene *s, bool *escalates)
     return err->code;
 }
 
-#define assert_answer(s, code) \
-    assert_string_equal(error_name(answer(s, NULL)), error_name(code))
+#define assert_answer(s, code) assert_string_equal(error_name(answer(s, NULL)), error_name(code))
 
 static void in_order_all_checks_pass(void **state)
 {
@@ -168,7 +166,8 @@ static void the_first_that_fails_answers(void **state)
     assert_answer(s, ERROR_NONE);
 }
 
-/* --- Locks, accounts, ids ------------------------------------------------------------------------ */
+/* --- Locks, accounts, ids ------------------------------------------------------------------------
+ */
 
 static void only_the_reason_security_locks(void **state)
 {
@@ -191,7 +190,8 @@ static void an_override_passes_its_own_check_alone(void **state)
     assert_answer(s, ERROR_NONE);
 }
 
-/* --- StoppedMode ---------------------------------------------------------------------------------- */
+/* --- StoppedMode
+ * ---------------------------------------------------------------------------------- */
 
 static void only_an_explicit_stop_charging_is_refused(void **state)
 {
@@ -237,7 +237,7 @@ static void stopped_mode_is_the_commands_then_the_metadatas_then_the_configurati
 #define KEEP STOPPED_MODE_KEEP_CHARGING
 #define STOP STOPPED_MODE_STOP_CHARGING
 #define NONE STOPPED_MODE_UNSET
-        {NONE, TRISTATE_UNSET, KEEP, true, KEEP}, {NONE, TRISTATE_UNSET, STOP, true, STOP},
+        {NONE, TRISTATE_UNSET, KEEP, true, KEEP},  {NONE, TRISTATE_UNSET, STOP, true, STOP},
         {NONE, TRISTATE_UNSET, STOP, false, KEEP}, {NONE, TRISTATE_YES, KEEP, true, STOP},
         {NONE, TRISTATE_YES, KEEP, false, KEEP},   {NONE, TRISTATE_NO, STOP, true, KEEP},
         {KEEP, TRISTATE_YES, STOP, true, KEEP},    {STOP, TRISTATE_NO, KEEP, true, STOP},
@@ -257,7 +257,8 @@ static void stopped_mode_is_the_commands_then_the_metadatas_then_the_configurati
     }
 }
 
-/* --- Local storage ---------------------------------------------------------------------------------- */
+/* --- Local storage
+ * ---------------------------------------------------------------------------------- */
 
 static void confirm_stop_is_for_local_storage_alone(void **state)
 {
@@ -311,7 +312,8 @@ static void the_operation_keeps_the_disks_as_they_were_identified(void **state)
     assert_string_equal(op->disks_at_acceptance, "vdb\t/dev/nvme0n1\n");
 }
 
-/* --- Status ------------------------------------------------------------------------------------------ */
+/* --- Status
+ * ------------------------------------------------------------------------------------------ */
 
 static void only_what_runs_is_stopped(void **state)
 {
@@ -421,7 +423,8 @@ static void a_force_passes_all_other_checks_too(void **state)
     assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
 }
 
-/* --- What the operation begins with --------------------------------------------------------------------- */
+/* --- What the operation begins with
+ * --------------------------------------------------------------------- */
 
 static void policy_is_the_commands_then_the_metadatas_then_the_configurations(void **state)
 {
@@ -433,9 +436,8 @@ static void policy_is_the_commands_then_the_metadatas_then_the_configurations(vo
     assert_int_equal(house->method, METHOD_ACPI);
     assert_int_equal(house->on_timeout, ON_TIMEOUT_FAIL);
 
-    s->instance->stop = (struct stop_policy){.grace = 300 * USEC_PER_SEC,
-                                             .method = METHOD_AGENT_ACPI,
-                                             .on_timeout = ON_TIMEOUT_FORCE};
+    s->instance->stop = (struct stop_policy){
+        .grace = 300 * USEC_PER_SEC, .method = METHOD_AGENT_ACPI, .on_timeout = ON_TIMEOUT_FORCE};
     own = begun(s);
     assert_int_equal(own->grace, 300 * USEC_PER_SEC);
     assert_int_equal(own->method, METHOD_AGENT_ACPI);
@@ -463,7 +465,8 @@ static void an_override_stands_in_the_journal(void **state)
     assert_non_null(strstr(op->timeline[0].detail, "overriding the security lock"));
 }
 
-/* --- A clear of kept disks (contract 4.7) ------------------------------------------------------------------ */
+/* --- A clear of kept disks (contract 4.7)
+ * ------------------------------------------------------------------ */
 
 static enum error_code clear_answer(struct scene *s)
 {

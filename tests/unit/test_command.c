@@ -40,11 +40,11 @@ static enum error_code parse_pairs(const char *const *pairs, struct command *ret
 #define PAIRS(...) ((const char *const[]){"InstanceId", "i-1", ##__VA_ARGS__, NULL})
 
 #define assert_accepted(c, ...) assert_int_equal(parse_pairs(PAIRS(__VA_ARGS__), c), ERROR_NONE)
-#define assert_refused(code, ...)                                           \
-    do {                                                                    \
-        _cleanup_(command) struct command refused = {0};                    \
+#define assert_refused(code, ...)                                                  \
+    do {                                                                           \
+        _cleanup_(command) struct command refused = {0};                           \
         assert_string_equal(error_name(parse_pairs(PAIRS(__VA_ARGS__), &refused)), \
-                            error_name(code));                              \
+                            error_name(code));                                     \
     } while (0)
 
 static void the_instance_id_alone_is_a_soft_stop(void **state)
@@ -99,10 +99,14 @@ static void booleans_are_true_or_false_in_any_case(void **state)
         enum error_code code;
         bool is;
     } values[] = {
-        {"true", ERROR_NONE, true},      {"TRUE", ERROR_NONE, true},
-        {"False", ERROR_NONE, false},    {"", ERROR_NONE, false},
-        {"1", ERROR_INVALID_PARAMETER, false},     {"yes", ERROR_INVALID_PARAMETER, false},
-        {"true ", ERROR_INVALID_PARAMETER, false}, {"truefalse", ERROR_INVALID_PARAMETER, false},
+        {"true", ERROR_NONE, true},
+        {"TRUE", ERROR_NONE, true},
+        {"False", ERROR_NONE, false},
+        {"", ERROR_NONE, false},
+        {"1", ERROR_INVALID_PARAMETER, false},
+        {"yes", ERROR_INVALID_PARAMETER, false},
+        {"true ", ERROR_INVALID_PARAMETER, false},
+        {"truefalse", ERROR_INVALID_PARAMETER, false},
     };
     static const char *const names[] = {"ForceStop", "Hibernate", "DryRun"};
 
@@ -169,8 +173,8 @@ static void a_token_is_up_to_64_ascii_characters(void **state)
 
 static void the_grace_is_1_to_86400_seconds(void **state)
 {
-    static const char *const wrong[] = {"0",   "86401", "-1",   "1.5", "60s", " 60", "0x10",
-                                        "6 0", "+5",    "9999999999999999999999999"};
+    static const char *const wrong[] = {"0",   "86401", "-1",  "1.5", "60s",
+                                        " 60", "0x10",  "6 0", "+5",  "9999999999999999999999999"};
     _cleanup_(command) struct command least = {0}, most = {0};
 
     assert_accepted(&least, "GracePeriod", "1");
@@ -195,12 +199,23 @@ static void what_a_grace_that_is_over_does_is_fail_or_force(void **state)
 static void the_clouds_common_parameters_are_ignored(void **state)
 {
     static const char *const names[] = {
-        "Format",           "Version",        "Timestamp",
-        "AccessKeyId",      "Signature",      "SignatureMethod",
-        "SignatureVersion", "SignatureNonce", "SignatureType",
-        "SecurityToken",    "BearerToken",    "RegionId",
-        "ResourceGroupId",  "OwnerId",        "OwnerAccount",
-        "ResourceOwnerId",  "ResourceOwnerAccount",
+        "Format",
+        "Version",
+        "Timestamp",
+        "AccessKeyId",
+        "Signature",
+        "SignatureMethod",
+        "SignatureVersion",
+        "SignatureNonce",
+        "SignatureType",
+        "SecurityToken",
+        "BearerToken",
+        "RegionId",
+        "ResourceGroupId",
+        "OwnerId",
+        "OwnerAccount",
+        "ResourceOwnerId",
+        "ResourceOwnerAccount",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -236,7 +251,8 @@ static void an_instance_id_has_a_length(void **state)
                      ERROR_INVALID_PARAMETER);
 }
 
-/* --- Override: the host's operator alone -------------------------------------------------------- */
+/* --- Override: the host's operator alone --------------------------------------------------------
+ */
 
 static enum error_code parse_override(bool is_root, const char *value, struct command *c)
 {
@@ -259,7 +275,8 @@ static void an_override_is_roots_over_the_unix_socket(void **state)
     assert_int_equal(parse_override(true, "locks", &wrong), ERROR_INVALID_PARAMETER);
 }
 
-/* --- What a ClientToken binds -------------------------------------------------------------------- */
+/* --- What a ClientToken binds --------------------------------------------------------------------
+ */
 
 static bool binds_the_same(const char *const *a, const char *const *b)
 {
@@ -281,9 +298,8 @@ static void a_token_binds_what_was_asked_for(void **state)
                                             "StoppedMode", "")));
     assert_false(binds_the_same(plain, PAIRS("ForceStop", "true")));
     assert_false(binds_the_same(plain, PAIRS("ForceStop", "true", "GracePeriod", "6")));
-    assert_false(binds_the_same(
-        plain, (const char *const[]){"InstanceId", "i-2", "ForceStop", "true", "GracePeriod", "5",
-                                     NULL}));
+    assert_false(binds_the_same(plain, (const char *const[]){"InstanceId", "i-2", "ForceStop",
+                                                             "true", "GracePeriod", "5", NULL}));
 }
 
 int main(void)

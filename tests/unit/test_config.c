@@ -1,6 +1,7 @@
 /* test_config.c - contract section 2: defaults, where values come from, errors that name places */
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"
+#include "stopd/storage.h"
 
 #include <ftw.h>
 #include <limits.h>
@@ -151,6 +152,14 @@ static const struct {
     {"stop", "stopped_mode", "KeepCharging"},
     {"stop", "parallel", "0"},
     {"local_storage", "families", "ecs.i1"},
+    {"local_storage", "devices", "/dev/nvme*n*"},
+    {"local_storage", "files", ""},
+    {"local_storage", "methods", "nvme-format-crypto,nvme-format-user-data,write-zeroes,overwrite"},
+    {"local_storage", "level", "clear"},
+    {"local_storage", "verify", "sample"},
+    {"local_storage", "parallel", "4"},
+    {"local_storage", "max_mib_per_s", "0"},
+    {"local_storage", "helper", "spawn:stopd-wipe"},
     {"api", "socket", "/run/stopd/stopd.sock"},
     {"api", "operators", "root,stopd"},
     {"api", "readers", "*"},
@@ -200,6 +209,17 @@ static void defaults_arrive_in_their_members(void **state)
     assert_int_equal(c->local_families.n, 1);
     assert_string_equal(c->local_families.items[0], "ecs.i1");
     assert_null(c->local_families.items[1]);
+    assert_int_equal(c->local_devices.n, 1);
+    assert_string_equal(c->local_devices.items[0], "/dev/nvme*n*");
+    assert_int_equal(c->local_files.n, 0);
+    assert_int_equal(c->local_methods.n, 4);
+    assert_string_equal(c->local_methods.items[0], "nvme-format-crypto");
+    assert_string_equal(c->local_methods.items[3], "overwrite");
+    assert_string_equal(c->local_level, "clear");
+    assert_string_equal(c->local_verify, "sample");
+    assert_int_equal(c->local_parallel, 4);
+    assert_int_equal(c->local_max_mib_per_s, 0);
+    assert_string_equal(c->local_helper, "spawn:stopd-wipe");
     assert_string_equal(c->api_socket, "/run/stopd/stopd.sock");
     assert_int_equal(c->api_operators.n, 2);
     assert_string_equal(c->api_operators.items[0], "root");
@@ -299,10 +319,14 @@ static void comments_blanks_and_indentation_mean_nothing(void **state)
 
 static void what_is_printed_is_what_is_read(void **state)
 {
-    _cleanup_(config_free) struct config *first = load(
-        SET("stop.grace=1500ms", "stop.method=agent,acpi", "api.operators=", "api.socket_mode=600",
-            "upstream.a.type=file", "upstream.a.url=/var/log/a.jsonl", "upstream.site.b.url=-",
-            "upstream.site.b.type=file", "host.id=h"));
+    _cleanup_(config_free) struct config *first = load(SET(
+        "stop.grace=1500ms", "stop.method=agent,acpi", "api.operators=", "api.socket_mode=600",
+        "upstream.a.type=file", "upstream.a.url=/var/log/a.jsonl", "upstream.site.b.url=-",
+        "upstream.site.b.type=file", "host.id=h", "local_storage.devices=/dev/loop*, /dev/sd[b-e]",
+        "local_storage.files=/srv/local/*.raw", "local_storage.level=purge",
+        "local_storage.methods=nvme-sanitize-block , overwrite", "local_storage.verify=full",
+        "local_storage.parallel=16", "local_storage.max_mib_per_s=200",
+        "local_storage.helper=unix:/run/stopd-wipe.sock"));
     _cleanup_(freep) char *text = written(first);
 
     assert_true(says(text, "stop", "grace = 1500ms"));
@@ -310,6 +334,14 @@ static void what_is_printed_is_what_is_read(void **state)
     assert_true(says(text, "api", "operators = "));
     assert_true(says(text, "api", "socket_mode = 0600"));
     assert_true(says(text, "upstream.site.b", "url = -"));
+    assert_true(says(text, "local_storage", "devices = /dev/loop*,/dev/sd[b-e]"));
+    assert_true(says(text, "local_storage", "files = /srv/local/*.raw"));
+    assert_true(says(text, "local_storage", "methods = nvme-sanitize-block,overwrite"));
+    assert_true(says(text, "local_storage", "level = purge"));
+    assert_true(says(text, "local_storage", "verify = full"));
+    assert_true(says(text, "local_storage", "parallel = 16"));
+    assert_true(says(text, "local_storage", "max_mib_per_s = 200"));
+    assert_true(says(text, "local_storage", "helper = unix:/run/stopd-wipe.sock"));
     write_file("stopd.conf", text);
     {
         _cleanup_(config_free) struct config *second = load(NULL);
@@ -388,6 +420,27 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         {"api.socket_mode=0980", "must be an octal mode such as 0660, not '0980'"},
         {"api.socket_mode=7777", "must be an octal mode such as 0660, not '7777'"},
         {"api.operators=a,,b", "must be words with a comma between each two, not 'a,,b'"},
+        {"local_storage.devices=/dev/a,,/dev/b", "must be words with a comma between each two"},
+        {"local_storage.methods=", "must have at least one method"},
+        {"local_storage.methods=overwrite,", "must be words with a comma between each two"},
+        {"local_storage.methods=overwrite,scrub",
+         "must be methods such as nvme-format-user-data or overwrite, not 'scrub'"},
+        {"local_storage.methods=overwrite discard,write-zeroes",
+         "must be methods such as nvme-format-user-data or overwrite, not 'overwrite discard'"},
+        {"local_storage.methods=overwrite,discard,overwrite",
+         "must have each method once, not 'overwrite' again"},
+        {"local_storage.level=none", "must be clear or purge, not 'none'"},
+        {"local_storage.level=Purge", "must be clear or purge, not 'Purge'"},
+        {"local_storage.level=", "must be clear or purge, not ''"},
+        {"local_storage.verify=some", "must be sample, full or none, not 'some'"},
+        {"local_storage.verify=", "must be sample, full or none, not ''"},
+        {"local_storage.parallel=0", "must be a whole number from 1 to 1024, not '0'"},
+        {"local_storage.parallel=1025", "must be a whole number from 1 to 1024, not '1025'"},
+        {"local_storage.max_mib_per_s=-1", "must be a whole number from 0 to 1000000, not '-1'"},
+        {"local_storage.helper=stopd-wipe", "must be spawn:PATH or unix:SOCKET, not 'stopd-wipe'"},
+        {"local_storage.helper=spawn:", "must be spawn:PATH or unix:SOCKET, not 'spawn:'"},
+        {"local_storage.helper=unix:run/x", "must be spawn:PATH or unix:SOCKET, not 'unix:run/x'"},
+        {"local_storage.helper=", "must be spawn:PATH or unix:SOCKET, not ''"},
         {"host.id=a/b", "must be of letters, digits, '-', '.' and '_', not 'a/b'"},
         {"upstream.x.type=kafka", "must be file, not 'kafka'"},
         {"stop.method=acpi\nx", "has a control character"},
@@ -398,6 +451,71 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
 
         if (!strstr(message, wrong[i].message))
             fail_msg("%s: '%s'", wrong[i].setting, message);
+    }
+}
+
+static void a_helpers_socket_has_to_have_a_path_that_fits(void **state)
+{
+    static const char key[] = "local_storage.helper=unix:";
+    char setting[160];
+
+    memset(setting, 'x', sizeof(setting));
+    memcpy(setting, key, strlen(key));
+    setting[strlen(key)] = '/';
+    setting[strlen(key) + 107] = '\0';
+    {
+        _cleanup_(config_free) struct config *c = load(SET(setting));
+
+        assert_string_equal(c->local_helper, setting + strlen("local_storage.helper="));
+    }
+    setting[strlen(key) + 107] = 'x';
+    setting[strlen(key) + 108] = '\0';
+    assert_non_null(
+        strstr(refusal(NULL, SET(setting)), "must be a socket with a path of at most 107"));
+}
+
+/* A ladder is of one place as a whole; rungs of two are never mixed. */
+static void a_ladder_replaces_the_former(void **state)
+{
+    write_file("stopd.conf", "[local_storage]\nmethods = discard, overwrite\n");
+    write_file("conf.d/1.conf", "[local_storage]\nmethods = punch-hole,\toverwrite\nfiles =\n");
+    _cleanup_(config_free) struct config *c = load(NULL);
+
+    assert_int_equal(c->local_methods.n, 2);
+    assert_string_equal(c->local_methods.items[0], "punch-hole");
+    assert_string_equal(c->local_methods.items[1], "overwrite");
+    assert_null(c->local_methods.items[2]);
+    assert_int_equal(c->local_files.n, 0);
+}
+
+/* Each by itself is fine; together they promise what nobody looks at. */
+static void a_purge_that_is_not_verified_is_refused(void **state)
+{
+    static const char message[] = "local_storage.level is purge, which has to be verified, and "
+                                  "local_storage.verify is none";
+
+    config_free(load(SET("local_storage.level=purge")));
+    config_free(load(SET("local_storage.level=purge", "local_storage.verify=full")));
+    config_free(load(SET("local_storage.verify=none")));
+    assert_string_equal(
+        refusal(NULL, SET("local_storage.level=purge", "local_storage.verify=none")), message);
+    assert_string_equal(refusal_of("[local_storage]\nverify = none\nlevel = purge\n"), message);
+    write_file("stopd.conf", "[local_storage]\nverify = none\n");
+    write_file("conf.d/1.conf", "[local_storage]\nlevel = purge\n");
+    assert_string_equal(refusal(NULL, NULL), message);
+    config_free(load(SET("local_storage.verify=sample")));
+}
+
+/* Every method that there is can be listed. */
+static void every_method_is_known(void **state)
+{
+    for (enum clear_method m = 0; m < CLEAR_METHOD_MAX; m++) {
+        char setting[96];
+        _cleanup_(config_free) struct config *c = NULL;
+
+        snprintf(setting, sizeof(setting), "local_storage.methods=%s", clear_method_to_string(m));
+        c = load(SET(setting));
+        assert_int_equal(c->local_methods.n, 1);
     }
 }
 
@@ -512,25 +630,9 @@ static void settings_have_to_be_whole(void **state)
 static void keys_of_parts_to_come_are_refused_by_name(void **state)
 {
     static char *const later[] = {
-        "local_storage.devices",
-        "local_storage.files",
-        "local_storage.methods",
-        "local_storage.level",
-        "local_storage.verify",
-        "local_storage.parallel",
-        "local_storage.helper",
-        "local_storage.max_mib_per_s",
-        "api.listen",
-        "api.tls_cert",
-        "api.tls_key",
-        "api.tls_client_ca",
-        "api.tls_clients",
-        "api.tls_readers",
-        "api.insecure_loopback",
-        "commands.nats_url",
-        "commands.max_age",
-        "stop.evidence",
-        "upstream.x.create",
+        "api.listen",       "api.tls_cert",    "api.tls_key",           "api.tls_client_ca",
+        "api.tls_clients",  "api.tls_readers", "api.insecure_loopback", "commands.nats_url",
+        "commands.max_age", "stop.evidence",   "upstream.x.create",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(later); i++) {
@@ -606,7 +708,9 @@ static void the_manual_has_every_key_and_its_default(void **state)
             fail_msg("the manual does not have%s", item + 6);
         if (!keys[i].fallback)
             continue;
-        snprintf(fallback, sizeof(fallback), "\nDefault:\n.Cm %s .\n", keys[i].fallback);
+        snprintf(fallback, sizeof(fallback),
+                 *keys[i].fallback ? "\nDefault:\n.Cm %s .\n" : "\nDefault: none%s.\n",
+                 keys[i].fallback);
         found = strstr(start, fallback);
         end = strstr(start + 1, "\n.It ");
         if (!found || (end && found > end))
@@ -627,7 +731,8 @@ static void the_example_has_every_key_and_its_default(void **state)
 
         if (!keys[i].type || !keys[i].fallback)
             continue;
-        snprintf(line, sizeof(line), "#%s = %s", keys[i].name, keys[i].fallback);
+        snprintf(line, sizeof(line), "#%s =%s%s", keys[i].name, *keys[i].fallback ? " " : "",
+                 keys[i].fallback);
         if (!says(example, section, line))
             fail_msg("the example does not have '%s' in [%s]", line, section);
     }
@@ -682,6 +787,10 @@ int main(void)
         TEST(what_is_printed_is_what_is_read),
         TEST(durations_have_units),
         TEST(wrong_values_are_refused_with_what_would_be_right),
+        TEST(a_helpers_socket_has_to_have_a_path_that_fits),
+        TEST(a_ladder_replaces_the_former),
+        TEST(a_purge_that_is_not_verified_is_refused),
+        TEST(every_method_is_known),
         TEST(each_default_is_written_as_it_is_read),
         TEST(errors_name_file_and_line),
         TEST(an_error_in_a_drop_in_names_the_drop_in),

@@ -259,7 +259,8 @@ static void an_absent_agent_alone_fails_the_stop(void **state)
     assert_failed_with(s, ERROR_AGENT_ABSENT);
 }
 
-/* --- 4.5: it ends, or stands in the open ------------------------------------------------------- */
+/* --- 4.5: it ends, or stands in the open -------------------------------------------------------
+ */
 
 static void a_queued_stop_is_cancelled_at_once(void **state)
 {
@@ -442,7 +443,8 @@ static void a_stop_that_was_given_up_goes_on_giving_up_after_a_restart(void **st
     assert_outcome(s, OUTCOME_CANCELLED);
 }
 
-/* --- 4.6: what is not a stop ------------------------------------------------------------------- */
+/* --- 4.6: what is not a stop -------------------------------------------------------------------
+ */
 
 static void a_saved_domain_is_not_stopped(void **state)
 {
@@ -543,7 +545,8 @@ static void a_guest_that_went_by_itself_before_the_button_is_told_so(void **stat
     assert_reported(s, "Stopping→Stopped (guest shut down by itself); ");
 }
 
-/* --- Without processes, as on test:/// --------------------------------------------------------- */
+/* --- Without processes, as on test:/// ---------------------------------------------------------
+ */
 
 static void without_processes_the_hypervisors_word_is_enough(void **state)
 {

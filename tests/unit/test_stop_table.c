@@ -7,7 +7,8 @@
 #include "core/stop.h"
 #include "stop-kit.h"
 
-/* --- The table --------------------------------------------------------------------------------- */
+/* --- The table ---------------------------------------------------------------------------------
+ */
 
 static bool is_guarded(const struct rule_view *rule)
 {
@@ -80,14 +81,15 @@ static void every_way_to_a_power_cut_asks_for_consent(void **state)
     }
 }
 
-/* --- step() is total ---------------------------------------------------------------------------- */
+/* --- step() is total ----------------------------------------------------------------------------
+ */
 
 /* An operation in some stage, with some history; 5 bits of it. */
 static struct operation *some_operation(enum stage stage, unsigned bits)
 {
-    struct stop *s = a_stop(.force = bits & 1,
-                            .on_timeout = bits & 2 ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL,
-                            .method = bits & 4 ? METHOD_AGENT_ACPI : METHOD_ACPI);
+    struct stop *s =
+        a_stop(.force = bits & 1, .on_timeout = bits & 2 ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL,
+               .method = bits & 4 ? METHOD_AGENT_ACPI : METHOD_ACPI);
     struct operation *op = take(s->op);
 
     stop_free(s);
@@ -161,15 +163,16 @@ static void for_every_step(void (*check)(const struct operation *before, const s
             }
 }
 
-/* The engine does not write what is said to be unchanged: a crash must not lose anything by that. */
+/* The engine does not write what is said to be unchanged: a crash must not lose anything by that.
+ */
 static void check_unchanged(const struct operation *before, const struct operation *op,
                             const struct reaction *reaction)
 {
     _cleanup_(freep) char *was = journalled(before), *is = journalled(op);
 
     if (reaction->unchanged && strcmp(was, is) != 0)
-        fail_msg("%s: said to be unchanged, and is\n%s\nwas\n%s", stage_to_string(before->stage), is,
-                 was);
+        fail_msg("%s: said to be unchanged, and is\n%s\nwas\n%s", stage_to_string(before->stage),
+                 is, was);
 }
 
 static void what_is_said_to_be_unchanged_is(void **state)
@@ -218,44 +221,45 @@ static void no_stage_is_entered_without_something_that_goes_on(void **state)
     for_every_step(check_deadline);
 }
 
-/* --- Words --------------------------------------------------------------------------------------- */
+/* --- Words ---------------------------------------------------------------------------------------
+ */
 
-#define WALK(type, words, max)                                                    \
-    static void words##_reads_back(void **state)                                  \
-    {                                                                             \
-        type read;                                                                \
-                                                                                  \
-        for (int i = 0; i < (int)(max); i++) {                                    \
-            const char *word = words##_to_string((type)i);                        \
-                                                                                  \
-            assert_non_null(word);                                                \
-            assert_int_equal(words##_from_string(word, &read), 0);                \
-            assert_int_equal(read, i);                                            \
-        }                                                                         \
-        assert_null(words##_to_string((type)(max)));                              \
-        assert_null(words##_to_string((type)-1));                                 \
-        assert_int_not_equal(words##_from_string("no such word", &read), 0);      \
-        assert_int_not_equal(words##_from_string(NULL, &read), 0);                \
+#define WALK(type, words, max)                                               \
+    static void words##_reads_back(void **state)                             \
+    {                                                                        \
+        type read;                                                           \
+                                                                             \
+        for (int i = 0; i < (int)(max); i++) {                               \
+            const char *word = words##_to_string((type)i);                   \
+                                                                             \
+            assert_non_null(word);                                           \
+            assert_int_equal(words##_from_string(word, &read), 0);           \
+            assert_int_equal(read, i);                                       \
+        }                                                                    \
+        assert_null(words##_to_string((type)(max)));                         \
+        assert_null(words##_to_string((type)-1));                            \
+        assert_int_not_equal(words##_from_string("no such word", &read), 0); \
+        assert_int_not_equal(words##_from_string(NULL, &read), 0);           \
     }
 
-#define ENUMS(X)                                                     \
-    X(enum stage, stage, STAGE_MAX)                                  \
-    X(enum outcome, outcome, OUTCOME_MAX)                            \
-    X(enum operation_action, operation_action, ACTION_MAX)           \
-    X(enum instance_state, instance_state, STATE_MAX)                \
-    X(enum input_kind, input_kind, IN_MAX)                           \
-    X(enum domain_state, domain_state, DOMAIN_STATE_MAX)             \
-    X(enum end_cause, end_cause, END_CAUSE_MAX)                      \
-    X(enum lifecycle_action, lifecycle_action, LIFECYCLE_MAX)        \
-    X(enum process_fate, process_fate, PROCESS_FATE_MAX)             \
-    X(enum button, button, BUTTON_MAX)                               \
-    X(enum network_kind, network_kind, NETWORK_MAX)                  \
-    X(enum charge_kind, charge_kind, CHARGE_MAX)                     \
-    X(enum account_status, account_status, ACCOUNT_MAX)              \
-    X(enum stop_method, stop_method, METHOD_MAX)                     \
-    X(enum timeout_action, timeout_action, ON_TIMEOUT_MAX)           \
-    X(enum stopped_mode, stopped_mode, STOPPED_MODE_MAX)             \
-    X(enum disk_source, disk_source, DISK_SOURCE_MAX)                \
+#define ENUMS(X)                                              \
+    X(enum stage, stage, STAGE_MAX)                           \
+    X(enum outcome, outcome, OUTCOME_MAX)                     \
+    X(enum operation_action, operation_action, ACTION_MAX)    \
+    X(enum instance_state, instance_state, STATE_MAX)         \
+    X(enum input_kind, input_kind, IN_MAX)                    \
+    X(enum domain_state, domain_state, DOMAIN_STATE_MAX)      \
+    X(enum end_cause, end_cause, END_CAUSE_MAX)               \
+    X(enum lifecycle_action, lifecycle_action, LIFECYCLE_MAX) \
+    X(enum process_fate, process_fate, PROCESS_FATE_MAX)      \
+    X(enum button, button, BUTTON_MAX)                        \
+    X(enum network_kind, network_kind, NETWORK_MAX)           \
+    X(enum charge_kind, charge_kind, CHARGE_MAX)              \
+    X(enum account_status, account_status, ACCOUNT_MAX)       \
+    X(enum stop_method, stop_method, METHOD_MAX)              \
+    X(enum timeout_action, timeout_action, ON_TIMEOUT_MAX)    \
+    X(enum stopped_mode, stopped_mode, STOPPED_MODE_MAX)      \
+    X(enum disk_source, disk_source, DISK_SOURCE_MAX)         \
     X(enum disk_state, disk_state, DISK_STATE_MAX)
 
 ENUMS(WALK)
@@ -287,8 +291,7 @@ int main(void)
         cmocka_unit_test(an_end_is_whole_and_reported),
         cmocka_unit_test(no_stage_is_entered_without_something_that_goes_on),
         cmocka_unit_test(every_error_has_a_name_that_reads_back),
-        ENUMS(WORDS_TEST)
-    };
+        ENUMS(WORDS_TEST)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

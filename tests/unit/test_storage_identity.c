@@ -11,12 +11,12 @@
 
 static void words_go_both_ways(void **state)
 {
-#define WALK(type, name, max)                                                                      \
-    for (int i = 0; i < (int)(max); i++) {                                                         \
-        type back;                                                                                 \
-        assert_non_null(name##_to_string((type)i));                                                \
-        assert_int_equal(name##_from_string(name##_to_string((type)i), &back), 0);                 \
-        assert_int_equal((int)back, i);                                                            \
+#define WALK(type, name, max)                                                      \
+    for (int i = 0; i < (int)(max); i++) {                                         \
+        type back;                                                                 \
+        assert_non_null(name##_to_string((type)i));                                \
+        assert_int_equal(name##_from_string(name##_to_string((type)i), &back), 0); \
+        assert_int_equal((int)back, i);                                            \
     }
     WALK(enum identity_key, identity_key, IDENTITY_KEY_MAX)
     WALK(enum clear_method, clear_method, CLEAR_METHOD_MAX)
@@ -43,7 +43,8 @@ static void one_identifier_has_many_writings(void **state)
     assert_true(same(IDENTITY_EUI64, "0025385b71b01234", "0x0025385B71B01234"));
     assert_true(same(IDENTITY_WWN, "naa.5000c500a1b2c3d4", "0x5000c500a1b2c3d4"));
     assert_true(same(IDENTITY_WWN, "eui.0025385b71b01234", "0025385b71b01234"));
-    assert_true(same(IDENTITY_UUID, "6c2f1d0a00000000000000000000beef", "6C2F1D0A-0000-0000-0000-00000000BEEF"));
+    assert_true(same(IDENTITY_UUID, "6c2f1d0a00000000000000000000beef",
+                     "6C2F1D0A-0000-0000-0000-00000000BEEF"));
     assert_true(same(IDENTITY_SERIAL, "S4EWNX0R", "  S4EWNX0R "));
 }
 
@@ -67,8 +68,9 @@ static void enough_tells_devices_apart(void **state)
 {
     static const enum identity_key enough[] = {IDENTITY_SIZE,  IDENTITY_SERIAL, IDENTITY_EUI64,
                                                IDENTITY_NGUID, IDENTITY_UUID,   IDENTITY_WWN};
-    static const enum identity_key too_little[] = {IDENTITY_MODEL, IDENTITY_FIRMWARE, IDENTITY_NSID,
-                                                   IDENTITY_DEVNO, IDENTITY_DEVICE,   IDENTITY_INODE};
+    static const enum identity_key too_little[] = {IDENTITY_MODEL,  IDENTITY_FIRMWARE,
+                                                   IDENTITY_NSID,   IDENTITY_DEVNO,
+                                                   IDENTITY_DEVICE, IDENTITY_INODE};
     char value[] = "1";
     struct identity_expected both = {0};
 
@@ -93,11 +95,13 @@ static void commands_that_go_on_are_one(void **state)
     struct storage_record r = {0};
 
     for (uint64_t i = 0; i < 1000; i++)
-        storage_record_command(&r, &(struct storage_command){.name = "BLKZEROOUT", .span = {i * 10, 10}});
+        storage_record_command(
+            &r, &(struct storage_command){.name = "BLKZEROOUT", .span = {i * 10, 10}});
     assert_int_equal(r.n, 1);
     assert_int_equal(r.commands[0].count, 1000);
     assert_int_equal(r.commands[0].span.length, 10000);
-    storage_record_command(&r, &(struct storage_command){.name = "BLKZEROOUT", .span = {20000, 10}});
+    storage_record_command(&r,
+                           &(struct storage_command){.name = "BLKZEROOUT", .span = {20000, 10}});
     assert_int_equal(r.n, 2);
 }
 
@@ -106,8 +110,10 @@ static void a_failure_is_always_on_record(void **state)
     struct storage_record r = {0};
 
     for (uint64_t i = 0; i < 2 * STORAGE_COMMANDS_MAX; i++)
-        storage_record_command(&r, &(struct storage_command){.name = "write", .span = {i * 100, 10}});
-    storage_record_command(&r, &(struct storage_command){.name = "write", .span = {7, 10}, .status = -5});
+        storage_record_command(&r,
+                               &(struct storage_command){.name = "write", .span = {i * 100, 10}});
+    storage_record_command(
+        &r, &(struct storage_command){.name = "write", .span = {7, 10}, .status = -5});
     assert_int_equal(r.n, STORAGE_COMMANDS_MAX);
     assert_int_equal(r.commands[r.n - 1].status, -5);
 }

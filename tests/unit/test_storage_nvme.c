@@ -1,7 +1,8 @@
 /* test_storage_nvme.c - NVMe devices that nobody has on a desk, played through the seam
  *
- * A scripted controller answers Identify, takes Format and Sanitize, and its log of sanitizes goes through whatever
- * a test writes down: one entry a second. Time passes only when the driver sleeps. */
+ * A scripted controller answers Identify, takes Format and Sanitize, and its log of sanitizes goes
+ * through whatever a test writes down: one entry a second. Time passes only when the driver
+ * sleeps. */
 #include "test_wipe_kit.h"
 
 #include "drivers/storage/nvme.h"
@@ -244,7 +245,8 @@ static struct storage_device *device(struct fixture *f)
     return f->device;
 }
 
-static int count_steps(void *context, uint64_t done, uint64_t total, uint64_t next, struct error **err)
+static int count_steps(void *context, uint64_t done, uint64_t total, uint64_t next,
+                       struct error **err)
 {
     struct fixture *f = context;
 
@@ -261,7 +263,8 @@ static int clear(struct fixture *f, enum clear_method method, bool may_exit, str
     return d->ops->clear(d, method, all, may_exit, &pace, &f->record, err);
 }
 
-static void assert_fails_with(struct fixture *f, enum clear_method method, bool may_exit, const char *why)
+static void assert_fails_with(struct fixture *f, enum clear_method method, bool may_exit,
+                              const char *why)
 {
     _cleanup_(error_free) struct error *error = NULL;
 
@@ -352,7 +355,8 @@ static void a_question_is_asked_again_after_a_reset(void **state)
 
 /* --- Format ---------------------------------------------------------------------------------- */
 
-/* FNA: bit 0 a format, bit 1 a secure erase reaches all namespaces, bit 2 there is a cryptographic erase. */
+/* FNA: bit 0 a format, bit 1 a secure erase reaches all namespaces, bit 2 there is a cryptographic
+ * erase. */
 static void the_fna_bits_decide(void **state)
 {
     struct fixture *f = *state;
@@ -438,10 +442,10 @@ static void script(struct log_entry a, struct log_entry b, struct log_entry c)
     mock.script[2] = c;
 }
 
-#define ENTRY(seconds, state, progress, what)                                                      \
-    ((struct log_entry){.duration = (usec_t)(seconds) * USEC_PER_SEC,                              \
-                        .sstat = (state),                                                          \
-                        .sprog = (progress),                                                       \
+#define ENTRY(seconds, state, progress, what)                       \
+    ((struct log_entry){.duration = (usec_t)(seconds)*USEC_PER_SEC, \
+                        .sstat = (state),                           \
+                        .sprog = (progress),                        \
                         .dword = (what)})
 
 static void sanicap_decides(void **state)
@@ -477,16 +481,19 @@ static void done_without_deallocation(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(0, SUCCESS_KEPT | 1 << 8, 65535, CRYPTO), (struct log_entry){0}, (struct log_entry){0});
+    script(ENTRY(0, SUCCESS_KEPT | 1 << 8, 65535, CRYPTO), (struct log_entry){0},
+           (struct log_entry){0});
     assert_int_equal(clear(f, CLEAR_NVME_SANITIZE_CRYPTO, false, NULL), 0);
-    assert_int_equal(mock.sanitize.cdw10, CRYPTO); /* where only a purge will do, no way out of a failure */
+    assert_int_equal(mock.sanitize.cdw10,
+                     CRYPTO); /* where only a purge will do, no way out of a failure */
 }
 
 static void failed_and_opened_again(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(20, RUNNING, 100, CRYPTO | AUSE), ENTRY(0, FAILED, 65535, CRYPTO | AUSE), (struct log_entry){0});
+    script(ENTRY(20, RUNNING, 100, CRYPTO | AUSE), ENTRY(0, FAILED, 65535, CRYPTO | AUSE),
+           (struct log_entry){0});
     assert_fails_with(f, CLEAR_NVME_SANITIZE_CRYPTO, true, "failed, says its log");
     assert_int_equal(mock.n_exit, 1);
     assert_int_equal(mock.exit_failure.cdw10, 1);
@@ -516,7 +523,8 @@ static void an_estimate_gives_a_slow_one_its_time(void **state)
     struct fixture *f = *state;
 
     mock.estimate = 2 * 3600;
-    script(ENTRY(3 * 3600, RUNNING, 655, BLOCK), ENTRY(0, SUCCESS, 65535, BLOCK), (struct log_entry){0});
+    script(ENTRY(3 * 3600, RUNNING, 655, BLOCK), ENTRY(0, SUCCESS, 65535, BLOCK),
+           (struct log_entry){0});
     assert_int_equal(clear(f, CLEAR_NVME_SANITIZE_BLOCK, false, NULL), 0);
 }
 
@@ -524,7 +532,8 @@ static void reset_half_way(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(60, RUNNING, 10000, BLOCK), (struct log_entry){.duration = 120 * USEC_PER_SEC, .failure = -EINTR},
+    script(ENTRY(60, RUNNING, 10000, BLOCK),
+           (struct log_entry){.duration = 120 * USEC_PER_SEC, .failure = -EINTR},
            ENTRY(60, RUNNING, 20000, BLOCK));
     mock.script[3] = ENTRY(0, SUCCESS, 65535, BLOCK);
     assert_int_equal(clear(f, CLEAR_NVME_SANITIZE_BLOCK, false, NULL), 0);
@@ -535,7 +544,8 @@ static void reset_and_never_back(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(60, RUNNING, 10000, BLOCK), (struct log_entry){.failure = -ENODEV}, (struct log_entry){0});
+    script(ENTRY(60, RUNNING, 10000, BLOCK), (struct log_entry){.failure = -ENODEV},
+           (struct log_entry){0});
     assert_fails_with(f, CLEAR_NVME_SANITIZE_BLOCK, false, "cannot be read any more");
 }
 
@@ -543,7 +553,8 @@ static void reset_and_forgotten(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(60, RUNNING, 10000, BLOCK), (struct log_entry){.duration = 5 * USEC_PER_SEC, .failure = -EINTR},
+    script(ENTRY(60, RUNNING, 10000, BLOCK),
+           (struct log_entry){.duration = 5 * USEC_PER_SEC, .failure = -EINTR},
            ENTRY(0, NEVER, 65535, 0));
     assert_fails_with(f, CLEAR_NVME_SANITIZE_BLOCK, false, "does not know ours");
 }
@@ -561,7 +572,8 @@ static void the_log_may_lag(void **state)
 {
     struct fixture *f = *state;
 
-    script(ENTRY(5, SUCCESS, 65535, CRYPTO), ENTRY(60, RUNNING, 1, BLOCK), ENTRY(0, SUCCESS, 65535, BLOCK));
+    script(ENTRY(5, SUCCESS, 65535, CRYPTO), ENTRY(60, RUNNING, 1, BLOCK),
+           ENTRY(0, SUCCESS, 65535, BLOCK));
     assert_int_equal(clear(f, CLEAR_NVME_SANITIZE_BLOCK, false, NULL), 0);
 }
 
@@ -588,7 +600,8 @@ static void our_own_of_an_earlier_run_is_waited_for(void **state)
 
     mock.is_sanitizing = true;
     mock.sanitize_at = mock.clock;
-    script(ENTRY(100, RUNNING, 1000, BLOCK), ENTRY(0, SUCCESS, 65535, BLOCK), (struct log_entry){0});
+    script(ENTRY(100, RUNNING, 1000, BLOCK), ENTRY(0, SUCCESS, 65535, BLOCK),
+           (struct log_entry){0});
     assert_int_equal(clear(f, CLEAR_NVME_SANITIZE_BLOCK, false, NULL), 0);
     assert_int_equal(mock.n_sanitize, 0);
 }

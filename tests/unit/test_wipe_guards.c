@@ -29,7 +29,8 @@ static int setup(void **state)
     snprintf(f->sys, sizeof(f->sys), "%s/sys", f->scratch->folder);
     snprintf(f->path, sizeof(f->path), "/dev/nvme0n1");
     wipe_request_init(&f->request);
-    f->device = (struct storage_device){.kind = STORAGE_BLOCK, .path = f->path, .look_fd = -1, .fd = -1};
+    f->device =
+        (struct storage_device){.kind = STORAGE_BLOCK, .path = f->path, .look_fd = -1, .fd = -1};
     f->scene = (struct scene){
         .request = &f->request, .device = &f->device, .proc = f->proc, .sys = f->sys};
     *state = f;
@@ -73,7 +74,8 @@ static void plant_nvme(struct fixture *f)
     plant_link(s, "sys/class/nvme-generic/ng0n1", "sys/devices/pci/nvme0/ng0n1");
 }
 
-static void assert_refuses(struct fixture *f, int (*guard)(const struct scene *, struct refusal *, struct error **),
+static void assert_refuses(struct fixture *f,
+                           int (*guard)(const struct scene *, struct refusal *, struct error **),
                            const char *culprit, const char *message)
 {
     _cleanup_(error_free) struct error *error = NULL;
@@ -87,7 +89,8 @@ static void assert_refuses(struct fixture *f, int (*guard)(const struct scene *,
         fail_msg("'%s', '%s'", f->refusal.culprit, f->refusal.message);
 }
 
-static void assert_passes(struct fixture *f, int (*guard)(const struct scene *, struct refusal *, struct error **))
+static void assert_passes(struct fixture *f,
+                          int (*guard)(const struct scene *, struct refusal *, struct error **))
 {
     _cleanup_(error_free) struct error *error = NULL;
     int r;
@@ -98,7 +101,8 @@ static void assert_passes(struct fixture *f, int (*guard)(const struct scene *, 
         fail_msg("it says %d: %s%s", r, f->refusal.message, r < 0 ? error_message(error) : "");
 }
 
-static void assert_doubts(struct fixture *f, int (*guard)(const struct scene *, struct refusal *, struct error **),
+static void assert_doubts(struct fixture *f,
+                          int (*guard)(const struct scene *, struct refusal *, struct error **),
                           const char *why)
 {
     const struct guard g = {"doubtful", GUARD_BEFORE, guard};
@@ -228,8 +232,10 @@ static void a_partition_its_disk_and_its_siblings(void **state)
 static void lines_of_mountinfo(void **state)
 {
     struct mount m;
-    char plain[] = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n";
-    char escaped[] = "36 35 259:1 / /srv/my\\040disk rw shared:1 master:2 - ext4 /dev/disk/by-label/a\\040b rw\n";
+    char plain[] =
+        "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n";
+    char escaped[] = "36 35 259:1 / /srv/my\\040disk rw shared:1 master:2 - ext4 "
+                     "/dev/disk/by-label/a\\040b rw\n";
     char bare[] = "36 35 0:5 / /dev rw - devtmpfs udev rw\n";
     char sourceless[] = "36 35 0:5 / /x rw -\n", torn[] = "36 35 0:5 /";
 
@@ -256,8 +262,10 @@ static void mounted(void **state)
     plant(f->scratch, "proc/self/mountinfo", "%s",
           "21 1 254:9 / / rw - ext4 /dev/vdz rw\n40 21 259:0 / /srv rw - xfs /dev/nvme0n1 rw\n");
     assert_refuses(f, guard_mounted, "/srv", "/dev/nvme0n1 is mounted on /srv");
-    plant(f->scratch, "proc/self/mountinfo", "%s", "40 21 259:1 / /home rw - xfs /dev/nvme0n1p1 rw\n");
-    assert_refuses(f, guard_mounted, "/home", "nvme0n1p1, through which /dev/nvme0n1 can be reached, is mounted");
+    plant(f->scratch, "proc/self/mountinfo", "%s",
+          "40 21 259:1 / /home rw - xfs /dev/nvme0n1p1 rw\n");
+    assert_refuses(f, guard_mounted, "/home",
+                   "nvme0n1p1, through which /dev/nvme0n1 can be reached, is mounted");
     plant(f->scratch, "proc/self/mountinfo", "%s", "gibberish\n");
     assert_doubts(f, guard_mounted, "not understood");
 }
@@ -332,7 +340,8 @@ static void exported_by_a_target(void **state)
     plant_nvme(f);
     take_footprint(f);
     assert_passes(f, guard_target);
-    plant(f->scratch, "sys/kernel/config/nvmet/subsystems/nqn.mine/namespaces/1/device_path", "/nowhere/nvme0n1\n");
+    plant(f->scratch, "sys/kernel/config/nvmet/subsystems/nqn.mine/namespaces/1/device_path",
+          "/nowhere/nvme0n1\n");
     assert_refuses(f, guard_target, "nqn.mine", "is exported by the storage target nqn.mine");
 }
 
@@ -342,7 +351,8 @@ static void exported_by_lio(void **state)
 
     plant_nvme(f);
     take_footprint(f);
-    plant(f->scratch, "sys/kernel/config/target/core/iblock_0/disk/udev_path", "/nowhere/nvme0n1p1\n");
+    plant(f->scratch, "sys/kernel/config/target/core/iblock_0/disk/udev_path",
+          "/nowhere/nvme0n1p1\n");
     assert_refuses(f, guard_target, "iblock_0", "is exported by");
 }
 
@@ -354,7 +364,8 @@ static void a_target_that_does_not_show_what_it_exports(void **state)
     take_footprint(f);
     plant_folder(f->scratch, "sys/module/nvmet");
     assert_doubts(f, guard_target, "configfs");
-    plant(f->scratch, "sys/kernel/config/nvmet/subsystems/nqn.mine/namespaces/1/device_path", "/nowhere/sdq\n");
+    plant(f->scratch, "sys/kernel/config/nvmet/subsystems/nqn.mine/namespaces/1/device_path",
+          "/nowhere/sdq\n");
     assert_doubts(f, guard_target, "/nowhere/sdq");
 }
 
@@ -372,7 +383,8 @@ static void the_root_stands_on_it(void **state)
     plant_block(f->scratch, "devices/virtual/dm-0", number);
     plant_block(f->scratch, "devices/virtual/md0", "9:0");
     plant_link(f->scratch, "sys/devices/virtual/dm-0/slaves/md0", "sys/devices/virtual/md0");
-    plant_link(f->scratch, "sys/devices/virtual/md0/slaves/nvme0n1p1", "sys/devices/pci/nvme0/nvme0n1/nvme0n1p1");
+    plant_link(f->scratch, "sys/devices/virtual/md0/slaves/nvme0n1p1",
+               "sys/devices/pci/nvme0/nvme0n1/nvme0n1p1");
     take_footprint(f);
     assert_refuses(f, guard_root_chain, "/", "carries the host's root");
 }
@@ -397,7 +409,8 @@ static void the_root_stands_elsewhere(void **state)
 
 static void lines_of_maps(void **state)
 {
-    char mapped[] = "7f01a000-7f01b000 rw-s 00000000 00:06 86672                      /dev/nvme0n1\n";
+    char mapped[] =
+        "7f01a000-7f01b000 rw-s 00000000 00:06 86672                      /dev/nvme0n1\n";
     char anonymous[] = "7ffd000-7ffe000 rw-p 00000000 00:00 0                          [stack]\n";
     char torn[] = "7f01a000-7f01b000";
     struct mapping m;
@@ -439,14 +452,16 @@ static struct seen read_ring(const char *text)
 /* As Linux 6.1 and as 6.18 write them. */
 static void rings_of_two_kernels(void **state)
 {
-    struct seen s = read_ring("pos:\t0\nSqMask:\t0x7\nSqThread:\t-1\nUserFiles:\t3\n    0: <none>\n    1: nvme0n1\n"
-                              "    2: <none>\nUserBufs:\t0\nPollList:\n");
+    struct seen s = read_ring(
+        "pos:\t0\nSqMask:\t0x7\nSqThread:\t-1\nUserFiles:\t3\n    0: <none>\n    1: nvme0n1\n"
+        "    2: <none>\nUserBufs:\t0\nPollList:\n");
 
     assert_int_equal(s.slots, 3);
     assert_int_equal(s.files, 1);
     assert_int_equal(s.empty, 2);
     assert_string_equal(s.last, "nvme0n1");
-    s = read_ring("pos:\t0\nUserFiles:\t3\n    1: /dev/my\\040disk\nUserBufs:\t1\n    0: 0x7f0000/4096\nNAPI:\tdisabled\n");
+    s = read_ring("pos:\t0\nUserFiles:\t3\n    1: /dev/my\\040disk\nUserBufs:\t1\n    0: "
+                  "0x7f0000/4096\nNAPI:\tdisabled\n");
     assert_int_equal(s.files, 1);
     assert_string_equal(s.last, "/dev/my disk");
     s = read_ring("pos:\t0\nflags:\t02000002\nSqMask:\t0x7\n");
@@ -493,7 +508,8 @@ static void a_file_that_is_open(void **state)
     needs_root();
     plant(f->scratch, "image.raw", "secret");
     assert_int_equal(stat(below(f->scratch, "image.raw"), &st), 0);
-    f->scene.footprint = (struct footprint){.is_file = true, .device = st.st_dev, .inode = st.st_ino};
+    f->scene.footprint =
+        (struct footprint){.is_file = true, .device = st.st_dev, .inode = st.st_ino};
     f->device.kind = STORAGE_FILE;
     plant(f->scratch, "proc/77/comm", "qemu-system-x86\n");
     plant(f->scratch, "proc/77/maps", "%s", "");

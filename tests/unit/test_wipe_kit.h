@@ -14,14 +14,16 @@
 #include <sys/sysmacros.h>
 
 /* Writes a file below the scratch folder, with the folders above it. */
-_printf_(3, 4) static inline void plant(struct scratch *s, const char *name, const char *format, ...)
+_printf_(3, 4) static inline void plant(struct scratch *s, const char *name, const char *format,
+                                        ...)
 {
     char path[512], above[512];
     va_list ap;
     FILE *f;
 
     snprintf(path, sizeof(path), "%s/%s", s->folder, name);
-    for (char *slash = strchr(path + strlen(s->folder) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + strlen(s->folder) + 1, '/'); slash;
+         slash = strchr(slash + 1, '/')) {
         snprintf(above, sizeof(above), "%.*s", (int)(slash - path), path);
         assert_true(mkdir(above, 0700) == 0 || errno == EEXIST);
     }
@@ -101,7 +103,8 @@ static inline void plant_proc(struct scratch *s)
     plant(s, "proc/1/mountinfo", "%s", "");
     plant_link(s, "proc/self/ns/pid", "pid:[4026531836]");
     plant_link(s, "proc/self/ns/user", "user:[4026531837]");
-    plant(s, "proc/self/mountinfo", "%s", "21 1 254:9 / / rw,relatime shared:1 - ext4 /dev/vdz rw\n");
+    plant(s, "proc/self/mountinfo", "%s",
+          "21 1 254:9 / / rw,relatime shared:1 - ext4 /dev/vdz rw\n");
     plant(s, "proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
 }
 

@@ -1,4 +1,5 @@
-/* test_wipe_ladder.c - which rung is taken, and that of a subsystem only where it is all this instance's */
+/* test_wipe_ladder.c - which rung is taken, and that of a subsystem only where it is all this
+ * instance's */
 #include "test_wipe_kit.h"
 
 #include "base/json.h"
@@ -30,7 +31,8 @@ static int fake_identify(struct storage_device *d, struct storage_identity *ret,
     return 0;
 }
 
-static int fake_neighbours(struct storage_device *d, struct storage_neighbours *ret, struct error **err)
+static int fake_neighbours(struct storage_device *d, struct storage_neighbours *ret,
+                           struct error **err)
 {
     *ret = ((struct fake *)d)->neighbours;
     return 0;
@@ -61,13 +63,15 @@ static struct fake *fake_new(const char *path, unsigned nsid)
     struct fake *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    f->base = (struct storage_device){.ops = &fake_ops, .path = strdup(path), .look_fd = -1, .fd = -1};
+    f->base =
+        (struct storage_device){.ops = &fake_ops, .path = strdup(path), .look_fd = -1, .fd = -1};
     f->nsid = nsid;
     snprintf(f->neighbours.subsystem, sizeof(f->neighbours.subsystem), MINE);
     return f;
 }
 
-static void offers(struct fake *f, enum clear_method method, enum clear_level level, enum storage_reach reach)
+static void offers(struct fake *f, enum clear_method method, enum clear_level level,
+                   enum storage_reach reach)
 {
     f->offers[method] = (struct storage_offer){
         .is_available = true, .level = level, .reach = reach, .why = "it says so"};
@@ -89,8 +93,8 @@ static struct ladder survey(struct fake *f, const char *methods, enum clear_leve
     return l;
 }
 
-#define ALL                                                                                        \
-    "nvme-sanitize-crypto,nvme-sanitize-block,nvme-format-crypto,nvme-format-user-data,"           \
+#define ALL                                                                              \
+    "nvme-sanitize-crypto,nvme-sanitize-block,nvme-format-crypto,nvme-format-user-data," \
     "write-zeroes,overwrite,discard"
 
 /* A drive that can do everything. */
@@ -121,10 +125,12 @@ static void the_best_that_there_is(void **state)
     struct fake *f = able();
 
     assert_takes(survey(f, ALL, LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, ""), CLEAR_NVME_SANITIZE_CRYPTO);
-    assert_takes(survey(f, "overwrite,write-zeroes", LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, ""), CLEAR_OVERWRITE);
+    assert_takes(survey(f, "overwrite,write-zeroes", LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, ""),
+                 CLEAR_OVERWRITE);
     f->offers[CLEAR_NVME_FORMAT_CRYPTO].is_available = false;
-    assert_takes(survey(f, "nvme-format-crypto,nvme-format-user-data", LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, ""),
-                 CLEAR_NVME_FORMAT_USER_DATA);
+    assert_takes(
+        survey(f, "nvme-format-crypto,nvme-format-user-data", LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, ""),
+        CLEAR_NVME_FORMAT_USER_DATA);
     fake_close(&f->base);
 }
 
@@ -132,12 +138,15 @@ static void what_reaches_others_is_passed_over(void **state)
 {
     struct fake *f = able();
 
-    assert_takes(survey(f, ALL, LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, "namespace 2 is not this instance's"),
-                 CLEAR_NVME_FORMAT_CRYPTO);
+    assert_takes(
+        survey(f, ALL, LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, "namespace 2 is not this instance's"),
+        CLEAR_NVME_FORMAT_CRYPTO);
     /* FNA bit 0 or 1. */
-    f->offers[CLEAR_NVME_FORMAT_CRYPTO].reach = f->offers[CLEAR_NVME_FORMAT_USER_DATA].reach = REACH_SUBSYSTEM;
-    assert_takes(survey(f, ALL, LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, "namespace 2 is not this instance's"),
-                 CLEAR_WRITE_ZEROES);
+    f->offers[CLEAR_NVME_FORMAT_CRYPTO].reach = f->offers[CLEAR_NVME_FORMAT_USER_DATA].reach =
+        REACH_SUBSYSTEM;
+    assert_takes(
+        survey(f, ALL, LEVEL_CLEAR, WIPE_VERIFY_SAMPLE, "namespace 2 is not this instance's"),
+        CLEAR_WRITE_ZEROES);
     fake_close(&f->base);
 }
 
@@ -147,8 +156,8 @@ static void purge_is_never_met_by_less(void **state)
     struct ladder l;
 
     assert_takes(survey(f, ALL, LEVEL_PURGE, WIPE_VERIFY_SAMPLE, ""), CLEAR_NVME_SANITIZE_CRYPTO);
-    l = survey(f, "nvme-format-crypto,nvme-format-user-data,write-zeroes,overwrite,discard", LEVEL_PURGE,
-               WIPE_VERIFY_FULL, "");
+    l = survey(f, "nvme-format-crypto,nvme-format-user-data,write-zeroes,overwrite,discard",
+               LEVEL_PURGE, WIPE_VERIFY_FULL, "");
     assert_null(ladder_best(&l));
     l = survey(f, ALL, LEVEL_PURGE, WIPE_VERIFY_SAMPLE, "namespace 2 is not this instance's");
     assert_null(ladder_best(&l));
@@ -329,7 +338,8 @@ static void a_companion_elsewhere_does_not_count(void **state)
 
     neighbours_are(*state, 1, 2u);
     c = companion(*state, 0, "/dev/nvme1n2", 2);
-    snprintf(c->neighbours.subsystem, sizeof(c->neighbours.subsystem), "nqn.2019-08.org.example:other");
+    snprintf(c->neighbours.subsystem, sizeof(c->neighbours.subsystem),
+             "nqn.2019-08.org.example:other");
     assert_non_null(strstr(why_not(*state), "namespace 2"));
 }
 

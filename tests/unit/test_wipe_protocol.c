@@ -34,17 +34,18 @@ static void assert_usage(const char *text, const char *why)
         fail_msg("'%s' does not say '%s'", error_message(error), why);
 }
 
-#define WHOLE                                                                                      \
-    "{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/nvme0n1\",\"kind\":\"block\","            \
-    "\"identity\":{\"size\":4096,\"serial\":\"S4EWNX0R\",\"eui64\":null},"                         \
-    "\"methods\":[\"nvme-format-crypto\",\"overwrite\"],\"level\":\"clear\",\"verify\":\"full\","  \
-    "\"maxMibPerS\":200,\"allow\":{\"devices\":[\"/dev/nvme*n*\"],\"files\":[\"/srv/*\"]},"        \
-    "\"others\":[{\"domain\":\"web-7\",\"source\":\"/dev/nvme1n1\"}],"                             \
-    "\"companions\":[\"/dev/nvme0n2\"],"                                                           \
-    "\"resume\":{\"size\":4096,\"method\":\"overwrite\",\"stage\":\"clearing\",\"durable\":1024,"  \
-    "\"seed\":\"00112233445566778899aabbccddeeff\",\"startedAt\":\"2026-11-24T10:00:00.000Z\","    \
-    "\"runs\":2,\"steps\":[{\"outcome\":\"begun\"}]},"                                             \
-    "\"requestId\":\"R\",\"instanceId\":\"i-1\",\"target\":\"vdb\",\"operator\":\"o\",\"host\":\"h\"}"
+#define WHOLE                                                                                     \
+    "{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/nvme0n1\",\"kind\":\"block\","           \
+    "\"identity\":{\"size\":4096,\"serial\":\"S4EWNX0R\",\"eui64\":null},"                        \
+    "\"methods\":[\"nvme-format-crypto\",\"overwrite\"],\"level\":\"clear\",\"verify\":\"full\"," \
+    "\"maxMibPerS\":200,\"allow\":{\"devices\":[\"/dev/nvme*n*\"],\"files\":[\"/srv/*\"]},"       \
+    "\"others\":[{\"domain\":\"web-7\",\"source\":\"/dev/nvme1n1\"}],"                            \
+    "\"companions\":[\"/dev/nvme0n2\"],"                                                          \
+    "\"resume\":{\"size\":4096,\"method\":\"overwrite\",\"stage\":\"clearing\",\"durable\":1024," \
+    "\"seed\":\"00112233445566778899aabbccddeeff\",\"startedAt\":\"2026-11-24T10:00:00.000Z\","   \
+    "\"runs\":2,\"steps\":[{\"outcome\":\"begun\"}]},"                                            \
+    "\"requestId\":\"R\",\"instanceId\":\"i-1\",\"target\":\"vdb\",\"operator\":\"o\",\"host\":"  \
+    "\"h\"}"
 
 static void assert_whole(const struct wipe_request *r)
 {
@@ -113,10 +114,12 @@ static void what_is_not_known_is_an_error(void **state)
 {
     assert_usage(BEGIN ",\"other\":[]}", "'other' is no member");
     assert_usage(BEGIN ",\"allow\":{\"device\":[]}}", "'device' is no member of allow");
-    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\",\"identity\":{\"colour\":\"red\"}}",
+    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/"
+                 "x\",\"identity\":{\"colour\":\"red\"}}",
                  "'colour' is no key");
     assert_usage(BEGIN ",\"methods\":[\"format\"]}", "methods is none");
-    assert_usage(BEGIN ",\"others\":[{\"domain\":\"a\",\"source\":\"b\",\"c\":1}]}", "is not {domain, source}");
+    assert_usage(BEGIN ",\"others\":[{\"domain\":\"a\",\"source\":\"b\",\"c\":1}]}",
+                 "is not {domain, source}");
 }
 
 static void types_and_ranges(void **state)
@@ -136,7 +139,8 @@ static void types_and_ranges(void **state)
     assert_usage("{\"version\":1,\"device\":\"/dev/x\"}", "no verb");
     assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"dev/x\"}", "not an absolute path");
     assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\\u0000y\"}", "NUL");
-    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\"}", "needs to be told what");
+    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\"}",
+                 "needs to be told what");
     assert_usage(BEGIN ",\"maxMibPerS\":-1}", "no whole number");
     assert_usage(BEGIN ",\"maxMibPerS\":1.5}", "no whole number");
     assert_usage(BEGIN ",\"maxMibPerS\":18446744073709551615}", "maxMibPerS");
@@ -145,11 +149,14 @@ static void types_and_ranges(void **state)
     assert_usage(BEGIN ",\"level\":\"none\"}", "clear or purge");
     assert_usage(BEGIN ",\"level\":\"purge\",\"verify\":\"none\"}", "without verification");
     assert_usage(BEGIN ",\"others\":{}}", "no list");
-    assert_usage(BEGIN ",\"others\":[{\"domain\":\"a\",\"source\":\"\"}]}", "is not {domain, source}");
+    assert_usage(BEGIN ",\"others\":[{\"domain\":\"a\",\"source\":\"\"}]}",
+                 "is not {domain, source}");
     assert_usage(BEGIN ",\"companions\":[1]}", "not text");
     assert_usage(BEGIN ",\"allow\":{\"devices\":[\"\"]}}", "empty");
     assert_usage(BEGIN ",\"resume\":{}}", "resume is not");
-    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\",\"identity\":{\"size\":\"\"}}", "empty");
+    assert_usage(
+        "{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\",\"identity\":{\"size\":\"\"}}",
+        "empty");
 }
 
 static void a_request_has_bounds(void **state)
@@ -166,7 +173,8 @@ static void a_request_has_bounds(void **state)
     assert_usage(latin, "no JSON");
 }
 
-/* Every prefix of a request, and every one-byte change of it: an error or a request, never a crash. */
+/* Every prefix of a request, and every one-byte change of it: an error or a request, never a
+ * crash. */
 static void torn_and_bent_requests(void **state)
 {
     char text[] = WHOLE;
@@ -200,11 +208,12 @@ static void ladders_of_the_command_line(void **state)
     assert_true(wipe_request_set_methods(&r, "overwrite,", NULL) < 0);
     assert_true(wipe_request_set_methods(&r, "overwrite,overwrite", NULL) < 0);
     assert_true(wipe_request_set_methods(&r, "", NULL) < 0);
-    assert_int_equal(wipe_request_set_methods(&r,
-                                              "nvme-sanitize-crypto,nvme-sanitize-block,nvme-format-crypto,"
-                                              "nvme-format-user-data,write-zeroes,overwrite,punch-hole,discard",
-                                              NULL),
-                     0);
+    assert_int_equal(
+        wipe_request_set_methods(&r,
+                                 "nvme-sanitize-crypto,nvme-sanitize-block,nvme-format-crypto,"
+                                 "nvme-format-user-data,write-zeroes,overwrite,punch-hole,discard",
+                                 NULL),
+        0);
     assert_int_equal(r.n_methods, CLEAR_METHOD_MAX);
 }
 
@@ -222,11 +231,12 @@ static void identities_are_given_once(void **state)
 
 static void lines_are_read(void **state)
 {
-    static const char progress[] =
-        "{\"event\":\"progress\",\"phase\":\"clearing\",\"method\":\"overwrite\",\"done\":3,\"total\":9,"
-        "\"durable\":2,\"mibPerS\":5,\"secondsLeft\":7}";
-    static const char refused[] = "{\"event\":\"error\",\"outcome\":\"refused\",\"guard\":\"mounted\","
-                                  "\"culprit\":\"/srv\",\"message\":\"m\",\"durable\":0}";
+    static const char progress[] = "{\"event\":\"progress\",\"phase\":\"clearing\",\"method\":"
+                                   "\"overwrite\",\"done\":3,\"total\":9,"
+                                   "\"durable\":2,\"mibPerS\":5,\"secondsLeft\":7}";
+    static const char refused[] =
+        "{\"event\":\"error\",\"outcome\":\"refused\",\"guard\":\"mounted\","
+        "\"culprit\":\"/srv\",\"message\":\"m\",\"durable\":0}";
     struct wipe_line l;
 
     assert_int_equal(wipe_line_parse(progress, strlen(progress), &l, NULL), 0);
@@ -247,7 +257,8 @@ static void lines_are_read(void **state)
 
 static void what_is_no_line(void **state)
 {
-    static const char *const texts[] = {"", "x", "[]", "{}", "{\"event\":1}", "{\"event\":\"hello\"}", "null"};
+    static const char *const texts[] = {
+        "", "x", "[]", "{}", "{\"event\":1}", "{\"event\":\"hello\"}", "null"};
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
         struct wipe_line l;
@@ -258,11 +269,11 @@ static void what_is_no_line(void **state)
 
 static void words_go_both_ways(void **state)
 {
-#define WALK(type, name, max)                                                                      \
-    for (int i = 0; i < (int)(max); i++) {                                                         \
-        type back;                                                                                 \
-        assert_int_equal(name##_from_string(name##_to_string((type)i), &back), 0);                 \
-        assert_int_equal((int)back, i);                                                            \
+#define WALK(type, name, max)                                                      \
+    for (int i = 0; i < (int)(max); i++) {                                         \
+        type back;                                                                 \
+        assert_int_equal(name##_from_string(name##_to_string((type)i), &back), 0); \
+        assert_int_equal((int)back, i);                                            \
     }
     WALK(enum wipe_verb, wipe_verb, WIPE_VERB_MAX)
     WALK(enum wipe_verify, wipe_verify, WIPE_VERIFY_MAX)

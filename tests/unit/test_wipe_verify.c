@@ -44,8 +44,8 @@ static void the_first_byte_that_is_not_zero(void **state)
 
 static void canaries_are_spread_over_the_device(void **state)
 {
-    static const uint64_t sizes[] = {CANARY_SIZE, 3 * CANARY_SIZE + 512, MIB, 100 * MIB, 8 * MIB * MIB,
-                                     UINT64_C(1) << 62};
+    static const uint64_t sizes[] = {CANARY_SIZE, 3 * CANARY_SIZE + 512, MIB,
+                                     100 * MIB,   8 * MIB * MIB,         UINT64_C(1) << 62};
 
     for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
         uint64_t places[CANARIES_MAX], blocks = sizes[i] / CANARY_SIZE;
@@ -119,8 +119,10 @@ static void spans_take_about_as_long_as_they_should(void **state)
     assert_int_equal(spans_next_length(slice, slice, 4 * USEC_PER_SEC, USEC_PER_SEC), slice);
     /* 16 MiB took 10 ms: longer, but not at once. */
     assert_int_equal(spans_next_length(slice, slice, USEC_PER_SEC / 100, USEC_PER_SEC), 4 * slice);
-    assert_int_equal(spans_next_length(slice, 100 * slice, USEC_PER_SEC, USEC_PER_SEC), 100 * slice);
-    assert_int_equal(spans_next_length(slice, 100 * slice, 2 * USEC_PER_SEC, USEC_PER_SEC), 50 * slice);
+    assert_int_equal(spans_next_length(slice, 100 * slice, USEC_PER_SEC, USEC_PER_SEC),
+                     100 * slice);
+    assert_int_equal(spans_next_length(slice, 100 * slice, 2 * USEC_PER_SEC, USEC_PER_SEC),
+                     50 * slice);
     assert_int_equal(spans_next_length(slice, 100 * slice, 0, USEC_PER_SEC), 400 * slice);
 }
 

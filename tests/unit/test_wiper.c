@@ -188,7 +188,7 @@ static void many_others_are_told_whole(void **state)
     with_script(state, "sleep 0.3\n" A_CLEAR);
     await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
     text = scratch_read(kit_path(k, "request"), NULL);
-    assert_true(strlen(text) > 50000);
+    assert_true(strlen(text) > 70000);
 }
 
 static void clears_go_on_side_by_side(void **state)
@@ -761,7 +761,7 @@ static void a_helper_that_does_not_listen_is_heard_and_ended(void **state)
     kit_domain(k, OTHER)->state = DOMAIN_OFF;
     add_extra_domains(k);
     with_script(state,
-                "exec 0<&-; device=disk.img; echo $$ > pid; claimed; touch working; hangs\n");
+                "exec 0<&-; device=$PWD/disk.img; echo $$ > pid; claimed; touch working; hangs\n");
     job = kit_clear(k);
     await(k, kit_exists(k, "working"));
     kit_end(k);
@@ -810,21 +810,25 @@ static void failures_are_final_where_a_try_cannot_help(void **state)
     }
 }
 
+/* Not a descriptor of ours, though it is not close-on-exec, and not our process group. */
 static void it_has_nothing_of_ours(void **state)
 {
-    struct kit *k = with_script(state, "listen; ls /proc/$$/fd > fds; ps -o pgid= -p $$ > pgid; "
+    struct kit *k = with_script(state, "listen; ls /proc/$$/fd > fds; cat /proc/$$/stat > stat; "
                                        "claimed; cleared; verified; certificate\n");
-    _cleanup_(freep) char *fds = NULL, *pgid = NULL;
-    int leaky = open("/dev/null", O_RDONLY);
+    _cleanup_(freep) char *fds = NULL, *stat_text = NULL;
+    int group = 0;
 
+    assert_int_equal(dup2(STDERR_FILENO, 7), 7);
+    assert_int_equal(dup2(STDERR_FILENO, 77), 77);
     await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
-    close(leaky);
+    close(7);
+    close(77);
     fds = scratch_read(kit_path(k, "fds"), NULL);
-    for (char *line = strtok(fds, "\n"); line; line = strtok(NULL, "\n"))
-        assert_true(atoi(line) <= 2 || atoi(line) == 10); /* 10: the shell's own script */
-    pgid = scratch_read(kit_path(k, "pgid"), NULL);
-    if (pgid && atoi(pgid))
-        assert_int_equal(atoi(pgid), kit_pid(k));
+    assert_non_null(strstr(fds, "2\n"));
+    assert_null(strstr(fds, "7"));
+    stat_text = scratch_read(kit_path(k, "stat"), NULL);
+    assert_int_equal(sscanf(stat_text, "%*d (%*[^)]) %*c %*d %d", &group), 1);
+    assert_int_equal(group, kit_pid(k));
 }
 
 /* --- Behind a socket -------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 
 /* Longer than anything takes; a condition that has not come by then is a failure. */
 #define PATIENCE 30
-#define DOMAINS_MAX 256
+#define DOMAINS_MAX 512
 #define REPORTS_MAX 256
 #define OWN "11111111-1111-4111-8111-111111111111"
 #define OTHER "22222222-2222-4222-8222-222222222222"
@@ -61,8 +61,8 @@ static inline struct kit *kit_of(void **state)
 
 static inline const char *kit_path(struct kit *k, const char *name)
 {
-    static char paths[8][160];
-    static unsigned n;
+    static _Thread_local char paths[8][160];
+    static _Thread_local unsigned n;
     char *path = paths[n++ % 8];
 
     snprintf(path, 160, "%s/%s", k->scratch->folder, name);
@@ -216,6 +216,11 @@ static inline struct wipe_report *kit_find(struct kit *k, uint64_t job, enum wip
     return NULL;
 }
 
+static inline bool kit_is_over(struct kit *k, uint64_t job)
+{
+    return kit_find(k, job, WIPE_REPORT_CLEARED) || kit_find(k, job, WIPE_REPORT_FAILED);
+}
+
 static inline size_t kit_count(struct kit *k, enum wipe_report_kind kind)
 {
     size_t n = 0;
@@ -230,13 +235,10 @@ static inline struct wipe_report *await_report(struct kit *k, uint64_t job,
 {
     struct wipe_report *r = NULL;
 
-    await(k, (r = kit_find(k, job, kind)) != NULL);
+    await(k, (r = kit_find(k, job, kind)) || kit_is_over(k, job));
+    if (!r)
+        kit_fail(k, "the report that was waited for, and not the end of the job");
     return r;
-}
-
-static inline bool kit_is_over(struct kit *k, uint64_t job)
-{
-    return kit_find(k, job, WIPE_REPORT_CLEARED) || kit_find(k, job, WIPE_REPORT_FAILED);
 }
 
 /* --- Helpers --------------------------------------------------------------------------------- */
@@ -248,7 +250,8 @@ static const char kit_prelude[] =
     "say() { printf '%%s\\n' \"$*\"; }\n"
     "listen() { read -r request; say \"$request\" > request; echo $$ > pid; ls owed > marked "
     "2>/dev/null;\n"
-    "    device=$(say \"$request\" | sed 's/.*\"device\":\"\\([^\"]*\\)\".*/\\1/'); }\n"
+    "    device=$(say \"$request\" | sed "
+    "'s/^{\"version\":1,\"verb\":\"[a-z]*\",\"device\":\"\\([^\"]*\\)\".*/\\1/'); }\n"
     "claimed() { say "
     "'{\"event\":\"claimed\",\"driver\":\"file\",\"device\":\"'$device'\",\"identity\":{}}'; }\n"
     "method() { say '{\"event\":\"method\",\"method\":\"overwrite\",\"resumedAt\":0}'; }\n"

@@ -1,8 +1,8 @@
 /* faulty.c - stopd-wipe with a device that fails or lies, as its first argument says
  *
- * Theory of operation. A fault is a driver around a driver: the real one is opened, and a table of our own passes
- * everything on to it except what the fault is about. The program is stopd-wipe in all else; it is built for the tests
- * and never installed.
+ * Theory of operation. A fault is a driver around a driver: the real one is opened, and a table of
+ * our own passes everything on to it except what the fault is about. The program is stopd-wipe in
+ * all else; it is built for the tests and never installed.
  *
  *   stopd-wipe-faulty FAULT[,FAULT]... [ARGUMENT OF STOPD-WIPE]...
  *
@@ -74,13 +74,15 @@ static int leave_residue(struct storage_device *d, struct storage_span span, str
     static const char residue[4096] = "a tenant's secret";
     bool written;
 
-    if (!faults.has_residue || faults.residue < span.offset || faults.residue >= span.offset + span.length)
+    if (!faults.has_residue || faults.residue < span.offset ||
+        faults.residue >= span.offset + span.length)
         return 0;
     return real->write(d, faults.residue, residue, sizeof(residue), &written, err);
 }
 
-static int clear(struct storage_device *d, enum clear_method method, struct storage_span span, bool may_exit,
-                 const struct storage_pace *pace, struct storage_record *record, struct error **err)
+static int clear(struct storage_device *d, enum clear_method method, struct storage_span span,
+                 bool may_exit, const struct storage_pace *pace, struct storage_record *record,
+                 struct error **err)
 {
     int r;
 
@@ -89,21 +91,24 @@ static int clear(struct storage_device *d, enum clear_method method, struct stor
     if (faults.lies[method])
         return 0;
     if (faults.format && method == CLEAR_NVME_FORMAT_CRYPTO)
-        r = text_equal(faults.format, "nothing") ? 0 : overwrite_with(d, text_equal(faults.format, "noise"), err);
+        r = text_equal(faults.format, "nothing")
+                ? 0
+                : overwrite_with(d, text_equal(faults.format, "noise"), err);
     else
         r = real->clear(d, method, span, may_exit, pace, record, err);
     return r < 0 ? r : leave_residue(d, span, err);
 }
 
-static int read_device(struct storage_device *d, const struct storage_reading *reading, struct error **err)
+static int read_device(struct storage_device *d, const struct storage_reading *reading,
+                       struct error **err)
 {
     if (faults.is_unreadable)
         return error_set(err, ERROR_IO, "a test lets reading fail");
     return real->read(d, reading, err);
 }
 
-static int write_mark(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-                      struct error **err)
+static int write_mark(struct storage_device *d, uint64_t offset, const void *data, size_t n,
+                      bool *written, struct error **err)
 {
     *written = true;
     return faults.is_forgetful ? 0 : real->write(d, offset, data, n, written, err);

@@ -1,0 +1,101 @@
+/* witness-clear.c - what may be cleared, and when an instance with local disks is Stopped
+ *
+ * Theory of operation. The helpers tell the witness of each job that they are given and of each
+ * step that touches a disk. It holds them against the world (has the run ended?) and against the
+ * journal (is the stop still under way?), and keeps the account of what was cleared for which stop.
+ */
+#include "simulation/life.h"
+
+#include <string.h>
+
+/* Who asked for what this job does. */
+static struct ask *owner_of(const struct life *life, const struct wipe_job *job)
+{
+    for (struct ask *a = life->witness.asks; a; a = a->next)
+        if ((a->kind == REQUEST_STOP || a->kind == REQUEST_CLEAR) &&
+            text_equal(a->request_id, job->request_id))
+            return a;
+    return NULL;
+}
+
+/* Nothing of a disk changes before the run has ended, nor where it goes on somewhere. */
+static void check_ended(struct life *life, const struct wipe_job *job, const struct ask *a,
+                        const char *what)
+{
+    const struct seen_run *run = &witness_domain(life, a->domain)->runs[a->run];
+
+    if (a->kind == REQUEST_CLEAR || !life->world->has_processes)
+        return;
+    if (!run->is_gone)
+        rule_broken(life, "4.2 off", "%s of %s %s, and its guest has not ended", job->disk.target,
+                    domain_word(a->domain), what);
+    if (!run->is_cause_lost && a->domain->run == a->run &&
+        (run->cause == END_SAVED || run->cause == END_MIGRATED))
+        rule_broken(life, "4.6 saved", "%s of %s %s, though it was %s", job->disk.target,
+                    domain_word(a->domain), what, end_cause_to_string(run->cause));
+}
+
+void witness_job(struct life *life, const struct wipe_job *job)
+{
+    unsigned most = life->settings.clear_parallel;
+    const struct ask *a;
+
+    if (job->kind != WIPE_JOB_CLEAR)
+        return;
+    a = owner_of(life, job);
+    if (!a || (a->kind == REQUEST_STOP && (!a->is_operation || a->is_ended))) {
+        rule_broken(life, "4.2 consent", "a clear for %.8s, which is not under way",
+                    job->request_id);
+        return;
+    }
+    if (a->is_cancelled && !a->is_escalated)
+        rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
+    if (!engine_is_attached(life->engine))
+        rule_broken(life, "3 attachment", "a clear begins while the hypervisor is away");
+    if (wiping_has_job(life, job))
+        rule_broken(life, "2 one helper", "%s of %s is given to two helpers at once",
+                    job->disk.target, domain_word(a->domain));
+    if (most && wiping_clears(life) >= most)
+        rule_broken(life, "2 local_storage.parallel", "more than %u disks are cleared at once",
+                    most);
+    check_ended(life, job, a, "is given to a helper");
+}
+
+void witness_touched(struct life *life, const struct wipe_job *job)
+{
+    const struct ask *a = owner_of(life, job);
+
+    if (!a)
+        return; /* said already */
+    if (a->kind == REQUEST_STOP && a->is_ended && life->engine)
+        rule_broken(life, "4.6 clear", "%s of %s is cleared on after its stop has ended",
+                    job->disk.target, domain_word(a->domain));
+    check_ended(life, job, a, "is cleared");
+}
+
+void witness_cleared(struct life *life, const struct wipe_job *job)
+{
+    struct ask *a = owner_of(life, job);
+
+    if (a && job->index < 32)
+        a->cleared |= 1u << job->index;
+}
+
+/* Stopped by a command: all of it is cleared, and certified to everybody. */
+void witness_check_cleared(struct life *life, const struct ask *ask)
+{
+    const struct instance *i = ask->domain->definition;
+    unsigned n = 0;
+
+    for (size_t k = 0; is_set(i->type) && k < i->n_disks; k++)
+        n += weather_is_local_disk(&i->disks[k]);
+    if (n == 0)
+        return;
+    if (ask->cleared != (1u << n) - 1)
+        rule_broken(life, "4.3 cleared",
+                    "%s is Stopped, and of its %u local disks not all are cleared",
+                    domain_word(ask->domain), n);
+    if (ask->certificates != n)
+        rule_broken(life, "4.3 cleared", "%s is Stopped with %u certificates for %u local disks",
+                    domain_word(ask->domain), ask->certificates, n);
+}

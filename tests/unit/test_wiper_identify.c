@@ -1,0 +1,491 @@
+/* test_wiper_identify.c - which disks are local, and what they are; in doubt there is an error and
+ * no plan */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "loop-kit.h"
+#include "wiper-kit.h"
+
+#define IDENTIFIES "listen; identity\n"
+
+static struct kit *with_script(void **state, const char *body)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+
+    kit_script(k, "helper", body);
+    kit_start(k, &settings);
+    return k;
+}
+
+static struct instance *an_instance(void)
+{
+    struct instance *i = instance_new();
+
+    uuid_parse(OWN, i->uuid);
+    i->name = strdup("guest0");
+    i->id = strdup("i-bp67acfmxazb4ph");
+    return i;
+}
+
+static struct local_disk *names(struct instance *i, const char *target)
+{
+    struct local_disk *d = instance_add_local_disk(i);
+
+    d->target = strdup(target);
+    return d;
+}
+
+static uint64_t identify(struct kit *k, struct instance *i)
+{
+    struct wipe_job *j = wipe_job_new(WIPE_JOB_IDENTIFY);
+
+    j->id = ++k->last_job;
+    uuid_copy(j->domain, i->uuid);
+    j->instance = i;
+    wiper_start(k->wiper, j);
+    return k->last_job;
+}
+
+static struct wipe_report *identified(struct kit *k, struct instance *i)
+{
+    uint64_t job = identify(k, i);
+    struct wipe_report *r = NULL;
+
+    await(k, (r = kit_find(k, job, WIPE_REPORT_IDENTIFIED)));
+    return r;
+}
+
+static void is_refused(struct kit *k, struct instance *i, enum error_code code, const char *why)
+{
+    struct wipe_report *r = identified(k, i);
+
+    assert_says(r->error, why);
+    if (r->error->code != code)
+        fail_msg("%s: %s", error_name(r->error->code), error_message(r->error));
+    assert_int_equal(r->plan.n, 0);
+}
+
+/* --- Which --------------------------------------------------------------------------------- */
+
+static void a_named_disk_is_identified(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+    const struct planned_disk *d;
+    struct wipe_report *r;
+    const char *serial = NULL;
+
+    instance_add_disk(i, "vda", "/images/system.qcow2", DISK_FILE);
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb")->serial = strdup("s4ewnx0r");
+    r = identified(k, i);
+    assert_null(r->error);
+    assert_int_equal(r->plan.n, 1);
+    d = &r->plan.items[0];
+    assert_string_equal(d->target, "vdb");
+    assert_string_equal(d->device, k->device);
+    assert_int_equal(d->kind, DISK_FILE);
+    assert_int_equal(d->bytes, 4096);
+    assert_int_equal(json_get_string(d->identity, "serial", &serial), 0);
+    assert_string_equal(serial, "S4EWNX0R");
+    assert_int_equal(d->state, DISK_WAITING);
+}
+
+static void the_helper_is_asked_to_identify(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+    _cleanup_(freep) char *text = NULL;
+    struct wipe_request r;
+    size_t n = 0;
+
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb");
+    assert_null(identified(k, i)->error);
+    text = scratch_read(kit_path(k, "request"), &n);
+    wipe_request_init(&r);
+    assert_int_equal(wipe_request_parse(text, n, &r, NULL), 0);
+    assert_int_equal(r.verb, WIPE_IDENTIFY);
+    assert_string_equal(r.device, k->device);
+    assert_int_equal(r.kind, STORAGE_FILE);
+    assert_int_equal(r.allow_files.n, 1);
+    wipe_request_clear(&r);
+}
+
+static void several_are_identified(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+    struct wipe_report *r;
+    char path[160];
+
+    for (int n = 0; n < 4; n++) {
+        char target[8];
+
+        snprintf(target, sizeof(target), "vd%c", 'b' + n);
+        snprintf(path, sizeof(path), "%s/disk%d.img", k->scratch->folder, n);
+        scratch_write(path, "data", 4);
+        instance_add_disk(i, target, path, DISK_FILE);
+        names(i, target);
+    }
+    r = identified(k, i);
+    assert_null(r->error);
+    assert_int_equal(r->plan.n, 4);
+    assert_string_equal(r->plan.items[3].target, "vde");
+    assert_string_equal(r->plan.items[3].device, path);
+}
+
+static void a_named_disk_has_to_be_what_the_metadata_says(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb")->serial = strdup("OTHER");
+    is_refused(k, i, ERROR_DISK_STATUS, "its serial is S4EWNX0R, and not OTHER");
+
+    i = an_instance();
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb")->wwn = strdup("eui.0025385b71b01234");
+    is_refused(k, i, ERROR_DISK_STATUS, "its wwn is not known");
+}
+
+static void a_named_disk_has_to_be_there(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+
+    instance_add_disk(i, "vda", k->device, DISK_FILE);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "is not among the disks of domain guest0");
+
+    i = an_instance();
+    instance_add_disk(i, "vdb", "/no/such/disk.img", DISK_FILE);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "The local disk vdb (/no/such/disk.img) cannot be found");
+    assert_false(kit_exists(k, "request"));
+}
+
+/* Whatever names it. */
+static void a_named_disk_has_to_be_allowed(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    char link_name[160];
+    struct instance *i = an_instance();
+
+    instance_add_disk(i, "vdb", "/etc/passwd", DISK_FILE);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS,
+               "is /etc/passwd, which is not among the files that may be cleared");
+
+    /* A link under an allowed name. */
+    snprintf(link_name, sizeof(link_name), "%s/passwd.img", k->scratch->folder);
+    assert_int_equal(symlink("/etc/passwd", link_name), 0);
+    i = an_instance();
+    instance_add_disk(i, "vdb", link_name, DISK_FILE);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "is /etc/passwd");
+
+    i = an_instance();
+    instance_add_disk(i, "vdb", "/dev/null", DISK_BLOCK);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "local_storage.devices");
+    assert_false(kit_exists(k, "request"));
+}
+
+static void a_named_disk_has_to_be_one_of_this_host(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+
+    instance_add_disk(i, "vdb", "pool/volume", DISK_OTHER);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "neither a block device nor a file");
+
+    i = an_instance();
+    i->has_passthrough_nvme = true;
+    is_refused(k, i, ERROR_DISK_STATUS, "passed through");
+}
+
+static void one_disk_is_not_two(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+    char link_name[160];
+
+    snprintf(link_name, sizeof(link_name), "%s/link.img", k->scratch->folder);
+    assert_int_equal(link(k->device, link_name), 0);
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    instance_add_disk(i, "vdc", link_name, DISK_FILE);
+    names(i, "vdb");
+    names(i, "vdc");
+    is_refused(k, i, ERROR_DISK_STATUS, "The local disks vdb and vdc are one and the same");
+}
+
+static void without_any_there_is_nothing_to_clear(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+
+    is_refused(k, i, ERROR_DISK_STATUS, "No local disk of i-bp67acfmxazb4ph was found");
+    /* A file is local only where it is named. */
+    i = an_instance();
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    is_refused(k, i, ERROR_DISK_STATUS, "No local disk");
+    /* One that is no device that may be cleared is just another disk. */
+    i = an_instance();
+    instance_add_disk(i, "vda", "/dev/null", DISK_BLOCK);
+    is_refused(k, i, ERROR_DISK_STATUS, "No local disk");
+    /* But one that is not there might have been local. */
+    i = an_instance();
+    instance_add_disk(i, "vda", "/dev/no-such-disk", DISK_BLOCK);
+    is_refused(k, i, ERROR_DISK_STATUS, "The disk vda (/dev/no-such-disk) cannot be found");
+}
+
+static void metadata_that_is_not_understood_names_nothing(void **state)
+{
+    struct kit *k = with_script(state, IDENTIFIES);
+    struct instance *i = an_instance();
+
+    i->metadata_error = strdup("two instance elements");
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb");
+    is_refused(k, i, ERROR_DISK_STATUS, "two instance elements");
+}
+
+/* --- Devices under the globs -------------------------------------------------------------------
+ */
+
+static void unnamed_disks_under_the_globs_are_local(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+    const char *globs[1];
+    char loops[2][32], by_id[160], other[160];
+    struct instance *i = an_instance();
+    struct wipe_report *r;
+
+    if (!loop_setup(k->scratch, "a.img", 4, "", loops[0]) ||
+        !loop_setup(k->scratch, "b.img", 4, "", loops[1])) {
+        instance_free(i);
+        return;
+    }
+    globs[0] = loops[0];
+    settings.devices = globs;
+    settings.n_devices = 1;
+    kit_script(k, "helper", "listen; device=$(readlink -f $device); identity\n");
+    kit_start(k, &settings);
+    snprintf(by_id, sizeof(by_id), "%s/nvme-by-id", k->scratch->folder);
+    assert_int_equal(symlink(loops[0], by_id), 0);
+    instance_add_disk(i, "vda", loops[1], DISK_BLOCK); /* the system's */
+    instance_add_disk(i, "vdb", by_id, DISK_BLOCK);
+    instance_add_disk(i, "vdc", NULL, DISK_OTHER); /* an empty drive */
+    r = identified(k, i);
+    assert_null(r->error);
+    assert_int_equal(r->plan.n, 1);
+    assert_string_equal(r->plan.items[0].target, "vdb");
+    assert_string_equal(r->plan.items[0].device, by_id);
+    assert_int_equal(r->plan.items[0].kind, DISK_BLOCK);
+
+    /* A node under an allowed name is not enough: the kernel's own has to be allowed too. */
+    snprintf(other, sizeof(other), "%s/loop-of-mine", k->scratch->folder);
+    {
+        struct stat st;
+
+        assert_int_equal(stat(loops[1], &st), 0);
+        assert_int_equal(mknod(other, S_IFBLK | 0600, st.st_rdev), 0);
+    }
+    globs[0] = other;
+    wiper_configure(k->wiper, &settings);
+    i = an_instance();
+    instance_add_disk(i, "vdb", other, DISK_BLOCK);
+    is_refused(k, i, ERROR_DISK_STATUS, "No local disk");
+}
+
+/* --- Helpers that go wrong ---------------------------------------------------------------------
+ */
+
+static struct instance *with_one_disk(struct kit *k)
+{
+    struct instance *i = an_instance();
+
+    instance_add_disk(i, "vdb", k->device, DISK_FILE);
+    names(i, "vdb");
+    return i;
+}
+
+static void what_a_helper_says_may_be_no_answer(void **state)
+{
+    static const struct {
+        const char *script;
+        enum error_code code;
+        const char *why;
+    } cases[] = {
+        {"listen; say '{\"event\":\"error\",\"outcome\":\"failed\",\"message\":\"it is on "
+         "fire\"}'; exit 71\n",
+         ERROR_DISK_STATUS, "cannot be identified: it is on fire"},
+        {"listen; say '{\"event\":\"error\"}'; exit 71\n", ERROR_DISK_STATUS, "does not say why"},
+        {"exit 0\n", ERROR_UNAVAILABLE, "ended without an answer"},
+        {"listen; kill -9 $$\n", ERROR_UNAVAILABLE, "ended without an answer"},
+        {"listen; printf '{\"event\":\"identity\"'\n", ERROR_UNAVAILABLE,
+         "ended without an answer"},
+        {"listen; echo hello\n", ERROR_UNAVAILABLE, "does not answer the question"},
+        {"listen; claimed\n", ERROR_UNAVAILABLE, "does not answer the question"},
+        {"listen; say '{\"event\":\"identity\"}'\n", ERROR_UNAVAILABLE, "does not tell what"},
+        {"listen; say '{\"event\":\"identity\",\"device\":\"'$device'\",\"identity\":{}}'\n",
+         ERROR_UNAVAILABLE, "does not tell what"},
+        {"listen; say "
+         "'{\"event\":\"identity\",\"device\":\"'$device'\",\"identity\":{\"size\":0}}'\n",
+         ERROR_UNAVAILABLE, "does not tell what"},
+        {"listen; device=/no/such/device; identity\n", ERROR_DISK_STATUS, "has gone"},
+        {"listen; device=/etc/passwd; identity\n", ERROR_DISK_STATUS, "may not be cleared"},
+        {"listen; device=/dev/null; identity\n", ERROR_DISK_STATUS, "may not be cleared"},
+        {"head -c 3000000 /dev/zero; exec sleep 1000\n", ERROR_UNAVAILABLE, "without a newline"},
+    };
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+
+    settings.identify_timeout = 500 * USEC_PER_MSEC;
+    kit_start(k, &settings);
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        kit_script(k, "helper", cases[i].script);
+        is_refused(k, with_one_disk(k), cases[i].code, cases[i].why);
+    }
+}
+
+static void without_a_helper_it_is_unavailable(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+
+    settings.helper = "spawn:/no/such/helper";
+    kit_start(k, &settings);
+    is_refused(k, with_one_disk(k), ERROR_UNAVAILABLE,
+               "The local disk vdb cannot be identified: starting the helper /no/such/helper");
+    settings.helper = "unix:/no/such/socket";
+    wiper_configure(k->wiper, &settings);
+    is_refused(k, with_one_disk(k), ERROR_UNAVAILABLE, "/no/such/socket");
+}
+
+/* The answer does not wait for a helper that hangs; the job does, and no second one joins it. */
+static void a_helper_that_hangs_is_not_waited_for(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+    usec_t began;
+    pid_t pid;
+    uint64_t job;
+    struct wipe_report *r = NULL;
+
+    settings.identify_timeout = 300 * USEC_PER_MSEC;
+    settings.stop_patience = PATIENCE * USEC_PER_SEC; /* so that it stays */
+    kit_script(k, "helper", "listen; hangs_for_good\n");
+    kit_start(k, &settings);
+    began = moment_now().monotonic;
+    is_refused(k, with_one_disk(k), ERROR_DISK_STATUS, "did not answer within 0.3 s (pid ");
+    assert_true(moment_now().monotonic < began + PATIENCE * USEC_PER_SEC / 2);
+    pid = kit_pid(k);
+    assert_true(kit_is_alive(pid));
+    kit_script(k, "helper", IDENTIFIES);
+    is_refused(k, with_one_disk(k), ERROR_DISK_STATUS,
+               "An earlier look at the local disks of i-bp67acfmxazb4ph");
+    assert_true(kit_is_alive(pid));
+    kill(pid, SIGKILL);
+    await(k, !kit_is_alive(pid));
+    for (int tries = 0; tries < 1000; tries++) {
+        job = identify(k, with_one_disk(k));
+        await(k, (r = kit_find(k, job, WIPE_REPORT_IDENTIFIED)));
+        if (!r->error)
+            return;
+        usleep(1000);
+    }
+    fail_msg("the helper has ended, and yet: %s", error_message(r->error));
+}
+
+/* It has answered, so the answer counts; it is ended all the same. */
+static void a_helper_that_answers_and_stays_is_ended(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+
+    settings.identify_timeout = 300 * USEC_PER_MSEC;
+    kit_script(k, "helper", "listen; identity; hangs_for_good\n");
+    kit_start(k, &settings);
+    assert_null(identified(k, with_one_disk(k))->error);
+    kit_stop(k);
+    assert_false(kit_is_alive(kit_pid(k)));
+}
+
+static void going_down_ends_a_look(void **state)
+{
+    struct kit *k = with_script(state, "listen; hangs_for_good\n");
+    uint64_t job = identify(k, with_one_disk(k));
+
+    await(k, kit_exists(k, "request") && kit_pid(k));
+    kit_stop(k);
+    assert_says(kit_find(k, job, WIPE_REPORT_IDENTIFIED)->error, "going down");
+    assert_false(kit_is_alive(kit_pid(k)));
+}
+
+static void a_served_helper_identifies(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+    char helper[200];
+    struct wipe_report *r;
+
+    snprintf(helper, sizeof(helper), "unix:%s", kit_path(k, "socket"));
+    settings.helper = helper;
+    kit_script(k, "served", IDENTIFIES);
+    kit_listen(k);
+    kit_start(k, &settings);
+    for (int i = 0; i < 3; i++) {
+        r = identified(k, with_one_disk(k));
+        assert_null(r->error);
+        assert_int_equal(r->plan.n, 1);
+    }
+}
+
+static int teardown(void **state)
+{
+    struct kit *k = *state;
+    char command[256];
+
+    kit_stop(k);
+    snprintf(command, sizeof(command),
+             "for i in %s/?.img; do for l in $(losetup -n -O NAME -j $i 2>/dev/null); do losetup "
+             "-d $l; done; done",
+             k->scratch->folder);
+    if (geteuid() == 0 && system(command) != 0)
+        print_message("some loop device may be left\n");
+    return kit_teardown(state);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_named_disk_is_identified),
+        TEST(the_helper_is_asked_to_identify),
+        TEST(several_are_identified),
+        TEST(a_named_disk_has_to_be_what_the_metadata_says),
+        TEST(a_named_disk_has_to_be_there),
+        TEST(a_named_disk_has_to_be_allowed),
+        TEST(a_named_disk_has_to_be_one_of_this_host),
+        TEST(one_disk_is_not_two),
+        TEST(without_any_there_is_nothing_to_clear),
+        TEST(metadata_that_is_not_understood_names_nothing),
+        TEST(unnamed_disks_under_the_globs_are_local),
+        TEST(what_a_helper_says_may_be_no_answer),
+        TEST(without_a_helper_it_is_unavailable),
+        TEST(a_helper_that_hangs_is_not_waited_for),
+        TEST(a_helper_that_answers_and_stays_is_ended),
+        TEST(going_down_ends_a_look),
+        TEST(a_served_helper_identifies),
+    };
+
+    return cmocka_run_group_tests_name("wiper identifies", tests, NULL, NULL);
+}
