@@ -13,6 +13,13 @@ void world_press(struct simulated *s, struct simulated_domain *d, enum button bu
 /* The run that is there is over, now for the guest, after `flush` for the hypervisor. */
 void world_end_run(struct simulated *s, struct simulated_domain *d, enum end_cause cause,
                    usec_t flush);
+/* The guest shuts itself down, or is reset, or panics: what comes of it is up to its lifecycle
+ * actions. */
+void world_shut_down(struct simulated *s, struct simulated_domain *d);
+void world_reboot(struct simulated *s, struct simulated_domain *d);
+void world_panic(struct simulated *s, struct simulated_domain *d);
+void world_process_gone(struct simulated *s, struct simulated_domain *d, size_t i);
+void world_forget_cause(struct simulated *s, struct simulated_domain *d);
 void world_change_state(struct simulated *s, struct simulated_domain *d, enum domain_state state);
 struct simulated_process *world_process(const struct simulated_domain *d, unsigned run);
 void world_free(struct simulated *s);

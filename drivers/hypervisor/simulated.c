@@ -28,8 +28,7 @@ static int fail(struct error **err)
     return error_set(err, ERROR_UNKNOWN, "the connection broke in the middle of the call");
 }
 
-/* --- Asking ------------------------------------------------------------------------------------
- */
+/* --- Asking --------------------------------------------------------------------------------- */
 
 static int simulated_connect(struct hypervisor *h, bool *has_processes, struct error **err)
 {
@@ -152,8 +151,7 @@ static int simulated_list(struct hypervisor *h, struct sightings *ret, struct er
     return 0;
 }
 
-/* --- Acting ------------------------------------------------------------------------------------
- */
+/* --- Acting --------------------------------------------------------------------------------- */
 
 /* The domain, if the run that is meant is there. */
 static int reach(struct simulated *s, const uuid_t domain, const struct incarnation *meant,

@@ -129,7 +129,7 @@ bool simulated_is_present(const struct simulated_domain *d);
 /* Is the process of this run alive? Without processes: is the run going on? */
 bool simulated_is_alive(const struct simulated *s, const struct simulated_domain *d, unsigned run);
 
-/* --- Other hands, and the guest's own. False: it cannot be done in this state. --- */
+/* --- Other hands, and the guest's own. False: it cannot be done in this state. -------------- */
 bool simulated_start(struct simulated *s, struct simulated_domain *d);
 bool simulated_power_off(struct simulated *s, struct simulated_domain *d);
 bool simulated_reboot(struct simulated *s, struct simulated_domain *d);
@@ -150,7 +150,7 @@ bool simulated_redefine(struct simulated *s, struct simulated_domain *d);
 /* The hypervisor says that it is off whatever it is, or comes to its senses. */
 void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is_misjudged);
 
-/* --- The host --- */
+/* --- The host ------------------------------------------------------------------------------- */
 void simulated_lose_connection(struct simulated *s, const char *why);
 /* The hypervisor's daemon comes up anew: nobody knows any more why what is off is off. */
 void simulated_restart_daemon(struct simulated *s);

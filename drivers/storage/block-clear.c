@@ -16,26 +16,44 @@
 
 #include "transfer.h"
 
-#define PIECE ((uint64_t)32 << 20)
+/* A piece is to take about this long: short enough to be asked often, long enough to cost nothing.
+ */
+#define PIECE_MIN ((uint64_t)1 << 20)
+#define PIECE_FIRST ((uint64_t)4 << 20)
+#define PIECE_MAX ((uint64_t)128 << 20)
+#define PIECE_SHORT (60 * USEC_PER_MSEC)
+#define PIECE_LONG (250 * USEC_PER_MSEC)
 
 static struct block_device *of(struct storage_device *d)
 {
     return (struct block_device *)d;
 }
 
+static uint64_t next_piece(uint64_t piece, usec_t took)
+{
+    if (took < PIECE_SHORT && piece < PIECE_MAX)
+        return 2 * piece;
+    return took > PIECE_LONG && piece > PIECE_MIN ? piece / 2 : piece;
+}
+
 static int in_pieces(struct block_device *b, const char *name, unsigned long request,
                      struct storage_span span, const struct storage_pace *pace,
                      struct storage_record *record, struct error **err)
 {
+    uint64_t piece = PIECE_FIRST;
+
     for (uint64_t done = 0; done < span.length;) {
-        uint64_t left = span.length - done, n = left < PIECE ? left : PIECE;
+        uint64_t left = span.length - done, n = left < piece ? left : piece;
         uint64_t range[2] = {span.offset + done, n};
         struct storage_command c = {.span = {range[0], n}};
         int r = pace->step(pace->context, done, span.length, n, err);
+        usec_t began;
 
         if (r < 0)
             return r;
+        began = b->seam->now();
         r = b->seam->block(b->base.fd, request, range);
+        piece = next_piece(piece, b->seam->now() - began);
         snprintf(c.name, sizeof(c.name), "%s", name);
         c.status = r;
         storage_record_command(record, &c);

@@ -48,8 +48,10 @@ struct transfer {
     size_t memory_size;
     struct io_uring ring;
     bool has_ring;
-    bool is_broken; /* the ring itself: what is in flight cannot be waited for */
-    int failure;    /* the first one, as a negative errno; *err of the caller is set */
+    bool is_broken;                  /* the ring itself: what is in flight cannot be waited for */
+    const struct storage_pace *pace; /* of a write */
+    uint64_t completed, total;       /* bytes of it */
+    int failure; /* the first one, as a negative errno; *err of the caller is set */
 };
 
 /* A broken ring and its memory are left to the end of the process: the device may still write
@@ -150,6 +152,7 @@ static bool settle(struct transfer *t, unsigned index, ssize_t n,
     s->done += (size_t)n;
     if (!is_complete(t, s))
         return t->failure < 0;
+    t->completed += s->span.length;
     if (reading && t->failure >= 0) {
         int r = reading->look(reading->context, s->span.offset, s->data, s->span.length, err);
 
@@ -177,6 +180,12 @@ static void begin(struct transfer *t, struct storage_span span,
     while (!settle(t, index, do_now(t, s), reading, err))
         ;
     t->free[t->n_free++] = index;
+}
+
+/* Before `next` bytes more are begun, or (0) because some have ended. */
+static int tell_pace(const struct transfer *t, uint64_t next, struct error **err)
+{
+    return t->pace ? t->pace->step(t->pace->context, t->completed, t->total, next, err) : 0;
 }
 
 static void reap(struct transfer *t, const struct storage_reading *reading, struct error **err)
@@ -221,8 +230,11 @@ static int transfer_run(struct transfer *t,
             else
                 is_over = true;
         }
-        if (t->n_free < t->depth)
-            reap(t, reading, err);
+        if (t->n_free == t->depth)
+            continue;
+        reap(t, reading, err);
+        if (t->failure >= 0)
+            t->failure = tell_pace(t, 0, err);
     }
     return t->failure;
 }
@@ -245,9 +257,9 @@ int transfer_read(int fd, uint64_t size, const struct storage_reading *reading, 
 }
 
 struct zeroing {
+    struct transfer *transfer;
     struct storage_span span;
     uint64_t begun;
-    const struct storage_pace *pace;
 };
 
 static int next_to_zero(void *context, struct storage_span *ret, struct error **err)
@@ -258,7 +270,7 @@ static int next_to_zero(void *context, struct storage_span *ret, struct error **
 
     if (n == 0)
         return 0;
-    r = z->pace->step(z->pace->context, z->begun, z->span.length, n, err);
+    r = tell_pace(z->transfer, n, err);
     if (r < 0)
         return r;
     *ret = (struct storage_span){z->span.offset + z->begun, n};
@@ -270,8 +282,13 @@ int transfer_zero(int fd, struct storage_span span, const struct storage_pace *p
                   struct error **err)
 {
     _cleanup_(transfer) struct transfer t = {
-        .fd = fd, .is_write = true, .size = span.offset + span.length};
-    struct zeroing z = {.span = span, .pace = pace};
+        .fd = fd,
+        .is_write = true,
+        .size = span.offset + span.length,
+        .pace = pace,
+        .total = span.length,
+    };
+    struct zeroing z = {.transfer = &t, .span = span};
     int r = transfer_open(&t, WRITE_DEPTH, WRITE_PIECE, 0, err);
 
     return r < 0 ? r : transfer_run(&t, next_to_zero, &z, NULL, err);

@@ -122,9 +122,10 @@ static int check_running_operation(const struct command *c, const struct operati
     if (c->force_stop && can_go_over_to_force(op))
         return 0;
     if (op->action == ACTION_CLEAR)
-        return error_set(err, ERROR_INSTANCE_STATUS,
-                         "The instance is off, and its local disks are being cleared (RequestId %s).",
-                         op->request_id);
+        return error_set(
+            err, ERROR_INSTANCE_STATUS,
+            "The instance is off, and its local disks are being cleared (RequestId %s).",
+            op->request_id);
     return error_set(err, ERROR_INSTANCE_STATUS, "The instance is Stopping already (RequestId %s).",
                      op->request_id);
 }

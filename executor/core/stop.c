@@ -164,7 +164,7 @@ static const struct rule {
     RULE(ANY,                 IN_ATTACHED,       NULL,                look_afresh,        STAY),
     RULE(ANY,                 IN_DETACHED,       NULL,                stand_still,        STAY),
     RULE(ANY,                 IN_LOOK_DUE,       NULL,                look,               STAY),
-    RULE(ANY,                 IN_WOKEN,          NULL,                look,               STAY),
+    RULE(ANY,                 IN_WOKEN,          NULL,                look_later,         STAY),
     /* clang-format on */
 };
 

@@ -53,10 +53,10 @@ struct disk_news {
     enum disk_state state;
     const char *method;
     uint64_t done, verified, mib_per_s, seconds_left;
-    json_object *resume; /* where it changed */
+    json_object *resume;      /* where it changed */
     json_object *certificate; /* CLEARED: signed; only handed on */
-    const char *message; /* SETBACK, SILENT, FAILED */
-    bool is_final;       /* FAILED: no try can help before somebody has looked */
+    const char *message;      /* SETBACK, SILENT, FAILED */
+    bool is_final;            /* FAILED: no try can help before somebody has looked */
     bool is_spent;   /* FAILED: no method is left to go on with; the next try begins anew */
     bool is_nobodys; /* FAILED: it was not the disk's doing (libvirt away, no helper): not counted
                         as a try */

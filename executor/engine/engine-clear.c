@@ -215,6 +215,8 @@ void engine_dispatch_clears(struct engine *e, struct domain *d)
         end_all(e, d);
     if (!begin || !d->op || d->op->stage != STAGE_CLEARING || e->attachment != ATTACHED)
         return;
+    if (e->host.owe_wipe)
+        e->host.owe_wipe(e->host.userdata, d->op);
     for (size_t i = 0; i < d->op->disks.n; i++) {
         if (!is_due(e, &d->op->disks.items[i]) || has_job(e, d, i))
             continue;

@@ -283,7 +283,8 @@ static void adopt_operation(struct engine *e, struct domain *d)
         e->counters.ended[d->op->outcome]++;
         lh_table_delete(e->operations, d->op->request_id);
         e->n_operations--;
-        /* A hint may have come while the last look was out; and a stop that was given up may take effect late. */
+        /* A hint may have come while the last look was out; and a stop that was given up may take
+         * effect late. */
         d->wanted &= EFFECT_LOOK | EFFECT_END_CLEAR;
         if (operation_state(d->op) == STATE_RUNNING || d->op->action == ACTION_CLEAR ||
             (d->seen == DOMAIN_ABSENT && !d->forget))

@@ -28,6 +28,9 @@ struct engine_host {
     /* Starts a job; what comes of it comes back by engine_take_report(). Takes j. NULL where there
      * is no way to clear disks: an instance that owes a clear is not stopped then. */
     void (*start_wipe)(void *userdata, struct wipe_job *j);
+    /* The operation's disks are owed a clear from now on, those included whose turn has not come;
+     * again does no harm. May be NULL. */
+    void (*owe_wipe)(void *userdata, const struct operation *op);
     /* Ends a domain's clears, and forgets that it owes any. */
     void (*end_wipe)(void *userdata, const uuid_t domain);
     /* The host's signature under a certificate: the signed document, the caller's; NULL: it could

@@ -285,6 +285,14 @@ static void host_start_wipe(void *userdata, struct wipe_job *j)
     wiper_start(l->wiper, j);
 }
 
+static void host_owe_wipe(void *userdata, const struct operation *op)
+{
+    struct loop *l = userdata;
+
+    wiper_owe(l->wiper, op->domain, op->request_id, op->instance_id, op->incarnation.boot_id,
+              &op->disks);
+}
+
 static void host_end_wipe(void *userdata, const uuid_t domain)
 {
     struct loop *l = userdata;
@@ -357,6 +365,7 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
                                .random = host_random,
                                .committed = host_committed,
                                .start_wipe = host_start_wipe,
+                               .owe_wipe = host_owe_wipe,
                                .end_wipe = host_end_wipe,
                                .sign = host_sign,
                                .add_metrics = host_add_metrics};

@@ -4,7 +4,9 @@
  * that was stopped. Each runs on a worker, and when its time is up the worker is written off: the
  * engine is told so by a stand-in for the call, another thread takes the worker's place, and if the
  * call ever returns its result is thrown away with it. There is a bound to how many may be written
- * off at once; past it the pool shrinks instead, until some return.
+ * off at once; past it the pool shrinks instead, until some return. While a call is written off,
+ * another of its kind for the same domain is answered at once, as unknown: it would only hang
+ * beside it, and one stuck guest would use up the pool.
  *
  * A power cut is the one call that may take minutes by design (libvirt waits for a process in
  * uninterruptible sleep), so that cuts never take the last workers: a quarter of them, at least
@@ -208,9 +210,26 @@ int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, s
     return 0;
 }
 
+/* Is one like it written off, and still out? With the lock held. */
+static bool is_hanging(const struct workers *w, const struct call *c)
+{
+    for (const struct worker *each = w->all; each; each = each->next)
+        if (each->written_off && each->call && each->call->kind == c->kind &&
+            c->kind != CALL_CONNECT && uuid_compare(each->call->domain, c->domain) == 0)
+            return true;
+    return false;
+}
+
 void workers_start(struct workers *w, struct call *c)
 {
     pthread_mutex_lock(&w->lock);
+    if (is_hanging(w, c)) {
+        pthread_mutex_unlock(&w->lock);
+        c->result = error_set(&c->error, ERROR_UNKNOWN,
+                              "libvirt has not come back from an earlier call of this kind");
+        w->done(w->userdata, c);
+        return;
+    }
     c->next = NULL;
     *w->queue_end = c;
     w->queue_end = &c->next;
@@ -246,7 +265,8 @@ static void write_off(struct workers *w, struct worker *worker)
     w->n_written_off++;
     w->n_cutting -= worker->call->kind == CALL_CUT;
     if (w->n_written_off <= w->wanted * WRITTEN_OFF_FACTOR)
-        (void)add_worker(w); /* fewer workers, where it cannot be had */
+        (void)add_worker(w);       /* fewer workers, where it cannot be had */
+    pthread_cond_signal(&w->work); /* a cut that was passed over may run now */
     w->done(w->userdata, s);
 }
 

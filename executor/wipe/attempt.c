@@ -6,6 +6,9 @@
  * are still in the flash. Only then is what it left made to read as zeros, where it does not
  * already. In the end all methods are verified alike.
  *
+ * A device whose last format was cut short takes nothing but another one. It cannot be marked, so
+ * it is formatted once to come back, marked, and formatted again: only the second one counts.
+ *
  * The state is told before each thing that cannot be taken back, so that a later run knows what may
  * have happened.
  */
@@ -114,6 +117,34 @@ static int run(struct wipe *w, const struct rung *rung, struct error **err)
     return r < 0 || w->state.stage != WIPE_STAGE_ZEROING ? r : make_zeros(w, err);
 }
 
+/* The command, with nothing asked of what it does. */
+static int revive(struct wipe *w, enum clear_method method, struct storage_record *record,
+                  struct error **err)
+{
+    struct storage_span all = {0, w->device->size};
+    struct storage_pace pace = meter_pace(&w->meter, all);
+    int r = wipe_look(w, err);
+
+    if (r < 0)
+        return r;
+    w->is_touched = true;
+    return w->device->ops->clear(w->device, method, all, w->request->level < LEVEL_PURGE, &pace,
+                                 record, err);
+}
+
+static int mark(struct wipe *w, const struct rung *rung, struct error **err)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+    int r = canaries_place(w, &error);
+
+    if (r >= 0)
+        return 0;
+    if (w->state.stage != WIPE_STAGE_COMMAND || wipe_is_final(w, error))
+        return error_move(err, &error);
+    r = as_step(w, STEP_REVIVE, rung->method, rung->offer.technique, revive, err);
+    return r < 0 ? r : canaries_place(w, err);
+}
+
 int attempt(struct wipe *w, const struct rung *rung, struct error **err)
 {
     bool is_read_back = w->verification.mode != WIPE_VERIFY_NONE;
@@ -124,7 +155,7 @@ int attempt(struct wipe *w, const struct rung *rung, struct error **err)
                 w->state.durable);
     r = tell(w, w->state.stage, w->state.durable, err);
     if (r >= 0 && is_read_back && w->state.stage < WIPE_STAGE_ZEROING)
-        r = canaries_place(w, err);
+        r = mark(w, rung, err);
     if (r >= 0)
         r = run(w, rung, err);
     if (r >= 0)

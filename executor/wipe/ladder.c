@@ -90,6 +90,15 @@ struct rung *ladder_find(struct ladder *l, enum clear_method method)
     return NULL;
 }
 
+void ladder_reopen_past(struct ladder *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->rungs[i].is_past_failure) {
+            l->rungs[i].is_open = true;
+            l->rungs[i].is_past_failure = false;
+        }
+}
+
 void ladder_close(struct rung *r, const char *why)
 {
     close_for(r, "%s", why);

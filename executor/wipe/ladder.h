@@ -9,7 +9,8 @@ struct rung {
     enum clear_method method;
     struct storage_offer offer;
     bool is_open;
-    char reason[256]; /* why it is closed, or why it can be taken */
+    bool is_past_failure; /* it failed in an earlier run, which may have had its reasons */
+    char reason[256];     /* why it is closed, or why it can be taken */
 };
 
 struct ladder {
@@ -29,6 +30,8 @@ const struct rung *ladder_best(const struct ladder *l);
 /* Has it an open rung that reaches beyond the device? */
 bool ladder_reaches_subsystem(const struct ladder *l);
 struct rung *ladder_find(struct ladder *l, enum clear_method method);
+/* Opens what only an earlier run found to fail, for when nothing else is left. */
+void ladder_reopen_past(struct ladder *l);
 /* Closes a rung that was tried. */
 void ladder_close(struct rung *r, const char *why);
 /* Why each rung above this one was passed over (all of them, for NULL): [{method, reason}…]. */

@@ -11,7 +11,7 @@
 #include "wipe/spans.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define SLICE_MIN (16 * MIB)
+#define SLICE_MIN (4 * MIB)
 #define SLICE_MAX (256 * MIB)
 #define SLICES 8192
 #define SPAN_MAX (64 * 1024 * MIB)

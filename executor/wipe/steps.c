@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 
-DEFINE_ENUM_WORDS(enum step_purpose, step_purpose, STEP_PURPOSE_MAX, "clear", "zeros");
+DEFINE_ENUM_WORDS(enum step_purpose, step_purpose, STEP_PURPOSE_MAX, "clear", "zeros", "revive");
 DEFINE_ENUM_WORDS(enum step_outcome, step_outcome, STEP_OUTCOME_MAX, "begun", "interrupted", "done",
                   "failed", "lied");
 
@@ -141,8 +141,10 @@ static int take_over(struct wipe *w, json_object *step)
     if (outcome == STEP_BEGUN)
         return json_add_string(step, "outcome", step_outcome_to_string(STEP_INTERRUPTED));
     rung = is_step(step, STEP_CLEAR, method) ? ladder_find(&w->ladder, method) : NULL;
-    if (rung && (outcome == STEP_FAILED || outcome == STEP_LIED))
-        ladder_close(rung, message ? message : word);
+    if (!rung || (outcome != STEP_FAILED && outcome != STEP_LIED))
+        return 0;
+    ladder_close(rung, message ? message : word);
+    rung->is_past_failure = outcome == STEP_FAILED;
     return 0;
 }
 

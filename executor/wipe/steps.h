@@ -4,8 +4,9 @@
 
 #include "wipe/wipe.h"
 
-/* Why a step is taken: to clear, or to have zeros where a cryptographic erase left noise. */
-enum step_purpose { STEP_CLEAR, STEP_ZEROS, STEP_PURPOSE_MAX };
+/* Why a step is taken: to clear; to have zeros where a cryptographic erase left noise; to have a
+ * device that takes nothing but a format take writes again. */
+enum step_purpose { STEP_CLEAR, STEP_ZEROS, STEP_REVIVE, STEP_PURPOSE_MAX };
 
 /* What came of it. begun is what a later run finds of one that was killed. */
 enum step_outcome {

@@ -82,6 +82,16 @@ static const struct rung *go_on(struct wipe *w)
     return rung;
 }
 
+static const struct rung *best(struct wipe *w)
+{
+    const struct rung *rung = ladder_best(&w->ladder);
+
+    if (rung)
+        return rung;
+    ladder_reopen_past(&w->ladder);
+    return ladder_best(&w->ladder);
+}
+
 static int prepare_state(struct wipe *w, const struct rung **ret, struct error **err)
 {
     const struct wipe_resume *resume = &w->request->resume;
@@ -109,7 +119,7 @@ static int prepare_state(struct wipe *w, const struct rung **ret, struct error *
     }
     w->state.runs++;
     if (!rung) {
-        rung = ladder_best(&w->ladder);
+        rung = best(w);
         if (rung)
             begin_rung(w, rung);
     }
@@ -119,7 +129,7 @@ static int prepare_state(struct wipe *w, const struct rung **ret, struct error *
 
 /* --- The ladder ------------------------------------------------------------------------------ */
 
-static bool is_final(const struct wipe *w, const struct error *error)
+bool wipe_is_final(const struct wipe *w, const struct error *error)
 {
     return w->refusal.guard || error_code_of(error) == ERROR_UNREACHABLE ||
            error_code_of(error) == ERROR_NO_MEMORY;
@@ -147,7 +157,7 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
 
         if (try_rung(w, rung, &error) >= 0)
             return 0;
-        if (is_final(w, error))
+        if (wipe_is_final(w, error))
             return error_move(err, &error);
         r = say_setback(w, rung, error_message(error), err);
         if (r >= 0)
@@ -156,7 +166,7 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
         if (r < 0)
             return r;
         ladder_close(ladder_find(&w->ladder, rung->method), error_message(error));
-        rung = ladder_best(&w->ladder);
+        rung = best(w);
         if (!rung) {
             if (!w->is_touched) { /* only a companion that cannot be had ends a rung before anything
                                      is done */

@@ -58,6 +58,8 @@ struct wipe {
 /* Does what the request asks and says all of it. The return value is the program's exit status. */
 int wipe_run(const struct wipe_request *request, wipe_opener open_device, struct report *report);
 
+/* Is it an error after which no other method is tried: a guard's, or nobody listens? */
+bool wipe_is_final(const struct wipe *w, const struct error *error);
 /* Are there intruders, and is it still the same device? Asked before anything is destroyed. */
 int wipe_look(struct wipe *w, struct error **err);
 /* The same, where the last look is long enough ago. */

@@ -159,6 +159,7 @@ def test_a_full_disk_loses_nothing(daemon, tmp_path):
         assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
         assert stopd.instance("test")["state"] == "Running"
         assert stopd.get("/readyz").status == 503
+        os.unlink(small / "filler")
         wait_until(lambda: stopd.get("/readyz").status == 200, "the journal is at hand again")
         request = stopd.accepted("test", ClientToken="once")
         assert stopd.finished(request)["outcome"] == "Stopped"

@@ -28,7 +28,7 @@ class Disks:
     """The disks of the machine; each says what it is there for."""
 
     def __init__(self, folder):
-        self.ours = Disk(folder, "ours", 32)
+        self.ours = FaultyDisk(folder, "ours", 32)
         self.neighbour = Disk(folder, "neighbour")  # on the same controller as ours
         self.ignore = Disk(folder, "ignore")        # discards are taken and ignored
         self.wide = Disk(folder, "wide")            # blocks of 4096 bytes

@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 from machine import Disk, Missed
 
@@ -58,6 +59,16 @@ class FaultyDisk(Disk):
             return how if command in commands and touches else None
 
         self.fault = fault
+        try:
+            yield
+        finally:
+            self.fault = None
+
+    @contextlib.contextmanager
+    def slows(self, command, seconds, least=0):
+        """Within it each such command of at least so many bytes takes this long."""
+        self.fault = lambda this, _, length: time.sleep(
+            seconds if this == command and length >= least else 0)
         try:
             yield
         finally:

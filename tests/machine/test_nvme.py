@@ -228,20 +228,20 @@ def test_namespaces_swapped_under_a_clear(machine, disks, wipe, method, command)
         swap(machine, device[:-2], (1, 2))
 
 
-def begin_slowly(machine, disks, wipe, members):
-    """An overwrite of ours that has come a little way, and would go on for some seconds."""
+@contextlib.contextmanager
+def going_on(machine, disks, wipe, members):
+    """A slow overwrite of ours that has come a little way. Yields its Job; ends in its usual pace."""
     machine.fill(disks.ours, disks.neighbour)
-    machine.throttle(disks.ours, 4 * MIB)
-    job = wipe.start(machine.find(disks.ours), **members)
-    wait_for(lambda: disks.ours.changed()[:1] > [(0, MIB)], "the first MiB")
-    return job
+    with disks.ours.slows("write", 0.1, least=2 * BLOCK):
+        job = wipe.start(machine.find(disks.ours), **members)
+        wait_for(lambda: disks.ours.changed()[:1] > [(0, MIB)], "the first MiB")
+        yield job
 
 
 def test_a_controller_reset_under_a_clear(machine, disks, wipe):
     members = {"identity": OURS, "methods": ["overwrite"]}
-    job = begin_slowly(machine, disks, wipe, members)
-    machine.run(f"nvme reset {machine.find(disks.ours)[:-2]}")
-    machine.throttle(disks.ours, 0)
+    with going_on(machine, disks, wipe, members) as job:
+        machine.run(f"nvme reset {machine.find(disks.ours)[:-2]}")
     outcome = wipe.end(job)
     if outcome.status != DONE:
         assert outcome.status == NOT_CLEARED, outcome
@@ -252,9 +252,8 @@ def test_a_controller_reset_under_a_clear(machine, disks, wipe):
 
 def test_a_controller_that_goes_away_and_comes_back(machine, disks, wipe):
     members = {"identity": OURS, "methods": ["overwrite"]}
-    job = begin_slowly(machine, disks, wipe, members)
-    machine.run(f"echo 1 >/sys/class/nvme/{machine.find(disks.ours)[5:-2]}/device/remove")
-    machine.throttle(disks.ours, 0)
+    with going_on(machine, disks, wipe, members) as job:
+        machine.run(f"echo 1 >/sys/class/nvme/{machine.find(disks.ours)[5:-2]}/device/remove")
     outcome = wipe.end(job)
     assert outcome.status == NOT_CLEARED, outcome
     machine.run("echo 1 >/sys/bus/pci/rescan")
@@ -306,8 +305,10 @@ def test_two_at_once_on_one_namespace(machine, disks, wipe):
 def test_a_slow_disk_has_a_moving_bar(machine, disks, wipe):
     machine.fill(disks.ours)
     machine.throttle(disks.ours, 8 * MIB)
-    outcome = wipe.clear(machine.find(disks.ours), identity=OURS, methods=["overwrite"])
+    job = wipe.start(machine.find(disks.ours), identity=OURS, methods=["overwrite"])
+    wait_for(lambda: [line for line in job.lines if line["event"] == "cleared"], "all written")
     machine.throttle(disks.ours, 0)
+    outcome = wipe.end(job)
     cleared(outcome, "overwrite")
     slow = [line for line in outcome.all("progress") if line["phase"] == "clearing"]
     done = [line["done"] for line in slow]

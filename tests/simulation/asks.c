@@ -77,8 +77,7 @@ static struct ask *choose_stop(struct life *life)
     return chosen;
 }
 
-/* --- StopInstance ------------------------------------------------------------------------------
- */
+/* --- StopInstance --------------------------------------------------------------------------- */
 
 static const struct ask *first_with_token(const struct life *life, unsigned token)
 {
@@ -197,8 +196,7 @@ static void ask_stop(struct life *life)
     send(life, r);
 }
 
-/* --- The rest ----------------------------------------------------------------------------------
- */
+/* --- The rest ------------------------------------------------------------------------------- */
 
 /* Contract 4.7: the disks of an instance that is off. */
 static void ask_clear(struct life *life)

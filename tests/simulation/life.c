@@ -22,8 +22,7 @@
 static const struct life *log_to; /* whose story log lines belong to */
 static struct dice *uuid_dice;
 
-/* --- What the linker puts in the place of the outside's chance and log ---------------------------
- */
+/* --- What the linker puts in the place of the outside's chance and log ---------------------- */
 
 void __wrap_uuid_generate_random(uuid_t out);
 void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...);
@@ -52,8 +51,7 @@ void __wrap_log_say(enum log_level level, const struct log_fields *fields, const
     story_line(log_to, "log: %s", text);
 }
 
-/* --- The story -----------------------------------------------------------------------------------
- */
+/* --- The story ------------------------------------------------------------------------------ */
 
 void story_line(const struct life *life, const char *format, ...)
 {
@@ -86,8 +84,7 @@ const char *domain_word(const struct simulated_domain *d)
     return d->definition->name;
 }
 
-/* --- The beginning -------------------------------------------------------------------------------
- */
+/* --- The beginning -------------------------------------------------------------------------- */
 
 static void choose_temper(struct life *life)
 {
@@ -166,20 +163,13 @@ static void begin(struct life *life)
     life->weather_left = life->temper.weather;
     life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);
     simulated_advance(life->world, life->now);
-    weather_create(life);
+    cast_create(life);
     life->next_command = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
     life->next_weather = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
     host_start_engine(life);
 }
 
-/* --- Time ----------------------------------------------------------------------------------------
- */
-
-static void earlier(usec_t *due, usec_t candidate)
-{
-    if (candidate < *due)
-        *due = candidate;
-}
+/* --- Time ----------------------------------------------------------------------------------- */
 
 /* When the engine wants its next turn, on the life's clock. */
 static usec_t engine_due(const struct life *life)
@@ -305,7 +295,7 @@ void life_clear(struct life *life)
 {
     log_to = NULL;
     host_end_engine(life, false);
-    host_forget_flights(life);
+    host_forget_calls(life);
     life->world->hypervisor.ops->free(&life->world->hypervisor);
     witness_clear(life);
     journal_faults_attend(NULL);

@@ -102,6 +102,12 @@ struct life {
     unsigned spins; /* turns without time going on */
 };
 
+static inline void earlier(usec_t *due, usec_t candidate)
+{
+    if (candidate < *due)
+        *due = candidate;
+}
+
 /* Lives one life. False: a rule was broken; life->broken says which. life_clear() is owed. */
 bool life_run(struct life *life, uint64_t seed, bool is_told);
 void life_clear(struct life *life);
@@ -117,7 +123,7 @@ void story_line(const struct life *life, const char *format, ...) _printf_(2, 3)
 void rule_broken(struct life *life, const char *rule, const char *format, ...) _printf_(3, 4);
 const char *domain_word(const struct simulated_domain *d);
 
-/* --- host.c: what the engine is given to live on --- */
+/* --- host.c: what the engine is given to live on -------------------------------------------- */
 struct moment host_now(void *userdata);
 void host_start_engine(struct life *life);
 /* stopd goes, in the middle of whatever it does, or properly. */
@@ -126,12 +132,19 @@ void host_turn(struct life *life);
 /* Carries out what is due of calls and hints; host_next() is the time of the next. */
 void host_advance(struct life *life);
 usec_t host_next(const struct life *life);
-bool host_has_flight(const struct life *life, const uuid_t domain);
-void host_forget_flights(struct life *life);
 /* One step of the running stopd that a crash can come before. False: it has come. */
 bool host_point(struct life *life);
 
-/* --- wiping.c: who identifies and clears disks --- */
+/* --- host-calls.c --- */
+void host_start_call(void *userdata, struct call *c);
+void host_advance_calls(struct life *life);
+usec_t host_next_call(const struct life *life);
+bool host_has_flight(const struct life *life, const uuid_t domain);
+/* stopd is dead: what it had sent may still be carried out, the rest is not. */
+void host_orphan_calls(struct life *life);
+void host_forget_calls(struct life *life);
+
+/* --- wiping.c: who identifies and clears disks ---------------------------------------------- */
 void wiping_start(void *userdata, struct wipe_job *job);
 void wiping_end(void *userdata, const uuid_t domain);
 json_object *wiping_sign(void *userdata, json_object *certificate);
@@ -142,17 +155,22 @@ void wiping_advance(struct life *life);
 usec_t wiping_next(const struct life *life);
 void wiping_forget(struct life *life);
 
-/* --- asks.c: what is asked of stopd --- */
+/* --- asks.c: what is asked of stopd --------------------------------------------------------- */
 void ask_something(struct life *life);
 
-/* --- weather.c: what happens to the world --- */
-void weather_create(struct life *life);
+/* --- cast.c: who lives in the world --------------------------------------------------------- */
+void cast_create(struct life *life);
+/* Other manners, at random. */
+void cast_manners(struct life *life, struct simulated_domain *d);
+/* Is it one that is cleared? Neither the system's disk is nor one that was attached later. */
+bool cast_is_local_disk(const struct disk *disk);
+
+/* --- weather.c: what happens to the world --------------------------------------------------- */
 void weather_change(struct life *life);
 void weather_calm(struct life *life);
 /* What is due by the clock: the hypervisor is up again, a migration arrives. */
 void weather_advance(struct life *life);
 usec_t weather_next(const struct life *life);
-bool weather_is_local_disk(const struct disk *disk);
 void weather_lose_hypervisor(struct life *life, usec_t away);
 
 /* --- journal-faults.c --- */

@@ -137,6 +137,32 @@ MUTATIONS = [
      "executor/engine/engine.c",
      "    if (!op->force_stop && bound && e->n_shutting_down + e->n_admitted >= bound)\n"
      "        return;\n", "", "2 stop.parallel"),
+    ("an instance is Stopped with its first disk cleared",
+     "executor/core/stop-clear.c",
+     "    return others_are(t, DISK_CLEARED, DISK_CLEARED);",
+     "    return true;", "4.3"),
+    ("a stop that was given up clears all the same",
+     "executor/core/stop.c",
+     "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        settle,             "
+     "STAGE_DONE),",
+     "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        begin_clear,        "
+     "STAGE_CLEARING),", "4.2"),
+    ("disks are cleared on after their stop has failed",
+     "executor/core/stop-actions.c",
+     "    if (op->disks.n > 0)\n        want(t, EFFECT_END_CLEAR);",
+     "", "4.6 clear"),
+    ("a disk is given to two helpers",
+     "executor/engine/engine-clear.c",
+     " || has_job(e, d, i))",
+     ")", "2 one helper"),
+    ("more disks are cleared at once than may be",
+     "executor/engine/engine-clear.c",
+     "if (e->settings.clear_parallel && e->n_clear_jobs >= e->settings.clear_parallel)",
+     "if (false)", "2 local_storage.parallel"),
+    ("a guest that goes off by itself is not said to keep its disks",
+     "executor/engine/engine-events.c",
+     "    return !op && to == STATE_STOPPED && d->instance &&",
+     "    return op && to == STATE_STOPPED && d->instance &&", "4.7 kept"),
 ]
 
 GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]

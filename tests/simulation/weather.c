@@ -1,114 +1,20 @@
 /* weather.c - what happens to the world without anybody asking stopd: guests, other hands, the host
  *
- * Theory of operation. At the beginning each guest is given its manners. Then, at random times, one
- * thing at a time happens to one domain or to the host. When the life turns quiet everything that
- * is a trouble of the hypervisor's is put right; guests keep their manners, and a process that
- * lingers for good does so.
+ * Theory of operation. At random times one thing at a time happens to one domain or to the host.
+ * When the life turns quiet everything that is a trouble of the hypervisor's is put right; guests
+ * keep their manners, and a process that lingers for good does so.
  */
 #include "simulation/life.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* --- The beginning -----------------------------------------------------------------------------
- */
-
 static usec_t seconds(struct life *life, usec_t least, usec_t most)
 {
     return dice_between(&life->dice, least * USEC_PER_SEC, most * USEC_PER_SEC);
 }
 
-static void give_manners(struct life *life, struct simulated_domain *d)
-{
-    struct dice *dice = &life->dice;
-    struct guest_manners *m = &d->manners;
-    static const enum guest_answer answers[] = {
-        ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_POWER_OFF, ANSWER_NONE,    ANSWER_NONE,
-        ANSWER_REBOOT,    ANSWER_REBOOT,    ANSWER_PANIC,     ANSWER_SUSPEND, ANSWER_FREEZE,
-    };
-
-    *m = (struct guest_manners){0};
-    m->answer = answers[dice_below(dice, ELEMENTSOF(answers))];
-    m->answer_delay = dice_percent(dice, 60) ? seconds(life, 0, 5) : seconds(life, 0, 60);
-    m->deaf = dice_percent(dice, 20) ? dice_below(dice, 4) : 0;
-    m->agent = (enum guest_agent)dice_below(dice, 3);
-    m->flush = dice_percent(dice, 50) ? seconds(life, 0, 3) : 0;
-    if (dice_percent(dice, 10))
-        m->linger = dice_percent(dice, 30) ? USEC_NEVER : seconds(life, 0, 100);
-    m->kept_when_crashed = dice_percent(dice, 50);
-    m->destroys_failed = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
-    m->destroys_lost = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
-    m->cannot_interlock = dice_percent(dice, 10);
-    m->refuses_restore = dice_percent(dice, 3);
-    m->forgets_cause = dice_percent(dice, 10);
-    m->hides_process = dice_percent(dice, 3);
-    m->is_unreadable = dice_percent(dice, 3);
-}
-
-/* Neither the system's disk nor one that was attached later. */
-bool weather_is_local_disk(const struct disk *disk)
-{
-    return !text_equal(disk->target, "vda") && !text_equal(disk->target, "vdz");
-}
-
-static struct instance *make_instance(struct life *life, unsigned i)
-{
-    struct dice *dice = &life->dice;
-    struct instance *n = instance_new();
-    char text[32];
-
-    if (!n)
-        abort();
-    uuid_generate_random(n->uuid);
-    snprintf(text, sizeof(text), "vm%u", i + 1);
-    (void)text_replace(&n->name, text);
-    snprintf(text, sizeof(text), "i-%u", i + 1);
-    if (dice_percent(dice, 80))
-        (void)text_replace(&n->id, text);
-    if (dice_percent(dice, 20))
-        n->stop.on_timeout = dice_percent(dice, 50) ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL;
-    if (dice_percent(dice, 20))
-        n->stop.grace = dice_between(dice, 1, 40) * USEC_PER_SEC;
-    if (dice_percent(dice, 20))
-        n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
-    (void)instance_add_disk(n, "vda", "/var/lib/libvirt/images/vm.qcow2", DISK_FILE);
-    if (life->temper.has_local_storage && dice_percent(dice, 60)) {
-        (void)text_replace(&n->type, "ecs.i1.xlarge");
-        for (unsigned k = 1 + dice_below(dice, 2); k > 0; k--) {
-            snprintf(text, sizeof(text), "vd%c", 'a' + (int)k);
-            (void)instance_add_disk(n, text, "/dev/nvme0n1", DISK_BLOCK);
-        }
-    }
-    n->vcpus = 2;
-    n->memory_kib = 4 << 20;
-    return n;
-}
-
-void weather_create(struct life *life)
-{
-    unsigned n = 1 + dice_below(&life->dice, dice_percent(&life->dice, 30) ? LIFE_DOMAINS_MOST : 2);
-
-    for (unsigned i = 0; i < n; i++) {
-        struct simulated_domain *d = simulated_define(life->world, make_instance(life, i));
-
-        if (!d)
-            abort();
-        give_manners(life, d);
-        d->is_persistent = dice_percent(&life->dice, 80);
-        if (dice_percent(&life->dice, 25))
-            d->defined_lifecycle.on_poweroff = LIFECYCLE_RESTART;
-        if (dice_percent(&life->dice, 85))
-            simulated_start(life->world, d);
-        else if (!d->is_persistent)
-            d->state = DOMAIN_ABSENT;
-        tell(life, "%s is %s, on the button it %s after %.1f s", domain_word(d),
-             domain_state_to_string(d->state), guest_answer_to_string(d->manners.answer),
-             (double)d->manners.answer_delay / 1e6);
-    }
-}
-
-/* --- Domains -----------------------------------------------------------------------------------
- */
+/* --- Domains -------------------------------------------------------------------------------- */
 
 static struct simulated_domain *any_domain(struct life *life)
 {
@@ -189,7 +95,7 @@ static bool undefine(struct life *life, struct simulated_domain *d)
 
 static bool change_manners(struct life *life, struct simulated_domain *d)
 {
-    give_manners(life, d);
+    cast_manners(life, d);
     return true;
 }
 
@@ -298,8 +204,7 @@ static void change_domain(struct life *life)
     }
 }
 
-/* --- The host ----------------------------------------------------------------------------------
- */
+/* --- The host ------------------------------------------------------------------------------- */
 
 void weather_lose_hypervisor(struct life *life, usec_t away)
 {
@@ -339,7 +244,7 @@ static void reboot_host(struct life *life)
     tell(life, "the host is rebooted");
     uuid_new_lower(boot_id);
     host_end_engine(life, false);
-    host_forget_flights(life);
+    host_forget_calls(life);
     life->restart_at = life->now + seconds(life, 1, 60);
     life->booted_at = life->now;
     simulated_reboot_host(life->world, boot_id);
@@ -388,8 +293,7 @@ void weather_change(struct life *life)
         host_weather[dice_below(&life->dice, ELEMENTSOF(host_weather))](life);
 }
 
-/* --- What comes of itself ----------------------------------------------------------------------
- */
+/* --- What comes of itself ------------------------------------------------------------------- */
 
 void weather_advance(struct life *life)
 {

@@ -45,8 +45,7 @@ static struct wipe_report *new_report(enum wipe_report_kind kind, const struct w
     return r;
 }
 
-/* --- Identification ----------------------------------------------------------------------------
- */
+/* --- Identification ------------------------------------------------------------------------- */
 
 static void plan_disk(struct disk_plan *plan, const struct disk *disk)
 {
@@ -72,14 +71,13 @@ static void identify(struct life *life, const struct wiping *w)
     else if (w->fate == WILL_STOP)
         error_set(&r->error, ERROR_UNAVAILABLE, "the helper cannot be reached");
     for (size_t k = 0; !r->error && k < i->n_disks; k++)
-        if (weather_is_local_disk(&i->disks[k]))
+        if (cast_is_local_disk(&i->disks[k]))
             plan_disk(&r->plan, &i->disks[k]);
     tell(life, "  identified: %s", r->error ? error_message(r->error) : "all disks");
     report(life, r);
 }
 
-/* --- A clear ------------------------------------------------------------------------------------
- */
+/* --- A clear -------------------------------------------------------------------------------- */
 
 static void fail(struct life *life, const struct wiping *w, enum error_code code, bool is_final,
                  const char *why)
@@ -89,6 +87,7 @@ static void fail(struct life *life, const struct wiping *w, enum error_code code
     tell(life, "  %s of %s is not cleared: %s", w->job->disk.target, w->job->instance_id, why);
     error_set(&r->error, code, "%s", why);
     r->is_final = is_final;
+    r->is_spent = dice_percent(&life->dice, 30);
     report(life, r);
 }
 
@@ -167,8 +166,7 @@ static bool clear_step(struct life *life, struct wiping *w)
     return false;
 }
 
-/* --- The engine's side ---------------------------------------------------------------------------
- */
+/* --- The engine's side ---------------------------------------------------------------------- */
 
 void wiping_start(void *userdata, struct wipe_job *job)
 {

@@ -88,7 +88,7 @@ void witness_check_cleared(struct life *life, const struct ask *ask)
     unsigned n = 0;
 
     for (size_t k = 0; is_set(i->type) && k < i->n_disks; k++)
-        n += weather_is_local_disk(&i->disks[k]);
+        n += cast_is_local_disk(&i->disks[k]);
     if (n == 0)
         return;
     if (ask->cleared != (1u << n) - 1)

@@ -8,6 +8,7 @@
  * Runs that came and went while nobody looked need no report, so what is counted is a bound: no
  * more ends than processes that ended, no more starts than runs.
  */
+#include "simulation/events.h"
 #include "simulation/life.h"
 
 #include "base/json.h"
@@ -16,88 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENTS_MOST 32
-
-struct event {
-    uint64_t sequence;
-    char *instance_id;
-    enum event_kind {
-        EVENT_UNKNOWN,
-        EVENT_STATE,
-        EVENT_FAILED,
-        EVENT_CLEARED,
-        EVENT_UNCLEARED,
-    } kind;
-    enum instance_state from, to;
-    char local_storage[16];
-    char request_id[UUID_TEXT_SIZE], code[64], reason[200];
-};
-
-/* --- Reading -----------------------------------------------------------------------------------
- */
-
-static void copy_member(json_object *data, const char *key, char *ret, size_t size)
-{
-    const char *value = NULL;
-
-    if (json_get_string(data, key, &value) == 0 && value)
-        snprintf(ret, size, "%s", value);
-}
-
-static enum event_kind event_kind_of(const char *type)
-{
-    static const char *const types[] = {"", "stopd.instance.state.v1", "stopd.operation.failed.v1",
-                                        "stopd.storage.cleared.v1", "stopd.storage.failed.v1"};
-    int kind = text_index(types, ELEMENTSOF(types), type);
-
-    return kind < 0 ? EVENT_UNKNOWN : (enum event_kind)kind;
-}
-
-static bool parse_event(sqlite3_stmt *q, struct event *ret)
-{
-    _cleanup_(json) json_object *body = json_tokener_parse(column_text(q, 3, NULL));
-    const char *from = NULL, *to = NULL, *sequence = NULL;
-    json_object *data;
-    char expected[24];
-
-    *ret = (struct event){0};
-    column_number(q, 0, &ret->sequence);
-    snprintf(expected, sizeof(expected), "%020llu", (unsigned long long)ret->sequence);
-    if (json_get_object(body, "data", &data) < 0 ||
-        json_get_string(body, "sequence", &sequence) < 0 || !text_equal(sequence, expected))
-        return false;
-    (void)text_replace(&ret->instance_id, column_text(q, 1, NULL));
-    copy_member(data, "requestId", ret->request_id, sizeof(ret->request_id));
-    copy_member(data, "code", ret->code, sizeof(ret->code));
-    copy_member(data, "reason", ret->reason, sizeof(ret->reason));
-    ret->kind = event_kind_of(column_text(q, 2, NULL));
-    copy_member(data, "localStorage", ret->local_storage, sizeof(ret->local_storage));
-    if (ret->kind != EVENT_STATE)
-        return ret->kind != EVENT_UNKNOWN;
-    return json_get_string(data, "from", &from) == 0 && json_get_string(data, "to", &to) == 0 &&
-           from && to && instance_state_from_string(from, &ret->from) == 0 &&
-           instance_state_from_string(to, &ret->to) == 0;
-}
-
-static size_t read_events(struct life *life, struct event *events)
-{
-    _cleanup_(query) sqlite3_stmt *q = NULL;
-    size_t n = 0;
-
-    if (database_query(&life->journal->database,
-                       "SELECT sequence, instance_id, type, body FROM event"
-                       " WHERE sequence > ?1 ORDER BY sequence",
-                       VALUES(number(life->witness.sequence)), &q, NULL) < 0)
-        abort();
-    while (n < EVENTS_MOST && database_next(&life->journal->database, q, NULL) > 0)
-        if (!parse_event(q, &events[n++]))
-            rule_broken(life, "6 events", "event %llu is not whole",
-                        (unsigned long long)life->witness.sequence + n);
-    return n;
-}
-
-/* --- Whose event it is -------------------------------------------------------------------------
- */
+/* --- Whose event it is ---------------------------------------------------------------------- */
 
 static struct ask *find_ask(const struct life *life, const char *request_id)
 {
@@ -118,8 +38,7 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
     return NULL;
 }
 
-/* --- Stops -------------------------------------------------------------------------------------
- */
+/* --- Stops ---------------------------------------------------------------------------------- */
 
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
@@ -144,9 +63,7 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
             rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
                         e->instance_id);
     }
-    /* Where disks had to be identified, it was accepted later than it was asked for. */
-    if (is_set(ask->domain->definition->type))
-        ask->run = witness_domain(life, ask->domain)->known_run;
+    witness_accepted_late(life, ask);
     ask->is_operation = true;
     life->witness.n_operations++;
 }
@@ -223,8 +140,7 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     }
 }
 
-/* --- Transitions -------------------------------------------------------------------------------
- */
+/* --- Transitions ---------------------------------------------------------------------------- */
 
 static int chain_of(enum instance_state state)
 {
@@ -372,28 +288,16 @@ static void take_certificate(struct life *life, const struct event *e)
             a->certificates++;
 }
 
-static void tell_event(const struct life *life, const struct event *e)
-{
-    static const char *const words[] = {"?", "", "fails", "a disk is cleared",
-                                        "a disk is not cleared"};
-    bool is_state = e->kind == EVENT_STATE;
-
-    tell(life, "event %llu: %s %s%s%s (%s%s)%s%.8s", (unsigned long long)e->sequence,
-         e->instance_id, is_state ? instance_state_to_string(e->from) : words[e->kind],
-         is_state ? "→" : "", is_state ? instance_state_to_string(e->to) : "", e->code, e->reason,
-         *e->request_id ? ", " : "", e->request_id);
-}
-
 void witness_committed(struct life *life)
 {
     struct event events[EVENTS_MOST];
-    size_t n = read_events(life, events);
+    size_t n = events_read(life, events);
 
     life->witness.n_commits++;
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 
-        tell_event(life, e);
+        events_tell(life, e);
         if (e->sequence != ++life->witness.sequence)
             rule_broken(life, "4.4 outbox", "event %llu follows event %llu",
                         (unsigned long long)e->sequence,
@@ -409,8 +313,7 @@ void witness_committed(struct life *life)
         witness_check_reported(life);
 }
 
-/* --- The end -----------------------------------------------------------------------------------
- */
+/* --- The end -------------------------------------------------------------------------------- */
 
 /* What the world keeps open for good: a process that does not end. */
 static bool is_kept_open(const struct life *life, const struct simulated_domain *d)

@@ -6,7 +6,7 @@
  * that the world took, only while stopd runs and the hypervisor is at hand. The engine starts
  * counting later than that, never earlier, so what it counts can only be less.
  *
- * What the journal says is witness-journal.c's.
+ * What the journal says is witness-journal.c's, and what stopd answers witness-answers.c's.
  */
 #include "simulation/life.h"
 
@@ -35,8 +35,7 @@ void witness_clear(struct life *life)
     }
 }
 
-/* --- Consent -----------------------------------------------------------------------------------
- */
+/* --- Consent -------------------------------------------------------------------------------- */
 
 /* Was this command meant for this run, and does it still stand? */
 static bool stands_for(const struct life *life, const struct ask *a,
@@ -44,11 +43,6 @@ static bool stands_for(const struct life *life, const struct ask *a,
 {
     return a->kind == REQUEST_STOP && a->domain == d && !a->is_dry && !a->is_void &&
            (!life->world->has_processes || a->run == run);
-}
-
-static bool is_under_way(const struct ask *a)
-{
-    return a->is_operation && !a->is_ended;
 }
 
 static bool grace_has_run(const struct ask *a)
@@ -70,7 +64,7 @@ static bool has_consented(struct life *life, const struct simulated_domain *d, u
             continue;
         if (a->force)
             return true;
-        if (!is_under_way(a))
+        if (!ask_is_under_way(a))
             continue;
         if (a->force_on_timeout && !a->is_cancelled && grace_has_run(a))
             return true;
@@ -88,20 +82,19 @@ static bool somebody_asked(const struct life *life, const struct simulated_domai
     return false;
 }
 
-static struct ask *operation_of(const struct life *life, const struct simulated_domain *d)
+struct ask *witness_operation(const struct life *life, const struct simulated_domain *d)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->kind == REQUEST_STOP && a->domain == d && is_under_way(a))
+        if (a->kind == REQUEST_STOP && a->domain == d && ask_is_under_way(a))
             return a;
     return NULL;
 }
 
-/* --- What happens in the world -----------------------------------------------------------------
- */
+/* --- What happens in the world -------------------------------------------------------------- */
 
 static void see_press(struct life *life, struct simulated_domain *d, unsigned run)
 {
-    struct ask *a = operation_of(life, d);
+    struct ask *a = witness_operation(life, d);
 
     if (d->manners.cannot_interlock)
         witness_domain(life, d)->unlocked_run = run;
@@ -139,7 +132,7 @@ static bool meddles(const struct life *life)
 static void see_reboot(struct life *life, struct simulated_domain *d, unsigned run)
 {
     const struct seen_domain *seen = witness_domain(life, d);
-    const struct ask *a = operation_of(life, d);
+    const struct ask *a = witness_operation(life, d);
 
     if (!a || !a->is_pressed || a->is_cancelled || grace_has_run(a) || seen->unlocked_run == run ||
         seen->tainted_run == run || a->run != run)
@@ -166,7 +159,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         see_cut(life, d, run);
         break;
     case HAPPENED_LOCKED:
-        if (meddles(life) || !operation_of(life, d))
+        if (meddles(life) || !witness_operation(life, d))
             seen->tainted_run = run;
         break;
     case HAPPENED_RESTORED:
@@ -202,17 +195,16 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
 void witness_time(struct life *life, usec_t passed)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->is_pressed && is_under_way(a))
+        if (a->is_pressed && ask_is_under_way(a))
             a->counted += passed;
 }
 
-/* --- What the engine does ----------------------------------------------------------------------
- */
+/* --- What the engine does ------------------------------------------------------------------- */
 
 static void check_cancelled(struct life *life, const struct call *c,
                             const struct simulated_domain *d)
 {
-    const struct ask *a = operation_of(life, d);
+    const struct ask *a = witness_operation(life, d);
 
     if (c->kind == CALL_PRESS && a && a->is_cancelled)
         rule_broken(life, "4.5 cancel", "%s is pressed after its stop was cancelled",
@@ -300,7 +292,7 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
 {
     bool is_up = simulated_is_present(d) && d->state != DOMAIN_ENDING;
 
-    if (!is_up || witness_domain(life, d)->tainted_run == d->run || operation_of(life, d) ||
+    if (!is_up || witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
         host_has_flight(life, d->definition->uuid))
         return;
     if (d->lifecycle.on_reboot != d->defined_lifecycle.on_reboot ||
@@ -333,182 +325,4 @@ void witness_turn(struct life *life)
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)
         check_lifecycle(life, d);
-}
-
-/* --- Answers -----------------------------------------------------------------------------------
- */
-
-static bool is_durable(struct life *life, const char *request_id)
-{
-    char operation[UUID_TEXT_SIZE];
-
-    return sqlite3_get_autocommit(life->journal->database.sqlite) &&
-           journal_resolve(life->journal, request_id, operation, NULL) > 0;
-}
-
-/* What a token was answered with, and what with an answer that is not known may have been. */
-static void check_token(struct life *life, const struct ask *ask)
-{
-    bool was_sent = false;
-
-    for (const struct ask *a = life->witness.asks; a; a = a->next) {
-        if (a->kind != REQUEST_STOP || a->token != ask->token)
-            continue;
-        was_sent |= text_equal(a->request_id, ask->answer_id);
-        if (a == ask || !a->is_answered || a->code != ERROR_NONE)
-            continue;
-        if (!text_equal(a->fingerprint, ask->fingerprint))
-            rule_broken(life, "3 ClientToken", "token %u is accepted with other parameters",
-                        ask->token);
-        else if (!text_equal(a->answer_id, ask->answer_id))
-            rule_broken(life, "3 ClientToken", "token %u is answered with another RequestId",
-                        ask->token);
-    }
-    if (!was_sent)
-        rule_broken(life, "3 ClientToken", "token %u is answered with a RequestId from nowhere",
-                    ask->token);
-}
-
-/* A known token is never refused, save where the journal could not be asked. */
-static void check_refused_token(struct life *life, const struct ask *ask)
-{
-    enum error_code expected;
-
-    for (const struct ask *a = life->witness.asks; a; a = a->next) {
-        if (a->kind != REQUEST_STOP || a->token != ask->token || !a->is_answered ||
-            a->code != ERROR_NONE)
-            continue;
-        expected = text_equal(a->fingerprint, ask->fingerprint) ? ERROR_NONE : ERROR_TOKEN_MISMATCH;
-        if (ask->code != expected && ask->code != ERROR_UNAVAILABLE && ask->code != ERROR_INTERNAL)
-            rule_broken(life, "3 ClientToken", "token %u is known, and refused as %s", ask->token,
-                        error_public_code(ask->code));
-    }
-}
-
-static void see_stop_answered(struct life *life, struct ask *ask)
-{
-    if (ask->code != ERROR_NONE) {
-        ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
-        if (ask->token && !life->temper.is_forgetful)
-            check_refused_token(life, ask);
-        return;
-    }
-    if (!is_durable(life, ask->answer_id))
-        rule_broken(life, "3 durable", "%.8s is answered OK and is not in the journal",
-                    ask->answer_id);
-    if (ask->token && !life->temper.is_forgetful)
-        check_token(life, ask);
-    if (!text_equal(ask->answer_id, ask->request_id))
-        ask->is_void = true; /* the first one's consent stands, this one brings no other */
-    else if (ask->force && !ask->is_operation && operation_of(life, ask->domain))
-        operation_of(life, ask->domain)->is_escalated = true;
-}
-
-static void check_instances(struct life *life, json_object *body)
-{
-    json_object *array = NULL, *state, *certain, *uuid;
-
-    if (!json_object_object_get_ex(body, "instances", &array))
-        return;
-    for (size_t i = 0; i < json_object_array_length(array); i++) {
-        static const char *const words[] = {NULL, "Running", "Stopping", "Stopped"};
-        json_object *item = json_object_array_get_idx(array, i);
-        const struct simulated_domain *d;
-        const struct seen_domain *seen;
-        uuid_t id;
-
-        if (!json_object_object_get_ex(item, "uuid", &uuid) ||
-            uuid_parse(json_object_get_string(uuid), id) < 0 ||
-            !json_object_object_get_ex(item, "state", &state) ||
-            !json_object_object_get_ex(item, "certain", &certain)) {
-            rule_broken(life, "5 instances", "an instance is not whole");
-            return;
-        }
-        d = simulated_find(life->world, id);
-        seen = witness_domain(life, d);
-        if (!engine_is_attached(life->engine) && json_object_get_boolean(certain))
-            rule_broken(life, "4 certain", "%s is certain while nobody can be asked",
-                        domain_word(d));
-        if (!life->temper.has_identity_changes && !seen->chain_is_open &&
-            seen->chain != CHAIN_NEW &&
-            !text_equal(json_object_get_string(state), words[seen->chain]))
-            rule_broken(life, "4 state", "%s is shown as %s and was reported as %s", domain_word(d),
-                        json_object_get_string(state), words[seen->chain]);
-    }
-}
-
-static void see_cancel_answered(struct life *life, struct ask *ask)
-{
-    struct ask *a = operation_of(life, ask->domain);
-
-    if (ask->code == ERROR_NONE && a)
-        a->is_cancelled = true;
-}
-
-static void check_waited(struct life *life, const struct ask *ask)
-{
-    bool is_over = life->now >= ask->deadline || life->is_ending || !life->engine;
-
-    if (ask->code != ERROR_NONE || is_over)
-        return;
-    if (ask->kind == REQUEST_WAIT_EVENTS && life->witness.sequence <= ask->after)
-        rule_broken(life, "5 wait", "an answer for events comes without any");
-    if (ask->kind == REQUEST_WAIT_OPERATION && is_under_way(ask->about))
-        rule_broken(life, "5 wait", "the end of %.8s is answered before it",
-                    ask->about->request_id);
-}
-
-void witness_answered(struct ask *ask, const struct answer *a)
-{
-    struct life *life = ask->life;
-
-    if (ask->is_answered)
-        rule_broken(life, "5 answers", "%.8s is answered twice", ask->request_id);
-    ask->is_answered = true;
-    ask->code = a->code;
-    memcpy(ask->answer_id, a->request_id, sizeof(ask->answer_id));
-    switch (ask->kind) {
-    case REQUEST_STOP:
-        see_stop_answered(life, ask);
-        break;
-    case REQUEST_CANCEL:
-        see_cancel_answered(life, ask);
-        break;
-    case REQUEST_CLEAR:
-        if (ask->code == ERROR_NONE && !is_durable(life, ask->answer_id))
-            rule_broken(life, "3 durable",
-                        "the clear %.8s is answered OK and is not in the journal", ask->answer_id);
-        break;
-    case REQUEST_RETRY:
-        break;
-    case REQUEST_INSTANCES:
-        check_instances(life, a->body);
-        break;
-    default:
-        check_waited(life, ask);
-        break;
-    }
-}
-
-void witness_forsake(struct life *life)
-{
-    for (struct ask *a = life->witness.asks; a; a = a->next)
-        a->is_forsaken |= !a->is_answered;
-}
-
-void witness_restarted(struct life *life)
-{
-    for (struct ask *a = life->witness.asks; a; a = a->next) {
-        bool is_there = a->kind == REQUEST_STOP && is_durable(life, a->request_id);
-
-        if (a->kind != REQUEST_STOP)
-            continue;
-        if (a->is_answered && a->code == ERROR_NONE && !is_durable(life, a->answer_id) &&
-            !life->temper.is_forgetful)
-            rule_broken(life, "4.5 durable", "%.8s was accepted and is forgotten after a restart",
-                        a->answer_id);
-        if ((a->is_forsaken || a->code == ERROR_INTERNAL) && !is_there)
-            a->is_void = true; /* it never was */
-    }
-    witness_check_reported(life);
 }

@@ -55,6 +55,12 @@ struct ask {
     struct ask *next;      /* an older one */
 };
 
+/* A stop that is in the journal, and not over. */
+static inline bool ask_is_under_way(const struct ask *a)
+{
+    return a->is_operation && !a->is_ended;
+}
+
 /* What the witness remembers of a domain. */
 struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
@@ -89,6 +95,9 @@ struct witness {
 void witness_clear(struct life *life);
 struct seen_domain *witness_domain(struct life *life, const struct simulated_domain *d);
 
+/* The stop of the domain that is under way, or NULL. */
+struct ask *witness_operation(const struct life *life, const struct simulated_domain *d);
+
 /* A commit has succeeded: reads what it wrote. */
 void witness_committed(struct life *life);
 void witness_check_reported(struct life *life);
@@ -106,6 +115,9 @@ void witness_time(struct life *life, usec_t passed);
 void witness_turn(struct life *life);
 /* stopd is gone: who waits for an answer waits in vain. */
 void witness_forsake(struct life *life);
+/* Where disks had to be identified, a command is accepted later than it was asked for, and of the
+ * run that is known by then. */
+void witness_accepted_late(struct life *life, struct ask *ask);
 /* stopd is up again: what was promised is still there. */
 void witness_restarted(struct life *life);
 /* The life is over. */

@@ -104,7 +104,7 @@ static void seeds_are_new_each_time(void **state)
 
 static void slices_depend_on_the_size_alone(void **state)
 {
-    assert_int_equal(spans_slice(4096), 16 * MIB);
+    assert_int_equal(spans_slice(4096), 4 * MIB);
     assert_int_equal(spans_slice(100 * 1024 * MIB), 16 * MIB);
     assert_int_equal(spans_slice(1024 * 1024 * MIB), 128 * MIB);
     assert_int_equal(spans_slice(100 * 1024 * 1024 * MIB), 256 * MIB);

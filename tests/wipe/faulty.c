@@ -13,6 +13,7 @@
  *   forgetful       writes of marks are dropped
  *   format=zeros, format=noise, format=nothing
  *                   the device has an nvme-format-crypto that does that
+ *   unformatted     takes no writes until it is formatted
  *   stranger        becomes another device after the third look at its identity
  */
 #include "wipe/main.h"
@@ -23,7 +24,7 @@
 
 static struct {
     bool lies[CLEAR_METHOD_MAX], fails[CLEAR_METHOD_MAX];
-    bool has_residue, is_unreadable, is_forgetful, is_stranger;
+    bool has_residue, is_unreadable, is_forgetful, is_unformatted, is_stranger;
     uint64_t residue;
     const char *format; /* NULL: it has none */
     int looks;
@@ -86,6 +87,8 @@ static int clear(struct storage_device *d, enum clear_method method, struct stor
 {
     int r;
 
+    if (method == CLEAR_NVME_FORMAT_CRYPTO)
+        faults.is_unformatted = false;
     if (faults.fails[method])
         return error_set(err, ERROR_IO, "a test lets %s fail", clear_method_to_string(method));
     if (faults.lies[method])
@@ -110,6 +113,8 @@ static int read_device(struct storage_device *d, const struct storage_reading *r
 static int write_mark(struct storage_device *d, uint64_t offset, const void *data, size_t n,
                       bool *written, struct error **err)
 {
+    if (faults.is_unformatted)
+        return error_set(err, ERROR_IO, "it takes nothing but a format");
     *written = true;
     return faults.is_forgetful ? 0 : real->write(d, offset, data, n, written, err);
 }
@@ -143,6 +148,8 @@ static bool set_fault(char *fault)
         faults.is_unreadable = true;
     else if (text_equal(fault, "forgetful"))
         faults.is_forgetful = true;
+    else if (text_equal(fault, "unformatted"))
+        faults.is_unformatted = true;
     else if (text_equal(fault, "stranger"))
         faults.is_stranger = true;
     else if (value && text_equal(fault, "residue"))

@@ -71,7 +71,7 @@ def test_a_sample_is_a_sample(wipe, make_loop):
     verification = run.certificate["verification"]
     assert not verification["everything"]
     assert verification["randomBlocks"] == 138149
-    assert verification["blocksRead"] == 138149 + 512 + 2 * 63 + 256
+    assert verification["blocksRead"] == 138149 + 512 + 2 * 255 + 256
     assert "1 in 1,000,000" in verification["confidence"]
 
 

@@ -105,6 +105,22 @@ def test_a_format_that_did_nothing_and_no_other_way(wipe, loop):
     assert not run.of("certificate")
 
 
+@pytest.mark.parametrize("format", ["zeros", "nothing"])
+def test_a_device_that_takes_nothing_but_a_format(wipe, loop, format):
+    """Formatted once to come back, and once more with marks on it, which a lying format does not get past."""
+    run = wipe.clear(loop, "--methods=nvme-format-crypto", fault=f"unformatted,format={format}")
+    assert run.status == (0 if format == "zeros" else 71), str(run)
+    if format == "zeros":
+        assert loop.is_zero()
+        assert [s["purpose"] for s in run.certificate["steps"]] == ["revive", "clear"]
+        assert run.certificate["verification"]["canaries"] == 256
+
+
+def test_a_device_that_takes_nothing_and_has_no_format(wipe, loop):
+    run = wipe.clear(loop, fault="unformatted")
+    assert run.status == 71, str(run)
+
+
 def test_a_device_that_becomes_another(wipe, loop):
     run = wipe.clear(loop, "--methods=overwrite", fault="stranger")
     assert run.status == 71, str(run)

@@ -130,6 +130,17 @@ def test_what_has_lied_is_not_tried_again(wipe, make_loop):
     assert "not zero" in run.one("method")["passedOver"][0]["reason"]
 
 
+def test_what_failed_is_tried_again_when_nothing_else_is_left(wipe, loop):
+    steps = [{"purpose": "clear", "method": "write-zeroes", "outcome": "failed", "message": "it was a bad day"}]
+    resume = {"size": loop.size, "method": "overwrite", "stage": "clearing", "durable": 0, "seed": "0" * 32,
+              "startedAt": "2026-11-24T10:00:00.000Z", "runs": 1, "steps": steps}
+    run = wipe.ask(wipe.request(loop, methods=["write-zeroes", "overwrite"], resume=resume), fault="fail=overwrite")
+    assert run.status == 0, str(run)
+    assert [m["method"] for m in run.of("method")] == ["overwrite", "write-zeroes"]
+    assert run.of("method")[0]["passedOver"][0]["reason"] == "it was a bad day"
+    assert loop.is_zero()
+
+
 def test_killed_between_a_format_and_its_zeros(wipe, make_loop):
     loop = make_loop(96 * MIB)
     request = wipe.request(loop, methods=["nvme-format-crypto"], maxMibPerS=32)
@@ -151,11 +162,12 @@ def test_killed_between_a_format_and_its_zeros(wipe, make_loop):
 def under_way(wipe, loop, durable=16 * MIB):
     """A clear, slow enough to be met on its way, and what it has said so far."""
     process = start(wipe, wipe.request(loop, maxMibPerS=32))
-    said = ""
-    while f'"durable":{durable}' not in said:
+    said, reached = "", 0
+    while reached < durable:
         line = process.stdout.readline()
         assert line, said
         said += line
+        reached = json.loads(line).get("durable", 0)
     return process, said
 
 

@@ -1,0 +1,222 @@
+/* host-calls.c - calls to the hypervisor on their way
+ *
+ * Theory of operation. A call that the engine starts becomes a flight. At one moment it has its
+ * effect, which is when the driver is really called; at a later one its result arrives; if that is
+ * too late, the engine is told that the call is stuck, as the workers would, and the flight goes on
+ * with nobody waiting for it. Flights survive the death of stopd: what was sent to the hypervisor's
+ * daemon may still be carried out.
+ */
+#include "simulation/life.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void flight_free(struct flight *f)
+{
+    call_free(f->call);
+    free(f);
+}
+
+static void choose_times(struct life *life, struct flight *f)
+{
+    const struct temper *t = &life->temper;
+    struct dice *dice = &life->dice;
+    bool is_rough = !life->is_quiet;
+
+    f->effect_at = life->now + dice_between(dice, 100, 20 * USEC_PER_MSEC);
+    if (is_rough && dice_percent(dice, t->slow_calls))
+        f->effect_at += dice_between(dice, 0, 5 * USEC_PER_SEC);
+    f->result_at = f->effect_at + dice_between(dice, 50, 5 * USEC_PER_MSEC);
+    if (is_rough && dice_percent(dice, t->slow_calls))
+        f->result_at += dice_between(dice, 0, 20 * USEC_PER_SEC);
+    if (is_rough && dice_percent(dice, t->hung_calls)) {
+        f->result_at = USEC_NEVER;
+        f->effect_at = dice_percent(dice, 50)
+                           ? USEC_NEVER
+                           : life->now + dice_between(dice, 0, 150 * USEC_PER_SEC);
+    }
+    if (is_rough && dice_percent(dice, t->failing_calls))
+        f->fault = dice_percent(dice, 50) ? FAULT_BEFORE : FAULT_BETWEEN;
+    else if (is_rough && dice_percent(dice, t->lost_answers))
+        f->fault = FAULT_AFTER;
+    f->outlives_connection = dice_percent(dice, 20);
+}
+
+void host_start_call(void *userdata, struct call *c)
+{
+    struct life *life = userdata;
+    struct flight *f;
+
+    if (!host_point(life)) {
+        call_free(c);
+        return;
+    }
+    witness_call(life, c);
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        abort();
+    f->call = c;
+    f->session = life->world->session;
+    f->stuck_at = life->now + c->timeout;
+    choose_times(life, f);
+    f->next = life->flights;
+    life->flights = f;
+}
+
+static bool shows_run(const struct life *life, const struct simulated_domain *d)
+{
+    return !simulated_is_present(d) ||
+           (!d->is_misjudged && !(life->world->has_processes && d->manners.hides_process));
+}
+
+/* What the call has seen is what the engine knows once its result is in. */
+static void note_what_is_seen(struct life *life, struct flight *f)
+{
+    const struct call *c = f->call;
+    size_t i = 0;
+
+    if ((c->kind != CALL_LOOK && c->kind != CALL_CONNECT) || c->result < 0)
+        return;
+    for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++)
+        if (c->kind == CALL_CONNECT || uuid_compare(d->definition->uuid, c->domain) == 0) {
+            struct glimpse *g = &f->glimpses[i];
+
+            g->version = d->manners.is_unreadable ? 0 : d->version;
+            g->run = d->run;
+            g->is_defined = d->state != DOMAIN_ABSENT;
+            g->is_crashed = d->state == DOMAIN_CRASHED;
+            g->shows_run = g->version > 0 && shows_run(life, d);
+            snprintf(g->id, sizeof(g->id), "%s",
+                     g->is_defined ? instance_public_id(d->definition) : "");
+        }
+}
+
+static void execute(struct life *life, struct flight *f)
+{
+    struct call *c = f->call;
+
+    f->effect_at = USEC_NEVER;
+    if (c->kind != CALL_CONNECT && f->session != life->world->session && !f->outlives_connection) {
+        c->result = error_set(&c->error, ERROR_UNKNOWN, "the connection that it went over is gone");
+        return;
+    }
+    life->world->next_fault = f->fault;
+    life->executing = f;
+    call_execute(c, &life->world->hypervisor);
+    life->executing = NULL;
+    life->world->next_fault = FAULT_NONE;
+    note_what_is_seen(life, f);
+    tell(life, "  %s takes effect%s: %s", call_kind_to_string(c->kind),
+         f->is_written_off ? ", though written off" : "",
+         c->result < 0 ? error_message(c->error) : "done");
+}
+
+static void write_off(struct life *life, struct flight *f)
+{
+    struct call *told = call_new(f->call->kind);
+
+    if (!told)
+        abort();
+    f->is_written_off = true;
+    told->id = f->call->id;
+    told->generation = f->call->generation;
+    told->timeout = f->call->timeout;
+    uuid_copy(told->domain, f->call->domain);
+    told->stuck = true;
+    told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer in time");
+    tell(life, "  %s is stuck", call_kind_to_string(told->kind));
+    engine_take_call(life->engine, told);
+    life->has_arrivals = true;
+}
+
+static void arrive(struct life *life, struct flight *f)
+{
+    witness_learned(life, f);
+    engine_take_call(life->engine, take(f->call));
+    life->has_arrivals = true;
+}
+
+/* True: nothing is left of it. */
+static bool advance_flight(struct life *life, struct flight *f)
+{
+    if (f->effect_at <= life->now)
+        execute(life, f);
+    if (!f->is_written_off && f->result_at <= life->now) {
+        arrive(life, f);
+        return true;
+    }
+    if (!f->is_written_off && f->stuck_at <= life->now)
+        write_off(life, f);
+    if (!f->is_written_off)
+        return false;
+    /* The driver lets no written-off connect loose on the connections of a later one. */
+    return f->effect_at == USEC_NEVER || f->call->kind == CALL_CONNECT;
+}
+
+void host_advance_calls(struct life *life)
+{
+    struct flight **at = &life->flights;
+
+    while (*at) {
+        struct flight *f = *at;
+
+        if (!advance_flight(life, f)) {
+            at = &f->next;
+            continue;
+        }
+        *at = f->next;
+        flight_free(f);
+    }
+}
+
+bool host_has_flight(const struct life *life, const uuid_t domain)
+{
+    for (const struct flight *f = life->flights; f; f = f->next)
+        if (f->call->kind != CALL_CONNECT && uuid_compare(f->call->domain, domain) == 0)
+            return true;
+    return false;
+}
+
+/* stopd is dead: what it had sent may still be carried out, the rest is not. */
+void host_orphan_calls(struct life *life)
+{
+    struct flight **at = &life->flights;
+
+    while (*at) {
+        struct flight *f = *at;
+
+        f->is_written_off = true;
+        if (f->call->kind == CALL_CONNECT || f->effect_at == USEC_NEVER ||
+            dice_percent(&life->dice, 50)) {
+            *at = f->next;
+            flight_free(f);
+        } else {
+            f->outlives_connection = true;
+            at = &f->next;
+        }
+    }
+}
+
+void host_forget_calls(struct life *life)
+{
+    struct flight *f;
+
+    while ((f = life->flights)) {
+        life->flights = f->next;
+        flight_free(f);
+    }
+}
+
+usec_t host_next_call(const struct life *life)
+{
+    usec_t due = USEC_NEVER;
+
+    for (const struct flight *f = life->flights; f; f = f->next) {
+        earlier(&due, f->effect_at);
+        if (!f->is_written_off) {
+            earlier(&due, f->result_at);
+            earlier(&due, f->stuck_at);
+        }
+    }
+    return due;
+}
