@@ -161,6 +161,7 @@ def test_a_full_disk_loses_nothing(daemon, tmp_path):
         assert stopd.get("/readyz").status == 503
         os.unlink(small / "filler")
         wait_until(lambda: stopd.get("/readyz").status == 200, "the journal is at hand again")
+        wait_until(lambda: stopd.instance("test")["certain"], "the domain has been looked at")
         request = stopd.accepted("test", ClientToken="once")
         assert stopd.finished(request)["outcome"] == "Stopped"
         stopd.reported("test", "Running→Stopping", "Stopping→Stopped")

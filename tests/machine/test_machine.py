@@ -55,6 +55,18 @@ def test_a_faulty_disk_lies_about_a_format(machine, disks):
     assert not disks.faulty.not_zero()
 
 
+def test_after_a_format_that_failed_only_a_format_is_taken(machine, disks):
+    device = machine.find(disks.faulty)
+    write = f"dd if=/dev/zero of={device} bs=4096 count=1 oflag=direct"
+    with disks.faulty.fails("zero"):
+        machine.run(f"nvme format --force {device}", status=1)
+    machine.run(write, status=1)
+    machine.run(f"nvme reset {device[:-2]}")
+    machine.run(write, status=1)
+    machine.run(f"nvme format --force {device}")
+    machine.run(write)
+
+
 def test_a_faulty_disk_breaks_where_it_is_told(machine, disks):
     machine.fill(disks.faulty)
     device = machine.find(disks.faulty)

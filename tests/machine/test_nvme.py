@@ -86,7 +86,7 @@ def test_a_format_that_lies_is_caught_and_the_next_does_it(machine, disks, wipe)
 
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_format_that_fails_is_tried_again(machine, disks, wipe, goes_on):
-    """As the standard has it, this disk takes nothing else until a Format has come to its end."""
+    """This disk answers all else with Format In Progress until a Format has come to its end."""
     machine.fill(disks.faulty)
     device, identity = machine.find(disks.faulty), {"serial": "FAULTY"}
     try:

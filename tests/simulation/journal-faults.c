@@ -147,6 +147,10 @@ WRAP_WRITE(journal_put_token,
            (struct journal * j, const char *principal, const char *token, const char *fingerprint,
             const char *request_id, usec_t realtime, struct error **err),
            (j, principal, token, fingerprint, request_id, realtime, err));
+WRAP_WRITE(journal_put_certificate,
+           (struct journal * j, const char *request_id, const char *target, const char *document,
+            usec_t realtime, struct error **err),
+           (j, request_id, target, document, realtime, err));
 WRAP_WRITE(journal_put_cursor,
            (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
            (j, sink, sequence, err));
@@ -160,8 +164,8 @@ WRAP_WRITE(journal_retain,
 /* A new life begins with an empty journal; emptying it is cheaper than making one. */
 void journal_wipe(struct journal *j)
 {
-    static const char *const tables[] = {"alias", "operation", "token",
-                                         "event", "cursor",    "reported"};
+    static const char *const tables[] = {"alias", "certificate", "operation", "token",
+                                         "event", "cursor",      "reported",  "heartbeat"};
     char sql[64];
 
     for (size_t i = 0; i < ELEMENTSOF(tables); i++) {
