@@ -42,7 +42,8 @@ struct command {
     bool override_lock, override_arrears;
     struct principal principal;
     char *traceparent; /* W3C trace context, or NULL */
-    /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=length:value" a line.
+    /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=length:value" a
+     * line.
      */
     char *fingerprint;
 };

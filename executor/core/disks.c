@@ -146,6 +146,19 @@ int disk_candidates(const struct instance *i, struct disk_candidate **ret, size_
     return 0;
 }
 
+/* Named as local, or, where none is named, any block device of this host. */
+static bool may_be_local(const struct instance *i, const struct disk *disk)
+{
+    if (!is_set(disk->source))
+        return false;
+    if (i->n_local_disks == 0)
+        return disk->kind == DISK_BLOCK;
+    for (size_t k = 0; k < i->n_local_disks; k++)
+        if (text_equal(i->local_disks[k].target, disk->target))
+            return true;
+    return false;
+}
+
 char *disks_snapshot(const struct instance *i)
 {
     char *text = NULL;
@@ -155,7 +168,7 @@ char *disks_snapshot(const struct instance *i)
     if (!f)
         return NULL;
     for (size_t k = 0; k < i->n_disks; k++)
-        if (is_set(i->disks[k].source))
+        if (may_be_local(i, &i->disks[k]))
             fprintf(f, "%s\t%s\n", i->disks[k].target, i->disks[k].source);
     if (fclose(f) != 0) {
         free(text);

@@ -63,7 +63,7 @@ struct disk_candidate {
  * identified (passed-through NVMe). The caller frees *ret; its pointers are the instance's. */
 int disk_candidates(const struct instance *i, struct disk_candidate **ret, size_t *n,
                     struct error **err);
-/* Every disk of the definition that has a source, "target<TAB>source" a line. NULL: out of memory.
+/* Every disk of the definition that may be local, "target<TAB>source" a line. NULL: out of memory.
  */
 char *disks_snapshot(const struct instance *i);
 /* Does the definition name a disk that a snapshot of it does not? */

@@ -36,7 +36,8 @@ static json_object *storage_to_json(const struct operation *op, bool for_journal
     return take(array);
 }
 
-/* null while no grace runs: before the first button, and after it. As of the last line of the journal. */
+/* null while no grace runs: before the first button, and after it. As of the last line of the
+ * journal. */
 static int add_grace_left(json_object *o, const struct operation *op)
 {
     if (op->stage != STAGE_SHUTTING_DOWN || op->presses == 0)
@@ -69,8 +70,7 @@ json_object *operation_to_json(const struct operation *op)
         json_add_string(o, "outcome", outcome) || add_error(o, op) ||
         json_add_string(o, "detail", op->detail) || json_add_bool(o, "forceStop", op->force_stop) ||
         json_add_string(o, "forcedBy", op->forced_by) ||
-        json_add_number(o, "grace", op->grace / USEC_PER_SEC) ||
-        add_grace_left(o, op) ||
+        json_add_number(o, "grace", op->grace / USEC_PER_SEC) || add_grace_left(o, op) ||
         json_add_string(o, "stoppedMode", stopped_mode_to_string(op->stopped_mode)) ||
         json_add_time(o, "acceptedAt", op->accepted_at) || json_add_time(o, "offAt", op->off_at) ||
         json_add_time(o, "finishedAt", op->finished_at) ||

@@ -88,7 +88,7 @@ struct operation {
 
     /* The local disks of an I1-class instance, as they were identified at acceptance; else empty */
     struct disk_plan disks;
-    char *disks_at_acceptance; /* every disk of its definition then, "target<TAB>source" a line */
+    char *disks_at_acceptance; /* those of its definition that may be local: disks_snapshot() */
     bool disks_changed; /* a look since then has shown another one: nothing is cleared on a guess */
 
     /* Monotonic, of this process's life only: not journalled. USEC_NEVER: not set */

@@ -221,6 +221,7 @@ void count_press(struct turn *t)
 
     op->acting &= ~(unsigned)EFFECT_PRESS;
     op->presses++;
+    set_text(&op->detail, NULL);
     if (op->grace_since == USEC_NEVER)
         op->grace_since = t->now.monotonic;
     op->grace_left = operation_grace_left(op, t->now.monotonic);
@@ -242,6 +243,7 @@ void press_failed(struct turn *t)
     op->acting &= ~(unsigned)EFFECT_PRESS;
     op->next_press = t->now.monotonic + PRESS_AGAIN;
     operation_note(op, t->now.realtime, true, "button not taken", "%s", error_text(t));
+    set_text(&op->detail, error_text(t)); /* no grace runs yet: it stands in the open */
     if (t->in->error && t->in->error->code == ERROR_NOT_RUNNING)
         look(t);
     else

@@ -129,6 +129,7 @@ void refuse_to_clear(struct turn *t)
         set_text(&t->op->disks.items[i].problem, why);
     }
     operation_note(t->op, t->now.realtime, false, "quarantined", "%s", why);
+    t->out->every_disk_failed = true;
 }
 
 void note_progress(struct turn *t)

@@ -94,6 +94,7 @@ struct reaction {
     char reason[160];
     bool failed;
     bool disk_cleared, disk_failed; /* of input.news: to be reported */
+    bool every_disk_failed;         /* before a helper had any */
     bool unchanged;                 /* nothing that has to outlive a crash has changed */
 };
 

@@ -27,8 +27,8 @@ struct config {
     enum stopped_mode stopped_mode;
     unsigned parallel;
     struct words local_families;
-    struct words local_devices, local_files;       /* globs */
-    struct words local_methods;                    /* best first, each known */
+    struct words local_devices, local_files; /* globs */
+    struct words local_methods;              /* best first, each known */
     char *local_level, *local_verify, *local_helper;
     unsigned local_parallel, local_max_mib_per_s;
     char *api_socket;
@@ -44,9 +44,11 @@ struct config {
     enum log_format log_format;
 };
 
-/* The defaults, then the files, then the settings ("SECTION.KEY=VALUE"), each over the former. file NULL: the default
- * places of section 1, of which any may be missing. The first error names file and line, or the setting. */
-int config_load(const char *file, char *const *settings, size_t n_settings, struct config **ret, struct error **err);
+/* The defaults, then the files, then the settings ("SECTION.KEY=VALUE"), each over the former. file
+ * NULL: the default places of section 1, of which any may be missing. The first error names file
+ * and line, or the setting. */
+int config_load(const char *file, char *const *settings, size_t n_settings, struct config **ret,
+                struct error **err);
 void config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free);
 /* Writes the effective configuration as INI, for --check-config. */

@@ -100,7 +100,8 @@ int main(int argc, char **argv)
         config_free(config);
         return 0;
     }
-    /* A client that leaves and a file that may not grow are errors where they happen, not the end. */
+    /* A client that leaves and a file that may not grow are errors where they happen, not the end.
+     */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     log_setup(config->log_level, config->log_format);

@@ -43,6 +43,8 @@ void engine_identify(struct engine *e, struct domain *d, struct request *r)
 {
     struct wipe_job *job;
 
+    if (!r->is_identified)
+        r->identified_run = d->incarnation;
     r->is_identified = true;
     disk_plan_clear(&r->plan);
     free(r->identified);

@@ -210,7 +210,8 @@ static void picture(struct engine *e, struct domain *d, struct sighting *s)
     if (!d->certain)
         return;
     d->seen = s->state;
-    d->is_saved = s->has_managed_save;
+    /* An image in a file of its own has no mark but this; it is forgotten with libvirtd. */
+    d->is_saved = s->has_managed_save || (s->state == DOMAIN_OFF && s->cause == END_SAVED);
     d->in_migration = s->in_migration;
     d->incarnation = s->incarnation;
     /* Of one that is gone the last definition is kept until its end has been reported. */

@@ -60,6 +60,18 @@ static int make_cursors(struct engine *e)
     return 0;
 }
 
+/* Between the commit that owes a clear and its markers the program may have died. */
+static void say_debts(struct engine *e)
+{
+    struct domain *d;
+
+    if (!e->host.owe_wipe)
+        return;
+    inventory_foreach(&e->inventory, d) if (d->op && (d->op->stage == STAGE_CLEARING ||
+                                                      d->op->stage == STAGE_QUARANTINED))
+        e->host.owe_wipe(e->host.userdata, d->op);
+}
+
 int engine_new(const struct engine_settings *settings, const struct engine_host *host,
                struct journal *j, struct engine **ret, struct error **err)
 {
@@ -90,6 +102,7 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     r = load(e, err);
     if (r < 0)
         return error_context(err, "loading the journal");
+    say_debts(e);
     *ret = take(e);
     return 0;
 }

@@ -184,8 +184,14 @@ static int accept_command(struct engine *e, struct domain *d, struct request *re
     const struct command *c = &req->command;
     const struct check_context x = context_of(e, d, req);
     bool escalates = false;
-    int r = command_check(c, &x, &escalates, err);
+    int r;
 
+    if (req->is_identified && !incarnation_equal(&req->identified_run, &d->incarnation))
+        return error_set(
+            err, ERROR_INSTANCE_STATUS,
+            "The instance was stopped or started while its local disks were identified; "
+            "ask again.");
+    r = command_check(c, &x, &escalates, err);
     if (r == CHECK_NEEDS_DISKS) {
         engine_identify(e, d, req);
         return WAITS_FOR_DISKS;

@@ -84,6 +84,8 @@ static void stage_disk_events(struct engine *e, struct domain *d, const struct d
     if (reaction->disk_cleared)
         stage_or_fail_turn(
             e, engine_stage_certificate(e, d, d->next_op, news->index, news->certificate));
+    for (size_t i = 0; reaction->every_disk_failed && i < d->next_op->disks.n; i++)
+        stage_or_fail_turn(e, engine_stage_disk_failure(e, d, d->next_op, i));
     if (reaction->disk_failed)
         stage_or_fail_turn(e, engine_stage_disk_failure(e, d, d->next_op, news->index));
 }

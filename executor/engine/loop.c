@@ -385,8 +385,6 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
     r = set_up_events(l);
     if (r < 0)
         r = error_set_errno(err, ERROR_IO, r, "setting up the event loop");
-    if (r == 0)
-        r = engine_new(&settings->engine, &host, j, &l->engine, err);
     if (r == 0) {
         h->listener = (struct hypervisor_listener){post_hint, post_lost, l};
         r = workers_new(h, settings->workers, post_call, l, &l->workers, err);
@@ -396,6 +394,8 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
 
         r = wiper_new(&wiper, h, &l->wiper, err);
     }
+    if (r == 0)
+        r = engine_new(&settings->engine, &host, j, &l->engine, err);
     if (r < 0) {
         loop_free(l);
         return r;

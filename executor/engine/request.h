@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "core/disks.h"
+#include "stopd/hypervisor.h"
 
 #include <json-c/json.h>
 
@@ -56,8 +57,9 @@ struct request {
     uuid_t identify_domain;
     uint64_t identify_job; /* STOP and CLEAR of local disks: waits for this job, which brings … */
     bool is_identified;
-    char *identified;      /* the disks that the instance had then: disks_snapshot() */
-    struct disk_plan plan; /* … this, or … */
+    struct incarnation identified_run; /* what is accepted is meant for this run of the domain */
+    char *identified;                  /* the disks that the instance had then: disks_snapshot() */
+    struct disk_plan plan;             /* … this, or … */
     struct error *plan_error;
 };
 struct request *request_new(enum request_kind kind);

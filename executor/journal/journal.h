@@ -1,8 +1,8 @@
 /* journal.h - what must not be forgotten: operations, events, what was reported; in SQLite
  *
- * One writer, the engine's thread, under an exclusive lock on the journal's lock file; any number of readers with
- * connections of their own (journal_reader), each on one thread. WAL with synchronous=FULL: a commit that returned is
- * on the disk. */
+ * One writer, the engine's thread, under an exclusive lock on the journal's lock file; any number
+ * of readers with connections of their own (journal_reader), each on one thread. WAL with
+ * synchronous=FULL: a commit that returned is on the disk. */
 #ifndef STOPD_JOURNAL_H
 #define STOPD_JOURNAL_H
 
@@ -11,34 +11,41 @@
 
 struct journal;
 
-/* Opens and, where it is missing, makes the journal at path (or ":memory:", for simulations: no lock, no readers).
- * Errors: JOURNAL_LOCKED where another process holds it (named by its pid), JOURNAL for a damaged file or a schema that is newer than ours,
- * each with a sentence that says what to do. *fresh: it was made now. */
+/* Opens and, where it is missing, makes the journal at path (or ":memory:", for simulations: no
+ * lock, no readers). Errors: JOURNAL_LOCKED where another process holds it (named by its pid),
+ * JOURNAL for a damaged file or a schema that is newer than ours, each with a sentence that says
+ * what to do. *fresh: it was made now. */
 int journal_open(const char *path, bool *fresh, struct journal **ret, struct error **err);
 void journal_close(struct journal *j);
 DEFINE_CLEANUP(struct journal *, journal_close);
 
-/* One transaction for a turn of the loop. Anything between begin and commit fails as a whole: after an error call rollback. */
+/* One transaction for a turn of the loop. Anything between begin and commit fails as a whole: after
+ * an error call rollback. */
 int journal_begin(struct journal *j, struct error **err);
-/* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the transaction is over, and
- * this process sees nothing of it; the next commit that succeeds makes sure that it never was. */
+/* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the
+ * transaction is over, and this process sees nothing of it; the next commit that succeeds makes
+ * sure that it never was. */
 int journal_commit(struct journal *j, struct error **err);
 void journal_rollback(struct journal *j);
 
 /* Writes the operation as it is now. */
 int journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
 /* Another RequestId that names the same operation. */
-int journal_put_alias(struct journal *j, const char *request_id, const char *operation, struct error **err);
+int journal_put_alias(struct journal *j, const char *request_id, const char *operation,
+                      struct error **err);
 /* The answer that a ClientToken of a caller is bound to. */
-int journal_put_token(struct journal *j, const char *principal, const char *token, const char *fingerprint,
-                      const char *request_id, usec_t realtime, struct error **err);
+int journal_put_token(struct journal *j, const char *principal, const char *token,
+                      const char *fingerprint, const char *request_id, usec_t realtime,
+                      struct error **err);
 /* Events are written once; the sequence is the caller's, rising by one. */
-int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime, struct error **err);
+int journal_put_event(struct journal *j, const struct upstream_event *event, usec_t realtime,
+                      struct error **err);
 /* The signed certificate of one cleared disk; kept as long as its operation. */
-int journal_put_certificate(struct journal *j, const char *request_id, const char *target, const char *document,
-                            usec_t realtime, struct error **err);
+int journal_put_certificate(struct journal *j, const char *request_id, const char *target,
+                            const char *document, usec_t realtime, struct error **err);
 int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err);
-/* Writes the time and nothing else: to find out whether a journal that could not be written can be now. */
+/* Writes the time and nothing else: to find out whether a journal that could not be written can be
+ * now. */
 int journal_touch(struct journal *j, usec_t realtime, struct error **err);
 
 /* What was last reported of a domain, and which run that was. */
@@ -52,23 +59,28 @@ void reported_clear(struct reported *r);
 int journal_put_reported(struct journal *j, const struct reported *r, struct error **err);
 int journal_forget_reported(struct journal *j, const uuid_t domain, struct error **err);
 
-/* Reading, for the writer's thread. Callbacks return 0 to go on; their pointers end with them. A negative errno ends the
- * reading and is returned with *err set, a positive value ends it with 0. */
-int journal_load_unfinished(struct journal *j, int (*each)(void *userdata, struct operation *op /* taken */),
+/* Reading, for the writer's thread. Callbacks return 0 to go on; their pointers end with them. A
+ * negative errno ends the reading and is returned with *err set, a positive value ends it with 0.
+ */
+int journal_load_unfinished(struct journal *j,
+                            int (*each)(void *userdata, struct operation *op /* taken */),
                             void *userdata, struct error **err);
-int journal_load_reported(struct journal *j, int (*each)(void *userdata, const struct reported *r), void *userdata,
-                          struct error **err);
+int journal_load_reported(struct journal *j, int (*each)(void *userdata, const struct reported *r),
+                          void *userdata, struct error **err);
 int journal_last_sequence(struct journal *j, uint64_t *ret, struct error **err); /* 0: none yet */
 /* A known token: 1 with both set (the caller frees), 0: not known. */
-int journal_find_token(struct journal *j, const char *principal, const char *token, char **fingerprint,
-                       char **request_id, struct error **err);
+int journal_find_token(struct journal *j, const char *principal, const char *token,
+                       char **fingerprint, char **request_id, struct error **err);
 /* The operation that a RequestId names, also by alias: 1 and its own RequestId, 0: none. */
-int journal_resolve(struct journal *j, const char *request_id, char ret[static UUID_TEXT_SIZE], struct error **err);
+int journal_resolve(struct journal *j, const char *request_id, char ret[static UUID_TEXT_SIZE],
+                    struct error **err);
 
-/* Drops finished operations, tokens and events older than before, but no event that a named sink has not got. In a transaction of the caller's. At most
- * `most` rows a call, so that the loop is not held up. Returns how many: come again when that is `most`. The newest event
- * stays, for the next sequence is counted from it. */
-int journal_retain(struct journal *j, usec_t before, const char *const *sinks, size_t n_sinks, unsigned most, struct error **err);
+/* Drops finished operations, tokens and events older than before, but no event that a named sink
+ * has not got. In a transaction of the caller's. At most `most` rows a call, so that the loop is
+ * not held up. Returns how many: come again when that is `most`. The newest event stays, for the
+ * next sequence is counted from it. */
+int journal_retain(struct journal *j, usec_t before, const char *const *sinks, size_t n_sinks,
+                   unsigned most, struct error **err);
 
 /* --- Readers: read-only connections for other threads --- */
 struct journal_reader;
@@ -76,19 +88,27 @@ int journal_reader_open(const char *path, struct journal_reader **ret, struct er
 void journal_reader_close(struct journal_reader *r);
 DEFINE_CLEANUP(struct journal_reader *, journal_reader_close);
 
-/* The public document (contract section 5) of the operation that this RequestId names: 1, 0: none. */
-int journal_read_operation(struct journal_reader *r, const char *request_id, json_object **ret, struct error **err);
+/* The public document (contract section 5) of the operation that this RequestId names: 1, 0: none.
+ */
+int journal_read_operation(struct journal_reader *r, const char *request_id, json_object **ret,
+                           struct error **err);
 /* An array of public documents, newest first; instance and state may be NULL. */
-int journal_read_operations(struct journal_reader *r, const char *instance_id, const char *state, unsigned limit,
-                            json_object **ret, struct error **err);
-/* The certificates of an operation, {"requestId", "certificates": [{target, certificate}…]}: 1; 0: no such operation. */
-int journal_read_certificates(struct journal_reader *r, const char *request_id, json_object **ret, struct error **err);
-/* Up to limit events behind a sequence, in order. The callback must be quick: while it runs, the log cannot begin anew. */
+int journal_read_operations(struct journal_reader *r, const char *instance_id, const char *state,
+                            unsigned limit, json_object **ret, struct error **err);
+/* The certificates of an operation, {"requestId", "certificates": [{target, certificate}…]}: 1; 0:
+ * no such operation. */
+int journal_read_certificates(struct journal_reader *r, const char *request_id, json_object **ret,
+                              struct error **err);
+/* Up to limit events behind a sequence, in order. The callback must be quick: while it runs, the
+ * log cannot begin anew. */
 int journal_read_events(struct journal_reader *r, uint64_t after, unsigned limit,
-                        int (*each)(void *userdata, const struct upstream_event *e), void *userdata, struct error **err);
+                        int (*each)(void *userdata, const struct upstream_event *e), void *userdata,
+                        struct error **err);
 /* 1 and the sequence of the event with this id; 0: none. */
-int journal_read_event_sequence(struct journal_reader *r, const char *id, uint64_t *ret, struct error **err);
+int journal_read_event_sequence(struct journal_reader *r, const char *id, uint64_t *ret,
+                                struct error **err);
 /* 1 and the sink's cursor; 0: never stored. */
-int journal_read_cursor(struct journal_reader *r, const char *sink, uint64_t *ret, struct error **err);
+int journal_read_cursor(struct journal_reader *r, const char *sink, uint64_t *ret,
+                        struct error **err);
 
 #endif

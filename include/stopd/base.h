@@ -41,11 +41,11 @@ int time_from_text(const char *text, usec_t *ret);
 #define _nodiscard_ __attribute__((__warn_unused_result__))
 
 /* Defines what _cleanup_(f) calls for a pointer type that f() frees. Every such f accepts NULL. */
-#define DEFINE_CLEANUP(type, f)                                                                    \
-    static inline void f##_cleanup(type *p)                                                        \
-    {                                                                                              \
-        f(*p);                                                                                     \
-    }                                                                                              \
+#define DEFINE_CLEANUP(type, f)             \
+    static inline void f##_cleanup(type *p) \
+    {                                       \
+        f(*p);                              \
+    }                                       \
     struct base_swallow_semicolon
 
 static inline void freep_cleanup(void *p)
@@ -56,11 +56,11 @@ static inline void freep_cleanup(void *p)
 void close_cleanup(int *fd); /* _cleanup_(close) int fd = -1; keeps errno */
 
 /* Hands on what a _cleanup_ variable holds. */
-#define take(p)                                                                                    \
-    __extension__({                                                                                \
-        __typeof__(p) take_value_ = (p);                                                           \
-        (p) = NULL;                                                                                \
-        take_value_;                                                                               \
+#define take(p)                          \
+    __extension__({                      \
+        __typeof__(p) take_value_ = (p); \
+        (p) = NULL;                      \
+        take_value_;                     \
     })
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
@@ -70,32 +70,32 @@ static inline bool is_set(const char *s)
     return s && *s;
 }
 
-bool text_equal(const char *a, const char *b);           /* NULL equals only NULL */
-bool text_equal_case(const char *a, const char *b);      /* the same, ASCII case apart */
-int text_replace(char **s, const char *value);           /* strdup into *s; 0 or -ENOMEM */
+bool text_equal(const char *a, const char *b);      /* NULL equals only NULL */
+bool text_equal_case(const char *a, const char *b); /* the same, ASCII case apart */
+int text_replace(char **s, const char *value);      /* strdup into *s; 0 or -ENOMEM */
 
 /* An enum's words, in its order. text_index() is the position of a word, or -1. */
 int text_index(const char *const *words, size_t n, const char *word);
 
 /* For an enum that has its words in a table: X_to_string() gives NULL for a value out of range,
  * X_from_string() 0, or -EINVAL and *ret untouched. */
-#define DEFINE_ENUM_WORDS(type, name, max, ...)                                                    \
-    static const char *const name##_words[max] = {__VA_ARGS__};                                    \
-    const char *name##_to_string(type value)                                                       \
-    {                                                                                              \
-        return (unsigned)value < (unsigned)(max) ? name##_words[value] : NULL;                     \
-    }                                                                                              \
-    int name##_from_string(const char *word, type *ret)                                            \
-    {                                                                                              \
-        int i = text_index(name##_words, max, word);                                               \
-        if (i < 0)                                                                                 \
-            return -22; /* EINVAL */                                                               \
-        *ret = (type)i;                                                                            \
-        return 0;                                                                                  \
-    }                                                                                              \
+#define DEFINE_ENUM_WORDS(type, name, max, ...)                                \
+    static const char *const name##_words[max] = {__VA_ARGS__};                \
+    const char *name##_to_string(type value)                                   \
+    {                                                                          \
+        return (unsigned)value < (unsigned)(max) ? name##_words[value] : NULL; \
+    }                                                                          \
+    int name##_from_string(const char *word, type *ret)                        \
+    {                                                                          \
+        int i = text_index(name##_words, max, word);                           \
+        if (i < 0)                                                             \
+            return -22; /* EINVAL */                                           \
+        *ret = (type)i;                                                        \
+        return 0;                                                              \
+    }                                                                          \
     struct base_swallow_semicolon
-#define DECLARE_ENUM_WORDS(type, name)                                                             \
-    const char *name##_to_string(type value);                                                      \
+#define DECLARE_ENUM_WORDS(type, name)        \
+    const char *name##_to_string(type value); \
     int name##_from_string(const char *word, type *ret)
 
 #endif

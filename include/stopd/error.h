@@ -21,14 +21,15 @@ struct error {
     char *message; /* without a full stop's worth of punctuation rules: a sentence or a clause */
 };
 
-/* Sets *err (which must be NULL before) and returns the code's negative errno. An empty or NULL format
- * means the table's own Message. Never fails: out of memory gives the NO_MEMORY error. */
+/* Sets *err (which must be NULL before) and returns the code's negative errno. An empty or NULL
+ * format means the table's own Message. Never fails: out of memory gives the NO_MEMORY error. */
 int error_set(struct error **err, enum error_code code, const char *format, ...) _printf_(3, 4);
 /* The same with ": " and strerror(errnum) behind it. */
 int error_set_errno(struct error **err, enum error_code code, int errnum, const char *format, ...)
     _printf_(4, 5);
 int error_no_memory(struct error **err);
-/* Puts "format: " before the message of *err, if there is one. Returns the negative errno of *err. */
+/* Puts "format: " before the message of *err, if there is one. Returns the negative errno of *err.
+ */
 int error_context(struct error **err, const char *format, ...) _printf_(2, 3);
 /* Moves *from into *to (or frees it where to is NULL). Returns the negative errno. */
 int error_move(struct error **to, struct error **from);
@@ -40,14 +41,15 @@ const char *error_message(const struct error *e);
 enum error_code error_code_of(const struct error *e); /* ERROR_INTERNAL for NULL */
 
 /* The table. */
-const char *error_name(enum error_code code);  /* "GRACE_OVER", for the journal; NULL out of range */
+const char *error_name(enum error_code code); /* "GRACE_OVER", for the journal; NULL out of range */
 int error_from_name(const char *name, enum error_code *ret);
-int error_errno(enum error_code code);         /* positive */
-int error_http_status(enum error_code code);   /* 200 for ERROR_NONE */
+int error_errno(enum error_code code);       /* positive */
+int error_http_status(enum error_code code); /* 200 for ERROR_NONE */
 int error_exit_status(enum error_code code);
 const char *error_public_code(enum error_code code);
 const char *error_public_message(enum error_code code);
-/* The exit status for a Code as an answer carries it, with the HTTP status where the Code is not known. */
+/* The exit status for a Code as an answer carries it, with the HTTP status where the Code is not
+ * known. */
 int error_exit_status_of_answer(const char *public_code, int http_status);
 
 #endif

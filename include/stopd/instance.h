@@ -1,4 +1,5 @@
-/* instance.h - one domain as the cloud sees it: its definition with the metadata of urn:stopd:instance:1
+/* instance.h - one domain as the cloud sees it: its definition with the metadata of
+ * urn:stopd:instance:1
  *
  * A value: made by the hypervisor driver out of the domain's XML, read by everybody. Where live and
  * inactive definitions differ, locks and disks are those of both. */
@@ -14,10 +15,16 @@ DECLARE_ENUM_WORDS(enum network_kind, network_kind);     /* vpc classic */
 DECLARE_ENUM_WORDS(enum charge_kind, charge_kind);       /* PostPaid PrePaid */
 DECLARE_ENUM_WORDS(enum account_status, account_status); /* ok expired arrears */
 
-/* What a stop does; *_UNSET: the next one down the line decides (command, metadata, configuration). */
+/* What a stop does; *_UNSET: the next one down the line decides (command, metadata, configuration).
+ */
 enum stop_method { METHOD_UNSET, METHOD_ACPI, METHOD_AGENT, METHOD_AGENT_ACPI, METHOD_MAX };
 enum timeout_action { ON_TIMEOUT_UNSET, ON_TIMEOUT_FAIL, ON_TIMEOUT_FORCE, ON_TIMEOUT_MAX };
-enum stopped_mode { STOPPED_MODE_UNSET, STOPPED_MODE_KEEP_CHARGING, STOPPED_MODE_STOP_CHARGING, STOPPED_MODE_MAX };
+enum stopped_mode {
+    STOPPED_MODE_UNSET,
+    STOPPED_MODE_KEEP_CHARGING,
+    STOPPED_MODE_STOP_CHARGING,
+    STOPPED_MODE_MAX
+};
 enum tristate { TRISTATE_UNSET, TRISTATE_NO, TRISTATE_YES };
 DECLARE_ENUM_WORDS(enum stop_method, stop_method);       /* "" acpi agent agent,acpi */
 DECLARE_ENUM_WORDS(enum timeout_action, timeout_action); /* "" fail force */
@@ -41,16 +48,17 @@ DECLARE_ENUM_WORDS(enum disk_source, disk_source); /* block file other */
 
 /* <disk>, of the live or the inactive definition. */
 struct disk {
-    char *target;            /* vda */
-    char *source;            /* the path that libvirt names; NULL where there is none (empty CD drive, network) */
+    char *target; /* vda */
+    char *source; /* the path that libvirt names; NULL where there is none (empty CD drive, network)
+                   */
     enum disk_source kind;
 };
 
 struct instance {
     uuid_t uuid;
     char *name;
-    char *id;       /* the metadata's id, or NULL */
-    char *type;     /* ecs.i1.xlarge, or NULL */
+    char *id;   /* the metadata's id, or NULL */
+    char *type; /* ecs.i1.xlarge, or NULL */
     enum network_kind network;
     enum charge_kind charge;
     enum account_status account;
@@ -63,12 +71,13 @@ struct instance {
     size_t n_local_disks;
     struct disk *disks;
     size_t n_disks;
-    bool has_passthrough_nvme; /* <hostdev> or <disk type='nvme'>: the host cannot tell what the guest holds */
+    bool has_passthrough_nvme; /* <hostdev> or <disk type='nvme'>: the host cannot tell what the
+                                  guest holds */
     struct stop_policy stop;
     unsigned vcpus;
     uint64_t memory_kib;
-    /* The metadata could not be understood (a wrong value, two instance elements): a sentence, or NULL. A stop
-     * of such an instance is refused with it; nothing is guessed. */
+    /* The metadata could not be understood (a wrong value, two instance elements): a sentence, or
+     * NULL. A stop of such an instance is refused with it; nothing is guessed. */
     char *metadata_error;
 };
 
@@ -79,12 +88,15 @@ struct instance *instance_copy(const struct instance *i);
 
 /* What the outside calls it: the metadata's id, else the domain's name. */
 const char *instance_public_id(const struct instance *i);
-int instance_add_lock(struct instance *i, const char *reason);        /* 0 or -ENOMEM; a known one is not added again */
-int instance_add_disk(struct instance *i, const char *target, const char *source, enum disk_source kind);
+int instance_add_lock(struct instance *i,
+                      const char *reason); /* 0 or -ENOMEM; a known one is not added again */
+int instance_add_disk(struct instance *i, const char *target, const char *source,
+                      enum disk_source kind);
 /* Returns an all-NULL element to fill in, or NULL when out of memory. */
 struct local_disk *instance_add_local_disk(struct instance *i);
 bool instance_is_locked_for(const struct instance *i, const char *reason);
 /* Is the type of one of these families ("ecs.i1" has "ecs.i1.xlarge", not "ecs.i12.large")? */
-bool instance_is_of_family(const struct instance *i, const char *const *families, size_t n_families);
+bool instance_is_of_family(const struct instance *i, const char *const *families,
+                           size_t n_families);
 
 #endif

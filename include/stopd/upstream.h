@@ -1,7 +1,8 @@
 /* upstream.h - a sink: somewhere that events are reported to
  *
- * Each sink runs on a thread of its own and may block there. It is handed events in the order of their
- * sequence, and handed them again after a failure or a crash: an event's id is the same each time. */
+ * Each sink runs on a thread of its own and may block there. It is handed events in the order of
+ * their sequence, and handed them again after a failure or a crash: an event's id is the same each
+ * time. */
 #ifndef STOPD_UPSTREAM_H
 #define STOPD_UPSTREAM_H
 
@@ -9,22 +10,24 @@
 
 struct upstream_event {
     uint64_t sequence;
-    const char *id;          /* a UUID, fixed when the event was written */
+    const char *id; /* a UUID, fixed when the event was written */
     const char *instance_id;
-    const char *type;        /* stopd.instance.state.v1 … */
-    const char *body;        /* the CloudEvent in JSON, one line, no newline at its end */
+    const char *type; /* stopd.instance.state.v1 … */
+    const char *body; /* the CloudEvent in JSON, one line, no newline at its end */
     size_t body_size;
 };
 
 struct upstream;
 struct upstream_ops {
     const char *type; /* upstream.NAME.type */
-    /* Opens, or opens again after a failure. last_id: where the sink itself knows, the id of the last event that
-     * it holds, else "": delivery goes on behind it, so that a crash between delivery and the cursor doubles nothing. */
+    /* Opens, or opens again after a failure. last_id: where the sink itself knows, the id of the
+     * last event that it holds, else "": delivery goes on behind it, so that a crash between
+     * delivery and the cursor doubles nothing. */
     int (*open)(struct upstream *u, char last_id[static UUID_TEXT_SIZE], struct error **err);
-    /* Delivers a batch. *delivered: how many of its first are durably there, also where it fails. */
-    int (*deliver)(struct upstream *u, const struct upstream_event *events, size_t n, size_t *delivered,
-                   struct error **err);
+    /* Delivers a batch. *delivered: how many of its first are durably there, also where it fails.
+     */
+    int (*deliver)(struct upstream *u, const struct upstream_event *events, size_t n,
+                   size_t *delivered, struct error **err);
     void (*free)(struct upstream *u);
 };
 

@@ -228,7 +228,7 @@ def test_named_by_another_domain_it_is_not_touched(guest, loops, stopd_for):
 
 def test_disks_that_changed_after_acceptance_are_not_guessed(guest, loops, stopd_for):
     disk, added = loops(2)
-    name = guest("slow:2", metadata=i1("vda"), disks=[disk.device])
+    name = guest("slow:2", metadata=i1(), disks=[disk.device])
     before = disk.bytes()
     stopd = stopd_for()
     request = stopd.accepted(name, ConfirmStop="true")
@@ -240,6 +240,7 @@ def test_disks_that_changed_after_acceptance_are_not_guessed(guest, loops, stopd
 
     assert operation["state"] == "Stopping" and "changed" in operation["detail"], operation
     assert disk.bytes() == before
+    assert disk_events(stopd, ID) == ["failed"]
     assert stopctl(stopd, "stop", name, "--confirm").returncode == 76
 
 
