@@ -5,7 +5,7 @@
  * erase. Each compares numbers, not names, with the footprint of the device. Those that somebody
  * could come to break while we work are asked again before every chunk. Who has the device open for
  * reading only is waited for, for a moment: disks are looked at by many programs, and none of them
- * should undo hours of work. Who could write ends it at once.
+ * should undo hours of work. Who could write ends it at once, except before anything was touched.
  *
  * What they cannot see: a descriptor that is under way in a socket and open nowhere, and an
  * io_uring whose own descriptor was closed after it was registered with itself.
@@ -113,9 +113,11 @@ bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *
     return false;
 }
 
-bool guards_wait(struct refusal *refusal, usec_t since, usec_t patience)
+bool guards_wait(struct refusal *refusal, bool is_touched, usec_t since, usec_t patience)
 {
-    if (!refusal->may_pass || moment_now().monotonic - since > patience)
+    bool may_pass = is_touched ? refusal->may_pass : text_equal(refusal->guard, "open");
+
+    if (!may_pass || moment_now().monotonic - since > patience)
         return false;
     *refusal = (struct refusal){0};
     usleep(PAUSE_US);

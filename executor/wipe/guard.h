@@ -50,8 +50,8 @@ bool guard_ask(const struct guard *g, const struct scene *s, struct refusal *ret
 bool guards_refuse(const struct scene *s, enum guard_time when, struct refusal *ret);
 
 /* A pause before asking again, where *refusal may pass and time is left: empties it and returns
- * true. */
-bool guards_wait(struct refusal *refusal, usec_t since, usec_t patience);
+ * true. As long as nothing was touched, who has the device open for writing may pass as well. */
+bool guards_wait(struct refusal *refusal, bool is_touched, usec_t since, usec_t patience);
 
 /* For guards: fills *ret and returns 1. */
 int refuse(struct refusal *ret, const char *culprit, const char *format, ...) _printf_(3, 4);

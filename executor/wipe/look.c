@@ -73,7 +73,7 @@ int wipe_look(struct wipe *w, struct error **err)
         w->look_took = w->looked_at - began;
         if (r >= 0)
             return 0;
-        if (!guards_wait(&w->refusal, first, PATIENCE_THROUGHOUT))
+        if (!guards_wait(&w->refusal, w->is_touched, first, PATIENCE_THROUGHOUT))
             return error_move(err, &error);
     }
 }

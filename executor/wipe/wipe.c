@@ -226,7 +226,7 @@ static int run_verb(struct wipe *w, struct error **err)
     if (w->request->verb == WIPE_IDENTIFY)
         return say_identity(w, err);
     while (w->request->verb == WIPE_CLEAR && guards_refuse(&w->scene, GUARD_BEFORE, &w->refusal))
-        if (!guards_wait(&w->refusal, began, PATIENCE_BEFORE))
+        if (!guards_wait(&w->refusal, false, began, PATIENCE_BEFORE))
             return error_set(err, ERROR_CONFLICT, "%s", w->refusal.message);
     r = ladder_survey(w->device, w->request, "", &w->ladder, err);
     if (r >= 0 && ladder_reaches_subsystem(&w->ladder)) {
