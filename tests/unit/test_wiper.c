@@ -594,6 +594,20 @@ static void silence_is_told_again_and_again(void **state)
     fails(k, job);
 }
 
+static void a_helper_that_speaks_is_not_silent(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wiper_settings settings = kit_settings(k);
+
+    settings.silence = 2 * USEC_PER_SEC;
+    kit_script(k, "helper",
+               "listen; claimed; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do method; sleep 0.2; done; "
+               "cleared; verified; certificate\n");
+    kit_start(k, &settings);
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+    assert_int_equal(kit_count(k, WIPE_REPORT_SILENT), 0);
+}
+
 static void a_helper_that_does_not_go_is_told_of(void **state)
 {
     struct kit *k = kit_of(state);
@@ -860,7 +874,7 @@ static void a_served_helper_that_ends_early_has_not_cleared(void **state)
 {
     struct kit *k = with_socket(state, A_CLEAR);
 
-    for (size_t n = 0; n < ELEMENTSOF(kit_lines); n++) {
+    for (size_t n = 1; n < ELEMENTSOF(kit_lines); n++) {
         char script[1024] = "listen\n";
 
         for (size_t i = 0; i < n; i++) {
@@ -873,11 +887,16 @@ static void a_served_helper_that_ends_early_has_not_cleared(void **state)
     }
 }
 
-static void a_served_helper_that_closes_unread_has_not_cleared(void **state)
+/* The service manager closes a connection that it has no place for, or no program. */
+static void a_socket_that_says_nothing_is_no_helper(void **state)
 {
-    struct kit *k = with_socket(state, "exit 0\n");
+    static const char *const scripts[] = {"exit 0\n", "listen; exit 203\n", "kill -9 $$\n"};
+    struct kit *k = with_socket(state, A_CLEAR);
 
-    fails_counted(k, kit_clear(k), "without a last word");
+    for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
+        kit_script(k, "served", scripts[i]);
+        fails_uncounted(k, kit_clear(k), "ended without a word");
+    }
 }
 
 static void a_served_helper_is_ended_by_nobody_listening(void **state)
@@ -970,6 +989,7 @@ int main(void)
         TEST(going_down_ends_helpers_and_keeps_debts),
         TEST(going_down_waits_only_so_long),
         TEST(silence_is_told_again_and_again),
+        TEST(a_helper_that_speaks_is_not_silent),
         TEST(a_helper_that_does_not_go_is_told_of),
         TEST(without_a_helper_it_is_no_try),
         TEST(a_helper_that_ends_early_has_not_cleared),
@@ -983,7 +1003,7 @@ int main(void)
         TEST(it_has_nothing_of_ours),
         TEST(a_served_helper_clears),
         TEST(a_served_helper_that_ends_early_has_not_cleared),
-        TEST(a_served_helper_that_closes_unread_has_not_cleared),
+        TEST(a_socket_that_says_nothing_is_no_helper),
         TEST(a_served_helper_is_ended_by_nobody_listening),
         TEST(a_served_helper_that_hangs_keeps_its_marker),
         TEST(settings_are_checked),
