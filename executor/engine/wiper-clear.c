@@ -253,13 +253,17 @@ static int look_around(struct clearing *c, struct watch *w, usec_t now, struct e
     return r;
 }
 
+/* Behind a socket one that says nothing at all is none: the service manager has closed the
+ * connection, for too many are open or the program could not be started. */
 static int without_last_word(struct clearing *c, struct error **err)
 {
+    bool is_none = !c->has_spoken && !helper_has_exit_status(c->helper);
+
     /* Its end tells why, if it comes at once. */
     helper_await_end(c->helper, c->job->bell,
                      moment_now().monotonic + c->job->config->stop_patience);
-    return error_set(err, ERROR_IO, "the helper ended without a last word (%s)",
-                     helper_describe(c->helper));
+    return error_set(err, is_none ? ERROR_UNKNOWN : ERROR_IO, "the helper ended without %s (%s)",
+                     is_none ? "a word" : "a last word", helper_describe(c->helper));
 }
 
 static usec_t least(usec_t a, usec_t b)

@@ -93,7 +93,7 @@ struct clearing {
     struct disk_node node; /* what that is */
 
     /* What the helper has said */
-    bool is_claimed, is_cleared, is_verified;
+    bool has_spoken, is_claimed, is_cleared, is_verified;
     bool is_done; /* its last word */
     json_object *certificate;
 

@@ -182,6 +182,7 @@ int clearing_take_line(struct clearing *c, const char *line, size_t n, struct er
     struct wipe_line l = {0};
     int r = wipe_line_parse(line, n, &l, err);
 
+    c->has_spoken = true;
     if (r == 0)
         r = act_on(c, &l, err);
     wipe_line_clear(&l);

@@ -223,7 +223,7 @@ static void take_transition(struct life *life, const struct event *e, const stru
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
             check_proof(life, d, e);
-        if (e->to == STATE_STOPPED && !ask && d->state != DOMAIN_ABSENT &&
+        if (e->to == STATE_STOPPED && !ask && *witness_domain(life, d)->known_id &&
             is_set(d->definition->type) && !text_equal(e->local_storage, "kept"))
             rule_broken(life, "4.7 kept",
                         "%s went off by itself, and its disks are not said to be kept",
