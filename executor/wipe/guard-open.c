@@ -8,8 +8,7 @@
  * server that hangs does not hang us. By the way each mount namespace that is met is looked through
  * once.
  *
- * It only counts if nothing is hidden: this needs CAP_SYS_PTRACE, and to be in the first pid and
- * user namespaces.
+ * It only counts if nothing is hidden (sight.c).
  */
 #include "wipe/guard-open.h"
 
@@ -18,7 +17,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -26,11 +24,9 @@
 
 #include "wipe/guard-mounts.h"
 #include "wipe/inode-set.h"
+#include "wipe/sight.h"
 #include "wipe/text.h"
 
-/* The first namespaces' inodes are fixed (PROC_PID_INIT_INO, PROC_USER_INIT_INO). */
-#define FIRST_PID_NAMESPACE "pid:[4026531836]"
-#define FIRST_USER_NAMESPACE "user:[4026531837]"
 #define RING_TRIES 50
 #define RING_PAUSE_US 2000
 
@@ -351,33 +347,6 @@ static int look_at_process(struct search *q, const char *pid, struct error **err
     return r ? r : look_at_mounts(q, err);
 }
 
-static bool has_ptrace(void)
-{
-    cap_t caps = cap_get_proc();
-    cap_flag_value_t value = CAP_CLEAR;
-
-    if (caps)
-        cap_get_flag(caps, CAP_SYS_PTRACE, CAP_EFFECTIVE, &value);
-    cap_free(caps);
-    return value == CAP_SET;
-}
-
-static int can_see_all(const struct scene *s, struct error **err)
-{
-    char folder[PATH_MAX], pid[64], user[64];
-
-    snprintf(folder, sizeof(folder), "%s/self/ns", s->proc);
-    sysfs_link(folder, "pid", pid, sizeof(pid));
-    sysfs_link(folder, "user", user, sizeof(user));
-    if (!text_equal(pid, FIRST_PID_NAMESPACE) || !text_equal(user, FIRST_USER_NAMESPACE))
-        return error_set(err, ERROR_FORBIDDEN,
-                         "other processes cannot be seen from inside a pid or user namespace");
-    if (!has_ptrace())
-        return error_set(err, ERROR_FORBIDDEN,
-                         "other processes' open files cannot be seen without CAP_SYS_PTRACE");
-    return 0;
-}
-
 static int find_anonymous(dev_t *ret, struct error **err)
 {
     _cleanup_(close) int fd = eventfd(0, EFD_CLOEXEC);
@@ -395,7 +364,7 @@ int guard_open(const struct scene *s, struct refusal *ret, struct error **err)
     _cleanup_(closedir) DIR *d = NULL;
     char self[32];
     struct dirent *e;
-    int r = can_see_all(s, err);
+    int r = sight_is_whole(s->proc, err);
 
     if (r >= 0)
         r = find_anonymous(&q.anonymous, err);

@@ -162,8 +162,10 @@ int tenancy_claim(struct wipe *w, struct error **err)
         struct storage_device *d = w->tenancy.companions[i]->device;
         int r = d->fd >= 0 ? 0 : d->ops->claim(d, err);
 
-        if (r < 0)
+        if (r < 0) {
+            w->tenancy.is_denied = true;
             return error_context(err, "the companion %s", d->path);
+        }
     }
     w->tenancy.is_claimed = true;
     return 0;

@@ -140,11 +140,12 @@ static int try_rung(struct wipe *w, const struct rung *rung, struct error **err)
 {
     int r = rung->offer.reach == REACH_SUBSYSTEM ? tenancy_claim(w, err) : 0;
 
+    if (r < 0)
+        return r;
     /* A discard is a hint: only reading everything says whether it was taken. */
     w->verification.mode = rung->offer.level == LEVEL_NONE ? WIPE_VERIFY_FULL : w->request->verify;
     w->has_lied = false;
-    if (r >= 0)
-        r = say_method(w, rung, err);
+    r = say_method(w, rung, err);
     return r < 0 ? r : attempt(w, rung, err);
 }
 
@@ -167,14 +168,8 @@ static int climb(struct wipe *w, const struct rung *rung, struct error **err)
             return r;
         ladder_close(ladder_find(&w->ladder, rung->method), error_message(error));
         rung = best(w);
-        if (!rung) {
-            if (!w->is_touched) { /* only a companion that cannot be had ends a rung before anything
-                                     is done */
-                w->refusal.guard = "companion";
-                refuse(&w->refusal, "", "%s", error_message(error));
-            }
+        if (!rung)
             return error_move(err, &error);
-        }
         begin_rung(w, rung);
     }
 }
@@ -206,13 +201,23 @@ static int clear(struct wipe *w, struct error **err)
 
 /* --- The verbs ------------------------------------------------------------------------------- */
 
+static enum wipe_outcome outcome_of(const struct wipe *w)
+{
+    if (!w->refusal.guard)
+        return WIPE_FAILED;
+    return w->is_touched ? WIPE_STOPPED : WIPE_REFUSED;
+}
+
 static int end(struct wipe *w, const struct error *error)
 {
-    bool is_guard = w->refusal.guard != NULL;
-    enum wipe_outcome outcome = !w->is_touched && is_guard ? WIPE_REFUSED
-                                : is_guard                 ? WIPE_STOPPED
-                                                           : WIPE_FAILED;
+    enum wipe_outcome outcome;
 
+    /* All rungs that were left reach the companions, and one of those cannot be had. */
+    if (!w->refusal.guard && !w->is_touched && w->tenancy.is_denied) {
+        w->refusal.guard = "companion";
+        refuse(&w->refusal, "", "%s", error_message(error));
+    }
+    outcome = outcome_of(w);
     say_error(w->report, outcome, &w->refusal, error_message(error), w->state.durable);
     return outcome == WIPE_REFUSED ? WIPE_EXIT_REFUSED : WIPE_EXIT_NOT_CLEARED;
 }

@@ -28,7 +28,7 @@ struct tenancy {
     struct companion **companions;
     size_t n;
     char why_not[768];
-    bool is_claimed;
+    bool is_claimed, is_denied;
 };
 
 struct wipe {
