@@ -16,6 +16,8 @@
  */
 #include "engine/wiper-helper.h"
 
+#include "engine/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -251,40 +253,6 @@ static int receive(struct helper *h, struct error **err)
     return 0;
 }
 
-/* The length of the sequence that begins here, or 0 where it is none. */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    uint32_t c = s[0] & (0xffU >> length);
-
-    if (length == 1)
-        return 1;
-    if (length > n || s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3fU);
-    }
-    /* Overlong writings, surrogates, and what is beyond Unicode. */
-    if ((length == 3 && c < 0x800) || (length == 4 && (c < 0x10000 || c > 0x10ffff)) ||
-        (c >= 0xd800 && c < 0xe000))
-        return 0;
-    return length;
-}
-
-/* A process may have any bytes for a name, and what is told of it goes into JSON documents. */
-static void make_utf8(char *line, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        size_t length = utf8_length((unsigned char *)line + i, n - i);
-
-        if (length == 0)
-            line[i] = '?';
-        i += length ? length : 1;
-    }
-}
-
 static bool next_line(struct helper *h, const char **ret, size_t *ret_n)
 {
     char *line = h->buffer + h->line;
@@ -295,7 +263,7 @@ static bool next_line(struct helper *h, const char **ret, size_t *ret_n)
     *end = '\0';
     *ret = line;
     *ret_n = (size_t)(end - line);
-    make_utf8(line, *ret_n);
+    utf8_repair(line, *ret_n);
     h->line += *ret_n + 1;
     return true;
 }

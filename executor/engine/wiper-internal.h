@@ -104,8 +104,7 @@ struct clearing {
 /* Acts on one line and reports it. Negative: the job is over, with an error. */
 int clearing_take_line(struct clearing *c, const char *line, size_t n, struct error **err);
 
-/* --- wiper-request.c: what a helper is asked ---------------------------------------------------
- */
+/* --- wiper-request.c: what a helper is asked ------------------------------------------------- */
 
 void request_cleanup(struct wipe_request *r);
 int request_for_identify(const struct wiper_config *c, const struct disk *disk,

@@ -21,8 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-/* --- The wiper's own life ----------------------------------------------------------------------
- */
+/* --- The wiper's own life -------------------------------------------------------------------- */
 
 /* What the keeper has been told last is little work. */
 #define KEEPER_PATIENCE USEC_PER_SEC

@@ -256,8 +256,15 @@ static void metadata_that_is_not_understood_names_nothing(void **state)
     is_refused(k, i, ERROR_DISK_STATUS, "two instance elements");
 }
 
-/* --- Devices under the globs -------------------------------------------------------------------
- */
+/* --- Devices under the globs ----------------------------------------------------------------- */
+
+static void make_node(const char *path, const char *device)
+{
+    struct stat st;
+
+    assert_int_equal(stat(device, &st), 0);
+    assert_int_equal(mknod(path, S_IFBLK | 0600, st.st_rdev), 0);
+}
 
 static void unnamed_disks_under_the_globs_are_local(void **state)
 {
@@ -290,23 +297,22 @@ static void unnamed_disks_under_the_globs_are_local(void **state)
     assert_string_equal(r->plan.items[0].device, by_id);
     assert_int_equal(r->plan.items[0].kind, DISK_BLOCK);
 
-    /* A node under an allowed name is not enough: the kernel's own has to be allowed too. */
+    /* Neither a node under an allowed name is enough, nor the device of one under any name. */
     snprintf(other, sizeof(other), "%s/loop-of-mine", k->scratch->folder);
-    {
-        struct stat st;
-
-        assert_int_equal(stat(loops[1], &st), 0);
-        assert_int_equal(mknod(other, S_IFBLK | 0600, st.st_rdev), 0);
-    }
+    make_node(other, loops[1]);
     globs[0] = other;
+    wiper_configure(k->wiper, &settings);
+    i = an_instance();
+    instance_add_disk(i, "vdb", other, DISK_BLOCK);
+    is_refused(k, i, ERROR_DISK_STATUS, "No local disk");
+    globs[0] = loops[1];
     wiper_configure(k->wiper, &settings);
     i = an_instance();
     instance_add_disk(i, "vdb", other, DISK_BLOCK);
     is_refused(k, i, ERROR_DISK_STATUS, "No local disk");
 }
 
-/* --- Helpers that go wrong ---------------------------------------------------------------------
- */
+/* --- Helpers that go wrong ------------------------------------------------------------------- */
 
 static struct instance *with_one_disk(struct kit *k)
 {

@@ -473,47 +473,6 @@ static inline int kit_teardown(void **state)
     return scratch_teardown(&scratch);
 }
 
-static inline struct wipe_job *kit_clear_job(struct kit *k)
-{
-    struct wipe_job *j = wipe_job_new(WIPE_JOB_CLEAR);
-    char text[256];
-    struct stat st;
-
-    j->id = ++k->last_job;
-    uuid_parse(OWN, j->domain);
-    strcpy(j->request_id, REQUEST);
-    j->instance_id = strdup("i-bp67acfmxazb4ph");
-    j->operator= strdup("unix:uid=0(root)");
-    j->ended = (struct incarnation){.pid = 4711, .start_time = 1};
-    j->disk.target = strdup("vdb");
-    j->disk.device = strdup(k->device);
-    j->disk.kind = DISK_FILE;
-    j->disk.bytes = 4096;
-    if (stat(k->device, &st) < 0)
-        abort();
-    snprintf(text, sizeof(text), "{\"size\":4096,\"device\":\"%u:%u\",\"inode\":%llu}",
-             major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
-    j->disk.identity = json_tokener_parse(text);
-    return j;
-}
-
-/* Starts the clear of the disk and gives the job's id. */
-static inline uint64_t kit_clear(struct kit *k)
-{
-    struct wipe_job *j = kit_clear_job(k);
-
-    wiper_start(k->wiper, j);
-    return k->last_job;
-}
-
-static inline void kit_end(struct kit *k)
-{
-    uuid_t domain;
-
-    uuid_parse(OWN, domain);
-    wiper_end(k->wiper, domain);
-}
-
 static inline void assert_says(const struct error *e, const char *what)
 {
     if (!e)
