@@ -47,6 +47,7 @@ extern const struct config_type config_type_text, config_type_name, config_type_
     config_type_socket, config_type_optional, config_type_count, config_type_duration,
     config_type_mode, config_type_list, config_type_method, config_type_on_timeout,
     config_type_stopped_mode, config_type_log_level, config_type_log_format, config_type_sink,
-    config_type_clear_methods, config_type_clear_level, config_type_verify, config_type_helper;
+    config_type_clear_methods, config_type_clear_level, config_type_verify, config_type_helper,
+    config_type_flag, config_type_listen;
 
 #endif

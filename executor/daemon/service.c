@@ -8,20 +8,17 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
-#include "drivers/upstream/file.h"
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
-#include "engine/relay.h"
 #include "journal/journal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#define RELAY_PATIENCE (3 * USEC_PER_SEC)
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
 #define SILENCE (60 * USEC_PER_SEC)
 
@@ -35,9 +32,7 @@ struct service {
     char *marker_folder; /* both beside the journal */
     char *methods;       /* local_storage.methods as one text */
     struct loop *loop;
-    struct relay **relays;
-    size_t n_relays;
-    char **sink_names;
+    struct sinks *sinks;
     struct api *api;
 };
 
@@ -46,6 +41,8 @@ struct service {
 static struct engine_settings engine_settings_of(const struct service *s)
 {
     const struct config *c = s->config;
+    size_t n_sinks;
+    const char *const *sinks = sinks_names(s->sinks, &n_sinks);
 
     return (struct engine_settings){
         .host_id = c->host_id,
@@ -59,8 +56,8 @@ static struct engine_settings engine_settings_of(const struct service *s)
         .call_timeout = c->call_timeout,
         .destroy_timeout = c->destroy_timeout,
         .retain = c->journal_retain,
-        .sinks = (const char *const *)s->sink_names,
-        .n_sinks = s->n_relays,
+        .sinks = sinks,
+        .n_sinks = n_sinks,
     };
 }
 
@@ -209,8 +206,7 @@ static void committed(void *userdata, uint64_t sequence)
 {
     struct service *s = userdata;
 
-    for (size_t i = 0; i < s->n_relays; i++)
-        relay_notify(s->relays[i], sequence);
+    sinks_notify(s->sinks, sequence);
 }
 
 static void cursor(void *userdata, const char *sink, uint64_t sequence)
@@ -223,48 +219,14 @@ static void cursor(void *userdata, const char *sink, uint64_t sequence)
 static void add_metrics(void *userdata, FILE *f)
 {
     struct service *s = userdata;
-    struct relay_status status;
 
-    if (s->n_relays == 0)
-        return;
-    fprintf(f, "# HELP stopd_sink_lag_events Events that a sink has not got yet.\n"
-               "# TYPE stopd_sink_lag_events gauge\n");
-    for (size_t i = 0; i < s->n_relays; i++) {
-        relay_status(s->relays[i], &status);
-        fprintf(f, "stopd_sink_lag_events{sink=\"%s\"} %" PRIu64 "\n", s->sink_names[i],
-                status.lag);
-    }
-    fprintf(f, "# HELP stopd_sink_failures_total Deliveries that failed.\n"
-               "# TYPE stopd_sink_failures_total counter\n");
-    for (size_t i = 0; i < s->n_relays; i++) {
-        relay_status(s->relays[i], &status);
-        fprintf(f, "stopd_sink_failures_total{sink=\"%s\"} %" PRIu64 "\n", s->sink_names[i],
-                status.failures);
-    }
+    sinks_write_metrics(s->sinks, f);
 }
 
-static int start_relay(struct service *s, const struct config_sink *sink, struct error **err)
+static int start_sinks(struct service *s, struct error **err)
 {
-    struct relay_settings settings = {.name = sink->name,
-                                      .journal_path = s->config->journal_path,
-                                      .cursor = cursor,
-                                      .userdata = s};
-    int r = upstream_file_new(sink->url, &settings.upstream, err);
+    int r = sinks_start(s->sinks, s->config, cursor, s, err);
 
-    if (r == 0)
-        r = relay_start(&settings, &s->relays[s->n_relays], err);
-    if (r < 0)
-        return error_context(err, "upstream.%s", sink->name);
-    s->n_relays++;
-    return 0;
-}
-
-static int start_relays(struct service *s, struct error **err)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < s->config->n_sinks && r == 0; i++)
-        r = start_relay(s, &s->config->sinks[i], err);
     committed(s, engine_last_sequence(loop_engine(s->loop)));
     return r;
 }
@@ -371,7 +333,6 @@ static int start_loop(struct service *s, struct error **err)
     if (r < 0)
         return r;
     settings.engine = engine_settings_of(s);
-    settings.engine.n_sinks = s->config->n_sinks;
     return loop_new(&settings, hypervisor, s->journal, &s->loop, err);
 }
 
@@ -390,17 +351,11 @@ static int start_api(struct service *s, struct error **err)
 
 static int bring_up(struct service *s, struct error **err)
 {
-    size_t n = s->config->n_sinks;
     bool fresh;
-    int r;
+    int r = sinks_new(s->config, &s->sinks, err);
 
-    s->relays = calloc(n + 1, sizeof(struct relay *));
-    s->sink_names = calloc(n + 1, sizeof(*s->sink_names));
-    if (!s->relays || !s->sink_names)
-        return error_no_memory(err);
-    for (size_t i = 0; i < n; i++)
-        if (text_replace(&s->sink_names[i], s->config->sinks[i].name) < 0)
-            return error_no_memory(err);
+    if (r < 0)
+        return r;
     r = journal_open(s->config->journal_path, &fresh, &s->journal, err);
     if (r < 0)
         return r;
@@ -413,7 +368,7 @@ static int bring_up(struct service *s, struct error **err)
     if (r == 0)
         r = reconcile_markers(s, fresh, err);
     if (r == 0)
-        r = start_relays(s, err);
+        r = start_sinks(s, err);
     return r < 0 ? r : start_api(s, err);
 }
 
@@ -422,11 +377,7 @@ static void wind_down(struct service *s)
     if (s->api)
         api_quiesce(s->api);
     api_stop(s->api);
-    for (size_t i = 0; i < s->n_relays; i++)
-        if (relay_stop(s->relays[i], RELAY_PATIENCE) < 0)
-            log_warning("the sink %s hangs and was left; what it has not got stays in the journal",
-                        s->sink_names[i]);
-    s->n_relays = 0;
+    sinks_stop(s->sinks);
     if (s->loop)
         loop_finish(s->loop);
     loop_free(s->loop);
@@ -435,10 +386,7 @@ static void wind_down(struct service *s)
     free(s->public_key);
     free(s->marker_folder);
     free(s->methods);
-    for (size_t i = 0; s->sink_names && s->sink_names[i]; i++)
-        free(s->sink_names[i]);
-    free(s->relays);
-    free(s->sink_names);
+    sinks_free(s->sinks);
     config_free(s->former);
     config_free(s->config);
 }
