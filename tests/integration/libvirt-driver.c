@@ -215,7 +215,7 @@ static int press(const uuid_t domain, const struct incarnation *who, enum button
 
 static int cut(const uuid_t domain, const struct incarnation *who, struct error **err)
 {
-    return driver->ops->cut_power(driver, domain, who, err);
+    return driver->ops->cut_power(driver, domain, who, false, err);
 }
 
 /* A call that has to succeed; otherwise the test shows what it said. */
