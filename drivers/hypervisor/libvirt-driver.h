@@ -54,6 +54,7 @@ struct watch;
 struct libvirt {
     struct hypervisor base;
     char *uri;
+    unsigned most_calls;
 
     pthread_mutex_t lock;
     struct connection *connections; /* all, in every state */

@@ -77,7 +77,8 @@ static void initialize_locks(struct libvirt *l)
     pthread_condattr_destroy(&attributes);
 }
 
-int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct error **err)
+int hypervisor_libvirt_new(const char *uri, unsigned most_calls, struct hypervisor **ret,
+                           struct error **err)
 {
     struct libvirt *l = calloc(1, sizeof(*l));
     int r;
@@ -86,6 +87,7 @@ int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct erro
         return error_no_memory(err);
     l->base.ops = &libvirt_ops;
     initialize_locks(l);
+    l->most_calls = most_calls;
     l->uri = strdup(uri);
     r = l->uri ? event_loop_acquire(err) : error_no_memory(err);
     if (r < 0)

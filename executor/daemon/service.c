@@ -14,6 +14,7 @@
 #include "engine/loop.h"
 #include "engine/markers.h"
 #include "engine/relay.h"
+#include "engine/workers.h"
 #include "journal/journal.h"
 
 #include <inttypes.h>
@@ -23,6 +24,8 @@
 
 #define RELAY_PATIENCE (3 * USEC_PER_SEC)
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+/* That are no worker's: the clearing asks libvirt which disks other domains name. */
+#define OTHER_CALLS 16
 #define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
@@ -366,7 +369,9 @@ static int start_loop(struct service *s, struct error **err)
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;
-    int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
+    int r = hypervisor_libvirt_new(s->config->hypervisor_uri,
+                                   workers_most_calls(s->config->workers) + OTHER_CALLS,
+                                   &hypervisor, err);
 
     if (r < 0)
         return r;

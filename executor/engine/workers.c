@@ -48,20 +48,25 @@ struct workers {
     unsigned references; /* of the threads and the owner: the last one frees */
 };
 
+unsigned workers_most_calls(unsigned n)
+{
+    return n * (1 + WRITTEN_OFF_FACTOR);
+}
+
 /* Of those that there are: past the bound of the written off they become fewer. */
 static unsigned most_acts(const struct workers *w)
 {
     unsigned n = w->n_alive - w->n_written_off;
     unsigned kept = n / 4 ? n / 4 : 1;
 
-    return n > kept ? n - kept : 1;
+    return n > kept ? n - kept : 0;
 }
 
 static unsigned most_cuts(const struct workers *w)
 {
     unsigned acts = most_acts(w);
 
-    return acts > 1 ? acts - 1 : 1;
+    return acts > 1 ? acts - 1 : acts;
 }
 
 static bool may_run(const struct workers *w, const struct call *c)

@@ -636,7 +636,7 @@ static void many_ask_while_libvirtd_is_killed(void **state)
 
 static int begin(void **state)
 {
-    if (hypervisor_libvirt_new("qemu:///system", &driver, NULL) < 0)
+    if (hypervisor_libvirt_new("qemu:///system", 48, &driver, NULL) < 0)
         return -1;
     driver->listener = (struct hypervisor_listener){.changed = on_changed, .lost = on_lost};
     connect_within_deadline();
