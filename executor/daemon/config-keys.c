@@ -18,8 +18,8 @@ static const struct config_key keys[] = {
 
     {"hypervisor", "uri", &config_type_text, "qemu:///system", MEMBER(hypervisor_uri), 0, 0,
      "the libvirt URI of the hypervisor"},
-    {"hypervisor", "workers", &config_type_count, "8", MEMBER(workers), 1, 1024,
-     "the most libvirt calls in flight"},
+    {"hypervisor", "workers", &config_type_count, "8", MEMBER(workers), 2, 1024,
+     "the most libvirt calls in flight; acts leave a quarter, at least one, for asking"},
     {"hypervisor", "call_timeout", &config_type_duration, "30s", MEMBER(call_timeout), USEC_PER_SEC,
      DAYS, "past it a libvirt call counts as stuck and the state as unknown"},
     {"hypervisor", "destroy_timeout", &config_type_duration, "90s", MEMBER(destroy_timeout),

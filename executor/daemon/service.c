@@ -13,6 +13,7 @@
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
+#include "engine/workers.h"
 #include "journal/journal.h"
 
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include <systemd/sd-daemon.h>
 
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+/* That are no worker's: the clearing asks libvirt which disks other domains name. */
+#define OTHER_CALLS 16
 #define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
@@ -328,7 +331,9 @@ static int start_loop(struct service *s, struct error **err)
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;
-    int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
+    int r = hypervisor_libvirt_new(s->config->hypervisor_uri,
+                                   workers_most_calls(s->config->workers) + OTHER_CALLS,
+                                   &hypervisor, err);
 
     if (r < 0)
         return r;

@@ -122,6 +122,7 @@ static int begin(struct engine *e, struct domain *d, const struct command *c,
 
     if (!op)
         return error_no_memory(err);
+    op->place = ++e->last_place;
     d->next_op = op;
     d->op_changed = true;
     engine_stage_domain(e, d);

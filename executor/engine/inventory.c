@@ -167,7 +167,7 @@ enum instance_state domain_state_of(const struct domain *d)
 {
     if (d->op)
         return operation_state(d->op);
-    if (d->reported.known)
+    if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
 }

@@ -427,8 +427,8 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         char *setting;
         const char *message;
     } wrong[] = {
-        {"hypervisor.workers=0", "must be a whole number from 1 to 1024, not '0'"},
-        {"hypervisor.workers=8x", "must be a whole number from 1 to 1024, not '8x'"},
+        {"hypervisor.workers=0", "must be a whole number from 2 to 1024, not '0'"},
+        {"hypervisor.workers=8x", "must be a whole number from 2 to 1024, not '8x'"},
         {"hypervisor.uri=", "must not be empty"},
         {"stop.method=button", "must be acpi, agent or agent,acpi, not 'button'"},
         {"stop.method=", "must be acpi, agent or agent,acpi, not ''"},
