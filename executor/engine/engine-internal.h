@@ -136,6 +136,8 @@ struct engine {
     usec_t clock_at;   /* no domain or operation is due before */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
+    bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
+    usec_t reserve_at; /* look then whether it still is; NEVER: it is not */
 
     struct {
         uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
@@ -202,6 +204,12 @@ usec_t engine_next_overdue(const struct engine *e);
 void engine_refuse_late(struct request *r);
 struct answer *answer_new(const struct request *r);
 void engine_reply(struct request *r, struct answer *a);
+
+/* --- engine-reserve.c ------------------------------------------------------------------------- */
+/* After a turn that failed: true: try again at once. */
+bool engine_spend_reserve(struct engine *e, const struct error *failure);
+/* Begins each turn. */
+void engine_watch_reserve(struct engine *e);
 
 /* --- engine-metrics.c ------------------------------------------------------------------------ */
 char *engine_metrics_text(const struct engine *e);

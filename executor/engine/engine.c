@@ -430,6 +430,10 @@ static void give_back(struct engine *e, const struct error *failure)
     stand_still(e);
     e->staged_sequence = e->last_sequence;
     e->counters.commit_failures++;
+    if (engine_spend_reserve(e, failure)) {
+        e->journal_at = e->now.monotonic;
+        return;
+    }
     e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
     if (!e->journal_said) {
         const struct log_fields fields = {.message_id = MESSAGE_ID_JOURNAL_AWAY};
@@ -507,8 +511,8 @@ static void step_clock(struct engine *e)
 
 usec_t engine_next_turn(const struct engine *e)
 {
-    const usec_t dues[] = {e->retain_at, e->clock_at, e->attach_at, e->cursors_at,
-                           engine_next_overdue(e)};
+    const usec_t dues[] = {e->retain_at,  e->clock_at,   e->attach_at,
+                           e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
     if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
@@ -623,6 +627,7 @@ void engine_turn(struct engine *e)
     e->counters.turns++;
     e->n_admitted = 0;
     e->turn_failed = false;
+    engine_watch_reserve(e);
     process_arrivals(e);
     if (e->journal_at != USEC_NEVER)
         catch_up(e);

@@ -47,6 +47,14 @@ int database_read_only(const struct database *d, struct error **err)
                      d->path);
 }
 
+bool database_wants_room(const struct database *d)
+{
+    int code = sqlite3_errcode(d->sqlite) & 0xff;
+
+    return code == SQLITE_FULL || ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) &&
+                                   is_disk_full(sqlite3_system_errno(d->sqlite)));
+}
+
 int database_error(const struct database *d, struct error **err, const char *doing)
 {
     int code = sqlite3_extended_errcode(d->sqlite);
@@ -54,7 +62,7 @@ int database_error(const struct database *d, struct error **err, const char *doi
 
     if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
         return error_no_memory(err);
-    if ((code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_disk_full(errnum)))
+    if (database_wants_room(d))
         return error_set(err, ERROR_JOURNAL, "the disk of the journal %s is full; make room on it",
                          d->path);
     switch (code & 0xff) {

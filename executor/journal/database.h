@@ -33,6 +33,8 @@ int database_error(const struct database *d, struct error **err, const char *doi
 /* Two of them, where it is not SQLite that says so. */
 int database_damaged(const struct database *d, struct error **err, const char *how);
 int database_read_only(const struct database *d, struct error **err);
+/* Was it for want of room on the disk? */
+bool database_wants_room(const struct database *d);
 
 /* A value for a statement's parameter. Text is not copied: it outlives the statement's run. */
 struct value {

@@ -48,6 +48,16 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
  * now. */
 int journal_touch(struct journal *j, usec_t realtime, struct error **err);
 
+/* The reserve: room beside the journal that is kept for when its disk is full, so that what is
+ * under way can be finished then. */
+/* After a transaction that failed: if it was for want of room, gives the disk a piece of the
+ * reserve. true: it is worth trying again at once. */
+bool journal_spend_reserve(struct journal *j);
+/* It is spent, in part at least, or there never was room for it: nothing new is to be begun. */
+bool journal_is_on_reserve(const struct journal *j);
+/* Makes it anew where there is room; whether it is whole. */
+bool journal_restore_reserve(struct journal *j);
+
 /* What was last reported of a domain, and which run that was. */
 struct reported {
     uuid_t domain;

@@ -217,6 +217,131 @@ static void a_full_disk_is_told_and_got_over(void **state)
     journal_close(j);
 }
 
+/* Events 1 to last are there; adds one with a piece of the reserve where there is no room. */
+static void put_with_reserve(struct journal *j, uint64_t n)
+{
+    struct error *err = NULL;
+
+    while (try_turn(j, n, &err) < 0) {
+        assert_int_equal(error_code_of(err), ERROR_JOURNAL);
+        assert_int_equal(last_sequence(j), n - 1);
+        error_free(take(err));
+        assert_true(journal_spend_reserve(j));
+        assert_true(journal_is_on_reserve(j));
+    }
+}
+
+static void what_is_under_way_is_written_from_the_reserve(void **state)
+{
+    struct scratch *s = *state;
+    struct journal *j;
+    uint64_t n = 1;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    assert_false(journal_is_on_reserve(j));
+    assert_false(journal_spend_reserve(j));
+    scratch_fill(s);
+    /* As many as 10,000 stops of two events each. */
+    for (; n < 800; n += 3)
+        put_with_reserve(j, n);
+    assert_true(journal_is_on_reserve(j));
+    scratch_fill(s);
+    assert_false(journal_restore_reserve(j));
+    put_with_reserve(j, n);
+    scratch_make_room(s);
+    assert_true(journal_restore_reserve(j));
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+    j = open_journal(journal_path(state));
+    assert_int_equal(last_sequence(j), n + 2);
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+}
+
+/* A reserve that is used up leaves a journal that cannot be written, and nothing worse. */
+static void a_reserve_has_an_end(void **state)
+{
+    struct scratch *s = *state;
+    struct error *err = NULL;
+    unsigned pieces = 0;
+    struct journal *j;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    do {
+        scratch_fill(s);
+        assert_failure(try_turn(j, 1, &err), err, ERROR_JOURNAL, "full; make room");
+        pieces++;
+    } while (journal_spend_reserve(j));
+    assert_true(pieces > 8);
+    assert_int_equal(last_sequence(j), 0);
+    assert_false(journal_restore_reserve(j));
+    scratch_make_room(s);
+    assert_success(try_turn(j, 1, &err), err);
+    assert_true(journal_restore_reserve(j));
+    journal_close(j);
+}
+
+/* Only want of room is what room helps against. */
+static void another_failure_spends_nothing(void **state)
+{
+    struct error *err = NULL;
+    struct journal *j;
+
+    j = open_journal(journal_path(state));
+    begin(j);
+    put_event(j, 1, NOW);
+    commit(j);
+    assert_failure(try_turn(j, 1, &err), err, ERROR_JOURNAL, "UNIQUE");
+    assert_false(journal_spend_reserve(j));
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+}
+
+static void a_full_disk_is_no_reason_not_to_start(void **state)
+{
+    struct scratch *s = *state;
+    struct journal *j;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    begin(j);
+    put_event(j, 1, NOW);
+    commit(j);
+    journal_close(j);
+    scratch_fill(s);
+    j = open_journal(journal_path(state));
+    assert_true(journal_is_on_reserve(j));
+    put_with_reserve(j, 2);
+    scratch_make_room(s);
+    assert_true(journal_restore_reserve(j));
+    journal_close(j);
+}
+
+/* A copy of the file that was made with holes keeps nothing. */
+static void a_reserve_of_holes_is_none(void **state)
+{
+    struct scratch *s = *state;
+    char name[128];
+    struct stat st;
+    struct journal *j = open_journal(journal_path(state));
+
+    journal_close(j);
+    snprintf(name, sizeof(name), "%s.reserve", journal_path(state));
+    assert_int_equal(stat(name, &st), 0);
+    assert_true(st.st_blocks * 512 >= 16 << 20);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_true(truncate(name, 0) == 0 && truncate(name, st.st_size) == 0);
+    j = open_journal(scratch_path(s, "stopd.db"));
+    assert_int_equal(stat(name, &st), 0);
+    assert_true(st.st_blocks * 512 >= 16 << 20);
+    journal_close(j);
+}
+
 static void a_disk_too_full_for_a_journal_is_told(void **state)
 {
     struct scratch *s = *state;
@@ -528,6 +653,11 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RULE(a_full_disk_is_told_and_got_over),
+        RULE(what_is_under_way_is_written_from_the_reserve),
+        RULE(a_reserve_has_an_end),
+        RULE(another_failure_spends_nothing),
+        RULE(a_full_disk_is_no_reason_not_to_start),
+        RULE(a_reserve_of_holes_is_none),
         RULE(a_disk_too_full_for_a_journal_is_told),
         RULE(a_stranger_is_refused),
         RULE(a_newer_schema_is_refused),
