@@ -187,8 +187,8 @@ static int write_all(struct engine *e, struct error **err)
             r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
     if (r == 0 && e->journal_said)
         r = journal_touch(e->journal, e->now.realtime, err);
-    if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
-        r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
+    if (r == 0 && e->retain_at <= e->now.monotonic)
+        r = journal_retain(e->journal, engine_retain_from(e), e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
     e->retain_more = r >= RETAIN_MOST;
     return r < 0 ? r : 0;
@@ -627,6 +627,7 @@ void engine_turn(struct engine *e)
     e->counters.turns++;
     e->n_admitted = 0;
     e->turn_failed = false;
+    engine_watch_clock(e);
     engine_watch_reserve(e);
     process_arrivals(e);
     if (e->journal_at != USEC_NEVER)

@@ -54,12 +54,17 @@ static int use_log(struct database *d, bool in_memory, struct error **err)
 /* Damage is better met now than in the middle of a stop. */
 static int check_pages(struct database *d, struct error **err)
 {
-    char verdict[DATABASE_ANSWER];
+    char verdict[DATABASE_ANSWER], *how = verdict;
     int r = database_ask_text(d, "PRAGMA quick_check(1)", verdict, err);
 
     if (r < 0)
         return r;
-    return strcmp(verdict, "ok") == 0 ? 0 : database_damaged(d, err, verdict);
+    if (strcmp(verdict, "ok") == 0)
+        return 0;
+    if (strncmp(verdict, "*** ", 4) == 0 && strchr(verdict, '\n')) /* a heading */
+        how = strchr(verdict, '\n') + 1;
+    how[strcspn(how, "\n")] = '\0';
+    return database_damaged(d, err, how);
 }
 
 static int set_up(struct database *d, bool in_memory, bool *fresh, struct error **err)
@@ -153,6 +158,9 @@ int journal_begin(struct journal *j, struct error **err)
     int r;
 
     j->failed = j->wants_room = false;
+    /* What still can be written could go to a wrong place, and would look like all is well. */
+    if (j->database.is_damaged)
+        return database_damaged(&j->database, err, "seen while it was in use");
     r = database_run(&j->database, "BEGIN IMMEDIATE", NO_VALUES, err);
     if (r < 0)
         j->wants_room = database_wants_room(&j->database);

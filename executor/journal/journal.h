@@ -20,7 +20,7 @@ void journal_close(struct journal *j);
 DEFINE_CLEANUP(struct journal *, journal_close);
 
 /* One transaction for a turn of the loop. Anything between begin and commit fails as a whole: after
- * an error call rollback. */
+ * an error call rollback. Once the file was seen to be damaged none begins any more. */
 int journal_begin(struct journal *j, struct error **err);
 /* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the
  * transaction is over, and this process sees nothing of it; the next commit that succeeds makes

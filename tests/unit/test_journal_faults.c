@@ -170,6 +170,32 @@ static void a_failed_checkpoint_costs_nothing(void **state)
     assert_int_equal(v.nothing + v.unknown, 0);
 }
 
+/* As after errors=remount-ro: nothing is written from some call on, and then all is well again. */
+static void a_disk_that_turns_read_only_is_told_and_got_over(void **state)
+{
+    struct error *err = NULL;
+    struct journal *j;
+
+    fault_install();
+    j = a_journal(*state, 2);
+    fault_arm(1, FAULT_READ_ONLY, true);
+    for (unsigned i = 0; i < 3; i++) {
+        if (try_turn(j, 3, &err) >= 0)
+            fail_msg("written on a disk that is read-only");
+        if (!strstr(error_message(err), "how its file system is mounted"))
+            fail_msg("%s", error_message(err));
+        assert_false(journal_spend_reserve(j));
+        assert_int_equal(last_sequence(j), 2);
+        error_free(take(err));
+    }
+    fault_disarm();
+    assert_success(try_turn(j, 3, &err), err);
+    journal_close(j);
+    j = open_journal(journal_path(state));
+    assert_int_equal(last_sequence(j), 5);
+    journal_close(j);
+}
+
 /* synchronous=FULL: a commit that returned is there after a power cut right behind it. */
 static void a_commit_that_returned_is_on_the_disk(void **state)
 {
@@ -518,6 +544,46 @@ static void damage_is_met_at_the_opening(void **state)
     free(bytes);
 }
 
+/* Past SQLite's own connection, and in another process: closing the file here would drop its locks.
+ */
+static void damage_in_use(const char *path)
+{
+    struct child other;
+
+    if (child_fork(&other)) {
+        static const char bytes[4096] = {(char)0xa5};
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+            _exit(1);
+        for (off_t at = 4096; at < st.st_size; at += 4096)
+            if (pwrite(fd, bytes, sizeof(bytes), at) != sizeof(bytes))
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(child_wait(&other), 0);
+}
+
+/* One that was whole at the opening: from the first sight of it on, nothing is written. */
+static void damage_in_use_ends_the_writing(void **state)
+{
+    const char *path = journal_path(state);
+    struct error *err = NULL;
+    struct journal *j;
+
+    fill(path, 3000); /* more than is kept in memory */
+    j = open_journal(path);
+    damage_in_use(path);
+    begin(j);
+    assert_failure(try_put_event(j, 3001, 1, NOW, &err), err, ERROR_JOURNAL, "is damaged");
+    assert_failure(journal_commit(j, &err), err, ERROR_JOURNAL, "nothing of this turn");
+    for (unsigned i = 0; i < 2; i++)
+        assert_failure(journal_begin(j, &err), err, ERROR_JOURNAL, ".recover");
+    journal_close(j);
+    assert_failure(journal_open(path, NULL, &j, &err), err, ERROR_JOURNAL, "is damaged");
+}
+
 /* Every prefix of a document, and every byte of it another one: an error or an operation, never
  * more. */
 static void no_document_is_trusted(void **state)
@@ -663,12 +729,14 @@ int main(void)
         RULE(a_newer_schema_is_refused),
         RULE(a_damaged_row_is_named),
         RULE(damage_is_met_at_the_opening),
+        RULE(damage_in_use_ends_the_writing),
         RULE(no_document_is_trusted),
         RULE(no_file_is_trusted),
         RULE(a_killed_writer_loses_nothing_that_it_promised),
         /* From here on on a disk that can be made to fail. */
         RULE(a_failed_commit_says_what_is_known_of_it),
         RULE(a_failed_checkpoint_costs_nothing),
+        RULE(a_disk_that_turns_read_only_is_told_and_got_over),
         RULE(a_commit_that_returned_is_on_the_disk),
     };
 
