@@ -52,6 +52,7 @@ struct listener {
     /* Of the listener's own thread: */
     struct connections connections;
     struct journal_reader *reader;
+    usec_t complained_at; /* of having no descriptor left for a connection */
 
     pthread_mutex_t lock; /* the rest: */
     pthread_cond_t exchange_over;

@@ -137,9 +137,14 @@ struct engine {
         cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
     usec_t retain_at;
     bool retain_more;
+    int64_t clock_offset; /* of the real-time clock from the monotonic one */
+    usec_t ahead;         /* what was written before looks older by this, until … */
+    usec_t ahead_until;
     usec_t clock_at;   /* no domain or operation is due before */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
+    bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
+    usec_t reserve_at; /* look then whether it still is; NEVER: it is not */
 
     struct {
         uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
@@ -217,6 +222,18 @@ usec_t engine_next_overdue(const struct engine *e);
 void engine_refuse_late(struct request *r);
 struct answer *answer_new(const struct request *r);
 void engine_reply(struct request *r, struct answer *a);
+
+/* --- engine-clock.c --------------------------------------------------------------------------- */
+/* Begins each turn. */
+void engine_watch_clock(struct engine *e);
+/* What is older than this, by the real-time clock, may be forgotten. */
+usec_t engine_retain_from(const struct engine *e);
+
+/* --- engine-reserve.c ------------------------------------------------------------------------- */
+/* After a turn that failed: true: try again at once. */
+bool engine_spend_reserve(struct engine *e, const struct error *failure);
+/* Begins each turn. */
+void engine_watch_reserve(struct engine *e);
 
 /* --- engine-metrics.c ------------------------------------------------------------------------ */
 char *engine_metrics_text(const struct engine *e);

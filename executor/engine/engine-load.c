@@ -111,7 +111,8 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->identifying);
     e->glance_at = USEC_NEVER;
     e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
-    e->retain_at = e->now.monotonic;
+    e->clock_offset = (int64_t)(e->now.realtime - e->now.monotonic);
+    e->retain_at = e->reserve_at = e->now.monotonic;
     e->operations = lh_kchar_table_new(64, NULL);
     if (!e->operations || inventory_init(&e->inventory) < 0 || make_cursors(e) < 0)
         return error_no_memory(err);

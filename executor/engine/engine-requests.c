@@ -225,6 +225,10 @@ static int check_at_hand(const struct engine *e, struct error **err)
     if (e->journal_said)
         return error_set(err, ERROR_UNAVAILABLE,
                          "The journal cannot be written; nothing was accepted.");
+    if (e->on_reserve)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "The disk of the journal is full; what is under way is finished, and "
+                         "nothing new is accepted.");
     if (e->attachment != ATTACHED)
         return error_set(err, ERROR_UNAVAILABLE,
                          "libvirt is not at hand (%s); nothing was accepted.",

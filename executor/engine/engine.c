@@ -188,8 +188,8 @@ static int write_all(struct engine *e, struct error **err)
             r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
     if (r == 0 && e->journal_said)
         r = journal_touch(e->journal, e->now.realtime, err);
-    if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
-        r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
+    if (r == 0 && e->retain_at <= e->now.monotonic)
+        r = journal_retain(e->journal, engine_retain_from(e), e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
     e->retain_more = r >= RETAIN_MOST;
     return r < 0 ? r : 0;
@@ -431,6 +431,10 @@ static void give_back(struct engine *e, const struct error *failure)
     stand_still(e);
     e->staged_sequence = e->last_sequence;
     e->counters.commit_failures++;
+    if (engine_spend_reserve(e, failure)) {
+        e->journal_at = e->now.monotonic;
+        return;
+    }
     e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
     if (!e->journal_said) {
         const struct log_fields fields = {.message_id = MESSAGE_ID_JOURNAL_AWAY};
@@ -494,8 +498,8 @@ static void step_clock(struct engine *e)
 
 usec_t engine_next_turn(const struct engine *e)
 {
-    const usec_t dues[] = {e->retain_at, e->clock_at,   e->attach_at,
-                           e->glance_at, e->cursors_at, engine_next_overdue(e)};
+    const usec_t dues[] = {e->retain_at,  e->clock_at,   e->attach_at,          e->glance_at,
+                           e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
     if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
@@ -610,6 +614,8 @@ void engine_turn(struct engine *e)
     e->counters.turns++;
     e->n_admitted = 0;
     e->turn_failed = false;
+    engine_watch_clock(e);
+    engine_watch_reserve(e);
     process_arrivals(e);
     if (e->journal_at != USEC_NEVER)
         catch_up(e);
