@@ -36,6 +36,7 @@ struct planned_disk {
     uint64_t mib_per_s, seconds_left; /* of this moment */
     json_object *resume; /* the helper's word on where to go on; NULL: from the beginning */
     unsigned tries;      /* that failed */
+    unsigned waits;      /* of late that failed for what is nobody's doing; not journalled */
     char *problem;       /* of the last try, or NULL */
     usec_t next_try;     /* monotonic, not journalled: WAITING for it */
 };
