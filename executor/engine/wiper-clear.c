@@ -118,28 +118,15 @@ static int add_others(struct wipe_request *r, const struct survey *v, const uuid
     return result;
 }
 
-/* A method that reaches all of an NVM subsystem reaches the companions as well: so they are the
- * domain's other local disks only, which are to be cleared themselves, and never its system disk.
- */
 static int add_companions(struct clearing *c, struct wipe_request *r, const struct survey *v,
                           struct error **err)
 {
-    const struct sighting *own = survey_find(v, c->job->order->domain);
-    _cleanup_(freep) struct disk_candidate *candidates = NULL;
-    size_t n = 0;
+    const struct wipe_job *order = c->job->order;
+    const struct sighting *own = survey_find(v, order->domain);
 
-    if (!own || !own->instance || disk_candidates(own->instance, &candidates, &n, NULL) < 0)
+    if (!own || !own->instance)
         return 0;
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_(freep) char *resolved = realpath(candidates[i].disk->source, NULL);
-
-        if (!resolved || text_equal(candidates[i].disk->target, c->job->order->disk.target) ||
-            !is_allowed(c->job->config, resolved))
-            continue;
-        if (wipe_list_add(&r->companions, resolved) < 0)
-            return error_no_memory(err);
-    }
-    return 0;
+    return request_add_companions(c->job->config, own->instance, order->disk.target, r, err);
 }
 
 static int look_at_others(struct clearing *c, struct wipe_request *r, struct error **err)

@@ -265,6 +265,10 @@ static const char kit_prelude[] =
     "}\n"
     "identity() { say '{\"event\":\"identity\",\"driver\":\"file\",\"device\":\"'$device'\","
     "\"identity\":{\"size\":4096,\"serial\":\"S4EWNX0R\"},\"facts\":{}}'; }\n"
+    "plan() { say "
+    "'{\"event\":\"plan\",\"driver\":\"file\",\"device\":\"'$device'\",\"identity\":{\"size\":4096}"
+    ","
+    "\"guards\":[],\"method\":'$1',\"passedOver\":['$2'],\"verify\":\"sample\"}'; }\n"
     "waits_for() { while [ ! -e $1 ]; do sleep 0.02; done; }\n"
     "hangs() { exec sleep 1000; }\n"
     "hangs_for_good() { trap '' TERM PIPE; exec sleep 1000; }\n";
