@@ -25,8 +25,10 @@ struct planned_disk {
     char *target; /* vdb */
     char *device; /* the path that the domain names */
     enum disk_source kind;
-    json_object *identity; /* as the helper took it at acceptance: an object of texts (see
-                              wipe-protocol.h) */
+    json_object *identity;        /* as the helper took it at acceptance: an object of texts (see
+                                     wipe-protocol.h) */
+    char boot_id[UUID_TEXT_SIZE]; /* of the boot in which it was; "": not known */
+    char *born; /* of a file: when it was made, by its file system; NULL: that does not say */
     uint64_t bytes;
 
     enum disk_state state;
@@ -76,7 +78,8 @@ int disk_matches_metadata(const struct local_disk *named, json_object *identity,
                           struct error **err);
 
 /* What a later look has to find again: everything by which the device is told from others. Numbers
- * that change with a reboot are left out where it has a name of its own. NULL when out of memory.
+ * that change with a reboot are left out where it has a name of its own; a file's has none, and it
+ * is for the caller to tell it by boot_id and born after one. NULL when out of memory.
  */
 json_object *planned_disk_expectation(const struct planned_disk *d);
 

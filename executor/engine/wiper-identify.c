@@ -161,6 +161,7 @@ static int add_to_plan(struct identification *i, json_object *identity, uint64_t
                        const struct disk_node *node, struct error **err)
 {
     struct disk_node *nodes = reallocarray(i->nodes, i->plan.n + 1, sizeof(*nodes));
+    char birth[FILE_BIRTH_SIZE];
     struct planned_disk *d;
 
     if (!nodes)
@@ -172,6 +173,11 @@ static int add_to_plan(struct identification *i, json_object *identity, uint64_t
         text_replace(&d->device, i->candidate->disk->source) < 0)
         return error_no_memory(err);
     d->kind = i->candidate->disk->kind;
+    if (disk_boot_id(d->boot_id) < 0)
+        d->boot_id[0] = '\0';
+    if (d->kind == DISK_FILE && disk_file_birth(d->device, birth) == 0 &&
+        text_replace(&d->born, birth) < 0)
+        return error_no_memory(err);
     d->identity = json_object_get(identity);
     d->bytes = bytes;
     return 0;

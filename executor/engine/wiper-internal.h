@@ -76,7 +76,7 @@ void job_end_helper(struct job *j, struct helper *h, bool is_done);
 
 /* The marker of one disk. 0 or -ENOMEM. */
 int marker_of(struct marker *ret, const uuid_t domain, const char *request_id,
-              const char *instance_id, const char *boot_id, const struct planned_disk *disk);
+              const char *instance_id, const struct planned_disk *disk);
 
 /* --- The two kinds of jobs; each reports its end --------------------------------------------- */
 

@@ -625,8 +625,12 @@ static void a_clear_goes_on_after_a_restart(void **state)
     says(s, IN_DISK_PROGRESS, .index = 1, .state = DISK_CLEARING, .method = "overwrite",
          .done = 65536, .resume = resume);
     failed(s, 2);
+    strcpy(s->op->disks.items[1].boot_id, first_run.boot_id);
+    (void)text_replace(&s->op->disks.items[1].born, "1753000000.000000001");
     restarted(s);
     assert_stage(s, STAGE_CLEARING);
+    assert_string_equal(disk(s, 1)->boot_id, first_run.boot_id);
+    assert_string_equal(disk(s, 1)->born, "1753000000.000000001");
     assert_wants(s, EFFECT_LOOK);
     assert_false(s->wanted & EFFECT_CLEAR);
     assert_disk(s, 0, DISK_CLEARED);

@@ -106,6 +106,66 @@ static void the_helper_is_told_all_that_it_has_to_know(void **state)
     wipe_request_clear(&r);
 }
 
+/* --- After the host was down ----------------------------------------------------------------- */
+
+#define ANOTHER_BOOT "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11"
+
+/* A clear of a file that lay on a file system with another number when it was identified; the
+ * device that the helper is told to look for. */
+static char *device_asked_for(struct kit *k, const char *boot_id, const char *born,
+                              const char *inode)
+{
+    struct wipe_job *j = kit_clear_job(k);
+    _cleanup_(freep) char *text = NULL;
+    struct wipe_request r;
+    char *device;
+    size_t n = 0;
+
+    json_object_object_add(j->disk.identity, "device", json_object_new_string("999:1"));
+    if (inode)
+        json_object_object_add(j->disk.identity, "inode", json_object_new_string(inode));
+    strcpy(j->disk.boot_id, boot_id);
+    (void)text_replace(&j->disk.born, born);
+    wiper_start(k->wiper, j);
+    await_report(k, k->last_job, WIPE_REPORT_CLEARED);
+    text = scratch_read(kit_path(k, "request"), &n);
+    wipe_request_init(&r);
+    assert_int_equal(wipe_request_parse(text, n, &r, NULL), 0);
+    device = strdup(r.identity.value[IDENTITY_DEVICE]);
+    wipe_request_clear(&r);
+    return device;
+}
+
+static void a_file_is_the_same_on_a_file_system_that_has_another_number(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    char birth[FILE_BIRTH_SIZE], this_boot[UUID_TEXT_SIZE], now[32];
+    struct stat st;
+    const struct {
+        const char *boot_id, *born, *inode;
+        bool is_same;
+    } cases[] = {
+        {ANOTHER_BOOT, birth, NULL, true},
+        {this_boot, birth, NULL, false}, /* it had no reason to change */
+        {"", birth, NULL, false},
+        {ANOTHER_BOOT, NULL, NULL, false},
+        {ANOTHER_BOOT, "1753000000.000000001", NULL, false}, /* made anew */
+        {ANOTHER_BOOT, birth, "1", false},
+    };
+
+    if (disk_file_birth(k->device, birth) < 0)
+        skip(); /* this file system does not say when a file was made */
+    assert_int_equal(disk_boot_id(this_boot), 0);
+    assert_int_equal(stat(k->device, &st), 0);
+    snprintf(now, sizeof(now), "%u:%u", major(st.st_dev), minor(st.st_dev));
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *device =
+            device_asked_for(k, cases[i].boot_id, cases[i].born, cases[i].inode);
+
+        assert_string_equal(device, cases[i].is_same ? now : "999:1");
+    }
+}
+
 /* It saves work and proves nothing. */
 static void a_resume_that_makes_no_sense_is_left_out(void **state)
 {
@@ -372,12 +432,12 @@ static void a_debt_is_marked_before_its_turn(void **state)
     struct wipe_job *j = kit_clear_job(k);
     struct disk_plan plan = {.items = &j->disk, .n = 1};
 
-    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", "", &plan);
+    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", &plan);
     await(k, kit_is_marked(k));
     kit_end(k);
     await(k, !kit_is_marked(k));
     j->disk.state = DISK_CLEARED;
-    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", "", &plan);
+    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", &plan);
     kit_stop(k);
     assert_false(kit_is_marked(k));
     wipe_job_free(j);
@@ -408,6 +468,7 @@ int main(void)
         TEST(a_clear_ends_with_its_certificate),
         TEST(progress_is_told_as_it_comes),
         TEST(the_helper_is_told_all_that_it_has_to_know),
+        TEST(a_file_is_the_same_on_a_file_system_that_has_another_number),
         TEST(a_resume_that_makes_no_sense_is_left_out),
         TEST(many_others_are_told_whole),
         TEST(clears_go_on_side_by_side),

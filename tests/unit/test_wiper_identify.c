@@ -77,6 +77,7 @@ static void a_named_disk_is_identified(void **state)
     const struct planned_disk *d;
     struct wipe_report *r;
     const char *serial = NULL;
+    char boot_id[UUID_TEXT_SIZE], birth[FILE_BIRTH_SIZE];
 
     instance_add_disk(i, "vda", "/images/system.qcow2", DISK_FILE);
     instance_add_disk(i, "vdb", k->device, DISK_FILE);
@@ -92,6 +93,10 @@ static void a_named_disk_is_identified(void **state)
     assert_int_equal(json_get_string(d->identity, "serial", &serial), 0);
     assert_string_equal(serial, "S4EWNX0R");
     assert_int_equal(d->state, DISK_WAITING);
+    assert_int_equal(disk_boot_id(boot_id), 0);
+    assert_string_equal(d->boot_id, boot_id);
+    if (disk_file_birth(k->device, birth) == 0)
+        assert_string_equal(d->born, birth);
 }
 
 static void the_helper_is_asked_to_identify(void **state)

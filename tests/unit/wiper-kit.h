@@ -4,6 +4,7 @@
 #define STOPD_TESTS_WIPER_KIT_H
 
 #include "base/json.h"
+#include "engine/disk-node.h"
 #include "engine/wiper.h"
 #include "scratch.h"
 #include "stopd/wipe-protocol.h"
