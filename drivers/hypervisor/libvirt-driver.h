@@ -118,6 +118,10 @@ int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err
 int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                  struct sighting *ret, struct error **err);
 
+/* libvirt-volume.c */
+int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volume, char **ret,
+                        struct error **err);
+
 /* libvirt-act.c */
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                          enum button button, bool interlock, bool *interlocked, struct error **err);

@@ -134,7 +134,7 @@ static int check_others(const struct clearing *c, const struct survey *v, struct
     if (!other)
         return 0;
     return error_set(err, ERROR_CONFLICT, "%s is named by domain %s too (%s, as %s)", c->device,
-                     other->domain->instance->name, other->disk->target, other->disk->source);
+                     other->domain->instance->name, other->target, other->source);
 }
 
 static int add_others(struct wipe_request *r, const struct survey *v, const uuid_t domain)
@@ -143,8 +143,8 @@ static int add_others(struct wipe_request *r, const struct survey *v, const uuid
 
     for (size_t i = 0; i < v->n && result == 0; i++)
         if (uuid_compare(v->disks[i].domain->domain, domain) != 0)
-            result = wipe_request_add_other(r, v->disks[i].domain->instance->name,
-                                            v->disks[i].disk->source);
+            result =
+                wipe_request_add_other(r, v->disks[i].domain->instance->name, v->disks[i].source);
     return result;
 }
 

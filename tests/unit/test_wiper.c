@@ -341,6 +341,66 @@ static void another_domain_whose_state_is_unknown_forbids_the_claim(void **state
 }
 
 /* By whatever name: links are resolved. */
+/* Below an image of another domain, running or only defined. */
+static void another_domain_whose_backing_chain_has_the_disk_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER);
+
+    other->state = DOMAIN_OFF;
+    snprintf(other->disk, sizeof(other->disk), "/images/overlay.qcow2");
+    snprintf(other->backing, sizeof(other->backing), "%s", k->device);
+    fails_counted(k, kit_clear(k), "is named by domain guest1 too (vdb, as ");
+    assert_false(kit_exists(k, "request"));
+    tell(k, snprintf(other->backing, sizeof(other->backing), "/images/base.qcow2"));
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
+static void another_domain_that_names_the_disk_by_a_volume_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER);
+
+    other->state = DOMAIN_OFF;
+    strcpy(other->volume, "volume");
+    snprintf(k->volume_path, sizeof(k->volume_path), "%s", k->device);
+    fails_counted(k, kit_clear(k), "is named by domain guest1 too (vdc, as ");
+    assert_false(kit_exists(k, "request"));
+    tell(k, snprintf(k->volume_path, sizeof(k->volume_path), "rbd/volume")); /* not this host's */
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
+/* Unknown is not "not named". */
+static void a_volume_that_cannot_be_told_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER), *third;
+    unsigned n;
+
+    other->state = DOMAIN_OFF;
+    strcpy(other->volume, "volume");
+    third = kit_domain(k, "33333333-3333-4333-8333-333333333333");
+    third->state = DOMAIN_RUNNING;
+    strcpy(third->volume, "volume");
+    fails_uncounted(k, kit_clear(k),
+                    "what disk vdc of domain guest1 is cannot be told (volume volume of pool "
+                    "pool): no pool has the name pool");
+    assert_false(kit_exists(k, "request"));
+    n = k->n_volumes;
+    tell(k, snprintf(k->volume_path, sizeof(k->volume_path), "/images/volume"));
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+    assert_int_equal(n, 1); /* for both who name it */
+}
+
+/* What its own volumes are is no question of others'. */
+static void its_own_volume_forbids_nothing(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+
+    strcpy(kit_domain(k, OWN)->volume, "volume");
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
 static void another_domain_that_names_the_disk_forbids_the_claim(void **state)
 {
     struct kit *k = with_script(state, A_CLEAR);
@@ -487,6 +547,10 @@ int main(void)
         TEST(another_domain_that_cannot_be_read_forbids_the_claim),
         TEST(another_domain_whose_state_is_unknown_forbids_the_claim),
         TEST(another_domain_that_names_the_disk_forbids_the_claim),
+        TEST(another_domain_whose_backing_chain_has_the_disk_forbids_the_claim),
+        TEST(another_domain_that_names_the_disk_by_a_volume_forbids_the_claim),
+        TEST(a_volume_that_cannot_be_told_forbids_the_claim),
+        TEST(its_own_volume_forbids_nothing),
         TEST(a_disk_that_is_gone_is_not_cleared),
         TEST(libvirt_that_hangs_forbids_the_claim),
         TEST(what_hangs_at_the_end_is_told),
