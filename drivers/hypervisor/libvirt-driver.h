@@ -124,6 +124,9 @@ enum domain_state libvirt_domain_state(int state, int reason);
 
 /* libvirt-glance.c */
 int libvirt_glance(struct hypervisor *h, struct sightings *ret, struct error **err);
+/* libvirt-volume.c */
+int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volume, char **ret,
+                        struct error **err);
 
 /* libvirt-act.c */
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,

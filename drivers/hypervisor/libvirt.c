@@ -5,6 +5,7 @@
  *   libvirt-connection.c  lends a connection to each call; reconnects without waiting for any
  *   libvirt-look.c        list, look: what is the state, the definition, the process
  *   libvirt-glance.c      glance: the states of all
+ *   libvirt-volume.c      find_volume: where a storage pool's volume is
  *   libvirt-act.c         press_button, restore, wake, cut_power
  *   libvirt-events.c      what libvirt tells by itself; and how domains ended
  *   libvirt-watch.c       the end of a process, by its pidfd
@@ -57,6 +58,7 @@ static const struct hypervisor_ops libvirt_ops = {
     .list = libvirt_list,
     .glance = libvirt_glance,
     .look = libvirt_look,
+    .find_volume = libvirt_find_volume,
     .press_button = libvirt_press_button,
     .restore = libvirt_restore,
     .wake = libvirt_wake,

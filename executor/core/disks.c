@@ -15,6 +15,7 @@ void planned_disk_clear(struct planned_disk *d)
 {
     free(d->target);
     free(d->device);
+    free(d->born);
     free(d->method);
     free(d->problem);
     json_object_put(d->identity);
@@ -50,10 +51,10 @@ static int copy_object(json_object **to, json_object *from)
 static int copy_disk(struct planned_disk *to, const struct planned_disk *from)
 {
     *to = *from;
-    to->target = to->device = to->method = to->problem = NULL;
+    to->target = to->device = to->born = to->method = to->problem = NULL;
     to->identity = to->resume = NULL;
     if (text_replace(&to->target, from->target) < 0 ||
-        text_replace(&to->device, from->device) < 0 ||
+        text_replace(&to->device, from->device) < 0 || text_replace(&to->born, from->born) < 0 ||
         text_replace(&to->method, from->method) < 0 ||
         text_replace(&to->problem, from->problem) < 0 ||
         copy_object(&to->identity, from->identity) < 0 ||
@@ -304,7 +305,8 @@ json_object *planned_disk_to_json(const struct planned_disk *d, bool for_journal
         json_add_number(o, "tries", d->tries) || json_add_string(o, "problem", d->problem))
         return NULL;
     if (for_journal && (json_add_string(o, "kind", disk_source_to_string(d->kind)) ||
-                        add_copy(o, "resume", d->resume)))
+                        json_add_string(o, "bootId", d->boot_id) ||
+                        json_add_string(o, "born", d->born) || add_copy(o, "resume", d->resume)))
         return NULL;
     return take(o);
 }
@@ -330,7 +332,7 @@ static int get_text(json_object *o, const char *key, char **ret)
 int planned_disk_from_json(json_object *o, struct planned_disk *ret)
 {
     struct planned_disk d = {0};
-    const char *state = NULL, *kind = NULL;
+    const char *state = NULL, *kind = NULL, *boot_id = NULL;
     uint64_t tries = 0;
 
     if (get_text(o, "target", &d.target) || get_text(o, "device", &d.device) || !d.device ||
@@ -340,11 +342,14 @@ int planned_disk_from_json(json_object *o, struct planned_disk *ret)
         json_get_string(o, "state", &state) || disk_state_from_string(state, &d.state) ||
         json_get_number(o, "tries", &tries) || tries > UINT32_MAX ||
         get_text(o, "problem", &d.problem) || json_get_string(o, "kind", &kind) ||
-        disk_source_from_string(kind, &d.kind) || get_copy(o, "resume", &d.resume)) {
+        disk_source_from_string(kind, &d.kind) || json_get_string(o, "bootId", &boot_id) ||
+        !boot_id || strlen(boot_id) >= sizeof(d.boot_id) || get_text(o, "born", &d.born) ||
+        get_copy(o, "resume", &d.resume)) {
         planned_disk_clear(&d);
         return -EINVAL;
     }
     d.tries = (unsigned)tries;
+    strcpy(d.boot_id, boot_id);
     *ret = d;
     return 0;
 }

@@ -60,6 +60,7 @@ struct disk_news {
     bool is_spent;   /* FAILED: no method is left to go on with; the next try begins anew */
     bool is_nobodys; /* FAILED: it was not the disk's doing (libvirt away, no helper): not counted
                         as a try */
+    unsigned spread; /* FAILED: per mille, drawn by lot: what failed together comes back apart */
 };
 
 struct input {

@@ -273,50 +273,37 @@ static int prepare_key(struct service *s, struct error **err)
     return r < 0 ? r : join_methods(s, err);
 }
 
-struct debts {
-    struct service *service;
-    struct marker_list markers;
-};
-
 /* A journal that was lost forgives nothing: what it does not know stays owed. */
-static bool is_of_unknown_operation(const struct debts *debts, const uuid_t domain)
+static bool is_owed(void *userdata, const struct marker *m)
 {
+    const struct service *s = userdata;
+    const struct operation *op = engine_find_operation(loop_engine(s->loop), m->domain);
     char own[UUID_TEXT_SIZE];
 
-    for (size_t i = 0; i < debts->markers.n; i++) {
-        const struct marker *m = &debts->markers.items[i];
-
-        if (uuid_compare(m->domain, domain) == 0 &&
-            journal_resolve(debts->service->journal, m->request_id, own, NULL) <= 0) {
-            log_warning(
-                "%s (%s) is owed a clear by RequestId %s, which this journal does not know; "
-                "no domain may start on it until its marker in %s is taken away by hand",
-                m->device, m->instance_id ? m->instance_id : "no instance", m->request_id,
-                debts->service->marker_folder);
-            return true;
-        }
-    }
-    return false;
+    if (op && op->disks.n > 0)
+        return true;
+    if (journal_resolve(s->journal, m->request_id, own, NULL) > 0)
+        return false;
+    log_warning("%s (%s) is owed a clear by RequestId %s, which this journal does not know; no "
+                "domain may start on it until its marker in %s is taken away by hand",
+                m->device, m->instance_id, m->request_id, s->marker_folder);
+    return true;
 }
 
-static bool is_owed(void *userdata, const uuid_t domain)
+static void unreadable_marker(void *userdata, const struct error *why)
 {
-    const struct debts *debts = userdata;
-    const struct operation *op = engine_find_operation(loop_engine(debts->service->loop), domain);
-
-    return (op && op->disks.n > 0) || is_of_unknown_operation(debts, domain);
+    log_warning("%s: which disk is owed a clear by it cannot be told, so that libvirt's hook lets "
+                "no domain start that names any disk; find out what it was, and take the file away "
+                "by hand",
+                error_message(why));
 }
 
 /* Markers of operations that ended while they could not be taken away. */
-static int reconcile_markers(struct service *s, bool fresh, struct error **err)
+static int reconcile_markers(struct service *s, struct error **err)
 {
-    struct debts debts = {.service = s};
-    int r = markers_read(s->marker_folder, &debts.markers, err);
+    const struct marker_reconciler reconciler = {is_owed, unreadable_marker, s};
 
-    if (r == 0)
-        r = markers_reconcile(s->marker_folder, fresh, is_owed, &debts, err);
-    marker_list_clear(&debts.markers);
-    return r;
+    return markers_reconcile(s->marker_folder, &reconciler, err);
 }
 
 /* --- Up and down ------------------------------------------------------------------------------ */
@@ -371,7 +358,7 @@ static int bring_up(struct service *s, struct error **err)
     if (r == 0)
         r = start_loop(s, err);
     if (r == 0)
-        r = reconcile_markers(s, fresh, err);
+        r = reconcile_markers(s, err);
     if (r == 0)
         r = start_sinks(s, err);
     return r < 0 ? r : start_api(s, err);

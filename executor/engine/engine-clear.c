@@ -273,7 +273,8 @@ static void told(struct engine *e, struct wipe_report *r)
                              .message = r->error ? r->error->message : r->message,
                              .is_final = r->is_final,
                              .is_spent = r->is_spent,
-                             .is_nobodys = r->error && r->error->code == ERROR_UNKNOWN};
+                             .is_nobodys = r->error && r->error->code == ERROR_UNKNOWN,
+                             .spread = e->host.random(e->host.userdata, 1000)};
     struct input in = {.kind = input_of(r->kind), .news = &news};
     const struct operation *op;
     struct domain *d;

@@ -43,7 +43,7 @@ void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verif
     else if (o->level == LEVEL_NONE && verify == WIPE_VERIFY_NONE)
         close_for(r, "it is not taken without a full verification");
     else if (o->reach == REACH_SUBSYSTEM && is_set(sole_tenant))
-        close_for(r, "it would clear every namespace of the subsystem: %s", sole_tenant);
+        close_for(r, WIPE_REASON_TENANCY ": %s", sole_tenant);
 }
 
 int ladder_survey(struct storage_device *d, const struct wipe_request *request,

@@ -134,6 +134,12 @@ struct hypervisor_ops {
     int (*look)(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                 struct sighting *ret, struct error **err);
 
+    /* The path on this host of a storage pool's volume, there now or not; *ret NULL: it has none
+     * (it is a network's). Whatever is an error, the path is not known. NULL: there are no pools.
+     */
+    int (*find_volume)(struct hypervisor *h, const char *pool, const char *volume, char **ret,
+                       struct error **err);
+
     /* Presses the button once, with explicit flags. With interlock, on_poweroff and on_reboot are
      * first set to destroy where they are not, so that a guest that reboots on the button ends off;
      * *interlocked says whether they are now; a hypervisor that cannot is no error. The caller has

@@ -91,6 +91,12 @@ static void failed_for_good(struct stop *s, size_t disk)
     says(s, IN_DISK_FAILED, .index = disk, .message = "it is another disk", .is_final = true);
 }
 
+static void nobodys(struct stop *s, size_t disk, unsigned spread)
+{
+    says(s, IN_DISK_FAILED, .index = disk, .message = "libvirt is away", .is_nobodys = true,
+         .spread = spread);
+}
+
 static void retried(struct stop *s)
 {
     happens(s, .kind = IN_RETRY, .principal = "root");
@@ -256,6 +262,72 @@ static void a_failed_clear_is_tried_again_with_backoff(void **state)
         assert_wants(s, EFFECT_CLEAR);
     }
     assert_true(last > seconds(60));
+}
+
+/* What waits for libvirt or a helper waits with a backoff, for as long as it takes. */
+static void what_is_nobodys_doing_is_waited_out(void **state)
+{
+    A_STOP = a_clear(2);
+    usec_t last = 0, wait = 0;
+
+    for (unsigned i = 0; i < 10; i++) {
+        s->wanted = 0;
+        nobodys(s, 0, 0);
+        assert_disk(s, 0, DISK_WAITING);
+        wait = disk(s, 0)->next_try - s->now.monotonic;
+        assert_true(wait >= last && wait >= seconds(5) && wait <= seconds(60));
+        last = wait;
+        after(s, wait - 1);
+        assert_false(s->wanted & EFFECT_CLEAR);
+        after(s, 1);
+        assert_wants(s, EFFECT_CLEAR);
+    }
+    assert_int_equal(last, seconds(60));
+    assert_int_equal(disk(s, 0)->tries, 0);
+    /* A helper that had it for a moment: what comes next is new. */
+    says(s, IN_DISK_PROGRESS, .state = DISK_CLEARING);
+    nobodys(s, 0, 0);
+    assert_true(disk(s, 0)->next_try - s->now.monotonic < seconds(60));
+}
+
+static void what_failed_together_comes_back_apart(void **state)
+{
+    A_STOP = a_clear(2);
+    usec_t first, second;
+
+    nobodys(s, 0, 0);
+    nobodys(s, 1, 999);
+    first = disk(s, 0)->next_try - s->now.monotonic;
+    second = disk(s, 1)->next_try - s->now.monotonic;
+    assert_true(second > first && second <= first + first / 2);
+    says(s, IN_DISK_FAILED, .index = 0, .message = "an I/O error", .spread = 0);
+    says(s, IN_DISK_FAILED, .index = 1, .message = "an I/O error", .spread = 999);
+    assert_true(disk(s, 1)->next_try > disk(s, 0)->next_try);
+}
+
+/* Contract 4.5: with what it waits for. */
+static void what_a_clear_waits_for_stands_in_the_open(void **state)
+{
+    A_STOP = a_clear(2);
+
+    assert_null(s->op->detail);
+    nobodys(s, 0, 0);
+    assert_string_equal(operation_phase(s->op), "clearing");
+    assert_string_equal(s->op->detail,
+                        "the local disk vdb waits for its next try: libvirt is away");
+    restarted(s);
+    assert_non_null(s->op->detail);
+    seen_off(s, END_UNKNOWN);
+    says(s, IN_DISK_PROGRESS, .state = DISK_CLEARING);
+    assert_null(s->op->detail);
+    failed(s, 0);
+    failed_for_good(s, 1);
+    assert_string_equal(s->op->detail, "the local disk vdc is not cleared: it is another disk");
+    cleared(s, 0);
+    assert_string_equal(s->op->detail, "the local disk vdc is not cleared: it is another disk");
+    retried(s);
+    cleared(s, 1);
+    assert_null(s->op->detail);
 }
 
 /* The clock brings every disk's next try, and not only the first that is due. */
@@ -553,8 +625,12 @@ static void a_clear_goes_on_after_a_restart(void **state)
     says(s, IN_DISK_PROGRESS, .index = 1, .state = DISK_CLEARING, .method = "overwrite",
          .done = 65536, .resume = resume);
     failed(s, 2);
+    strcpy(s->op->disks.items[1].boot_id, first_run.boot_id);
+    (void)text_replace(&s->op->disks.items[1].born, "1753000000.000000001");
     restarted(s);
     assert_stage(s, STAGE_CLEARING);
+    assert_string_equal(disk(s, 1)->boot_id, first_run.boot_id);
+    assert_string_equal(disk(s, 1)->born, "1753000000.000000001");
     assert_wants(s, EFFECT_LOOK);
     assert_false(s->wanted & EFFECT_CLEAR);
     assert_disk(s, 0, DISK_CLEARED);
@@ -734,6 +810,9 @@ int main(void)
         cmocka_unit_test(the_phase_is_verifying_when_nothing_else_is_left),
         cmocka_unit_test(a_setback_goes_on),
         cmocka_unit_test(a_failed_clear_is_tried_again_with_backoff),
+        cmocka_unit_test(what_is_nobodys_doing_is_waited_out),
+        cmocka_unit_test(what_failed_together_comes_back_apart),
+        cmocka_unit_test(what_a_clear_waits_for_stands_in_the_open),
         cmocka_unit_test(each_disk_has_its_own_next_try),
         cmocka_unit_test(an_outage_forgets_no_next_try),
         cmocka_unit_test(past_its_tries_a_disk_waits_for_an_operator),
