@@ -77,18 +77,72 @@ static struct tls_credentials *credentials_new(void)
     return c;
 }
 
-static int read_expiry(struct tls_credentials *c)
+static int file_error(struct error **err, const char *key, const char *path, int r)
 {
-    gnutls_x509_crt_t *chain;
+    return error_set(err, ERROR_CONFIGURATION, "%s %s cannot be loaded: %s", key, path,
+                     gnutls_strerror(r));
+}
+
+struct chain {
+    gnutls_x509_crt_t *items;
     unsigned n;
-    int r = gnutls_certificate_get_x509_crt(c->gnutls, 0, &chain, &n);
+};
+
+static void chain_clear_cleanup(struct chain *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        gnutls_x509_crt_deinit(c->items[i]);
+    gnutls_free(c->items);
+}
+
+static void datum_cleanup(gnutls_datum_t *d)
+{
+    gnutls_free(d->data);
+}
+
+DEFINE_CLEANUP(gnutls_x509_privkey_t, gnutls_x509_privkey_deinit);
+
+static int load_chain(const char *path, struct chain *ret)
+{
+    _cleanup_(datum) gnutls_datum_t pem = {0};
+    int r = gnutls_load_file(path, &pem);
+
+    return r < 0 ? r
+                 : gnutls_x509_crt_list_import2(&ret->items, &ret->n, &pem, GNUTLS_X509_FMT_PEM,
+                                                GNUTLS_X509_CRT_LIST_FAIL_IF_UNSORTED);
+}
+
+static int load_key(const char *path, gnutls_x509_privkey_t key)
+{
+    _cleanup_(datum) gnutls_datum_t pem = {0};
+    int r = gnutls_load_file(path, &pem);
+
+    if (r == 0)
+        r = gnutls_x509_privkey_import2(key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (pem.data)
+        gnutls_memset(pem.data, 0, pem.size);
+    return r;
+}
+
+static int load_identity(const struct tls *t, struct tls_credentials *c, struct error **err)
+{
+    _cleanup_(gnutls_x509_privkey_deinit) gnutls_x509_privkey_t key = NULL;
+    _cleanup_(chain_clear) struct chain chain = {0};
+    int r = load_chain(t->certificate, &chain);
 
     if (r < 0)
-        return r;
-    c->expires = gnutls_x509_crt_get_expiration_time(chain[0]);
-    for (unsigned i = 0; i < n; i++)
-        gnutls_x509_crt_deinit(chain[i]);
-    gnutls_free(chain);
+        return file_error(err, "api.tls_cert", t->certificate, r);
+    if (gnutls_x509_privkey_init(&key) < 0)
+        return error_no_memory(err);
+    r = load_key(t->key, key);
+    if (r < 0)
+        return file_error(err, "api.tls_key", t->key, r);
+    r = gnutls_certificate_set_x509_key(c->gnutls, chain.items, (int)chain.n, key);
+    if (r < 0)
+        return error_set(err, ERROR_CONFIGURATION,
+                         "api.tls_cert %s cannot be used with api.tls_key %s: %s", t->certificate,
+                         t->key, gnutls_strerror(r));
+    c->expires = gnutls_x509_crt_get_expiration_time(chain.items[0]);
     return 0;
 }
 
@@ -109,20 +163,13 @@ static int credentials_load(const struct tls *t, struct tls_credentials **ret, s
 
     if (!c)
         return error_no_memory(err);
-    r = gnutls_certificate_set_x509_key_file(c->gnutls, t->certificate, t->key,
-                                             GNUTLS_X509_FMT_PEM);
-    if (r >= 0)
-        r = read_expiry(c);
+    r = load_identity(t, c, err);
     if (r < 0)
-        return error_set(
-            err, ERROR_CONFIGURATION,
-            "api.tls_cert %s with api.tls_key %s cannot be loaded: %s Are both there, in "
-            "PEM, and of one pair?",
-            t->certificate, t->key, gnutls_strerror(r));
+        return r;
     r = gnutls_certificate_set_x509_trust_file(c->gnutls, t->client_ca, GNUTLS_X509_FMT_PEM);
     if (r <= 0)
-        return error_set(err, ERROR_CONFIGURATION, "api.tls_client_ca %s cannot be loaded: %s",
-                         t->client_ca, r < 0 ? gnutls_strerror(r) : "it has no certificate");
+        return file_error(err, "api.tls_client_ca", t->client_ca,
+                          r < 0 ? r : GNUTLS_E_NO_CERTIFICATE_FOUND);
     *ret = take(c);
     return 0;
 }
