@@ -135,12 +135,14 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t si
     return MHD_YES;
 }
 
-/* Who sends this; asked for once in a connection. */
+/* Who sends this; asked for once in a connection, which outlives no certificate. */
 static bool is_identified(struct exchange *x)
 {
     struct connection *c = x->connection;
 
-    return c && (is_set(c->caller.name) || x->listener->identify(x->http, &c->caller) == 0);
+    if (!c || (!is_set(c->caller.name) && x->listener->kind->identify(x->http, &c->caller) < 0))
+        return false;
+    return x->begun || caller_is_current(&c->caller);
 }
 
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *http, const char *url,

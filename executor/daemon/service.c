@@ -8,6 +8,7 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "daemon/config-network.h"
 #include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
 #include "engine/certificate.h"
@@ -104,9 +105,19 @@ static struct wiper_settings wiper_settings_of(const struct service *s)
     };
 }
 
-static struct api_groups groups_of(const struct words *w)
+static struct api_words words_of(const struct words *w)
 {
-    return (struct api_groups){(const char *const *)w->items, w->n};
+    return (struct api_words){(const char *const *)w->items, w->n};
+}
+
+/* AF_UNSPEC: off. What is no address does not get here. */
+static struct sockaddr_storage listen_of(const struct config *c)
+{
+    struct sockaddr_storage address;
+
+    if (config_parse_listen(c->api_listen, &address) < 0)
+        address.ss_family = AF_UNSPEC;
+    return address;
 }
 
 static void post_request(void *userdata, struct request *r)
@@ -128,8 +139,15 @@ static struct api_settings api_settings_of(struct service *s)
         .socket_fd = -1,
         .socket_mode = (mode_t)c->api_socket_mode,
         .socket_group = c->api_socket_group,
-        .operators = groups_of(&c->api_operators),
-        .readers = groups_of(&c->api_readers),
+        .operators = words_of(&c->api_operators),
+        .readers = words_of(&c->api_readers),
+        .listen = listen_of(c),
+        .insecure_loopback = c->api_insecure_loopback,
+        .tls_cert = c->api_tls_cert,
+        .tls_key = c->api_tls_key,
+        .tls_client_ca = c->api_tls_client_ca,
+        .tls_clients = words_of(&c->api_tls_clients),
+        .tls_readers = words_of(&c->api_tls_readers),
         .rate = c->api_rate,
         .post = post_request,
         .userdata = s,
@@ -150,6 +168,8 @@ static void say_what_needs_a_restart(const struct config *was, const struct conf
         {"api.socket", !text_equal(was->api_socket, is->api_socket)},
         {"api.socket_mode", was->api_socket_mode != is->api_socket_mode},
         {"api.socket_group", !text_equal(was->api_socket_group, is->api_socket_group)},
+        {"api.listen", !text_equal(was->api_listen, is->api_listen)},
+        {"api.insecure_loopback", was->api_insecure_loopback != is->api_insecure_loopback},
         {"journal.path", !text_equal(was->journal_path, is->journal_path)},
         {"upstream.*", was->n_sinks != is->n_sinks},
     };
@@ -383,6 +403,17 @@ static void wind_down(struct service *s)
     config_free(s->config);
 }
 
+static void log_network_address(const struct service *s)
+{
+    const char *address = api_network_address(s->api);
+
+    if (address && s->config->api_insecure_loopback)
+        log_warning("api.insecure_loopback: whoever reaches %s over plain HTTP may change things",
+                    address);
+    else if (address)
+        log_info("stopd serves %s with mutual TLS", address);
+}
+
 int service_run(struct config *config, const struct invocation *invocation, struct error **err)
 {
     struct service s = {.config = config, .invocation = invocation};
@@ -391,6 +422,7 @@ int service_run(struct config *config, const struct invocation *invocation, stru
     if (r == 0) {
         log_info("stopd %s serves %s on %s", STOPD_VERSION, config->hypervisor_uri,
                  config->api_socket);
+        log_network_address(&s);
         sd_notify(false, "READY=1");
         r = loop_run(s.loop, err);
     }

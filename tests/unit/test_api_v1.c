@@ -411,8 +411,8 @@ static void metrics_are_the_engines_and_ours(void **state)
         "stopd_api_requests_total{route=\"/\",status=\"400\"} 1\n",
         "stopd_api_requests_total{route=\"none\",status=\"404\"} 1\n",
         "stopd_api_request_seconds_count{route=\"/livez\"} 2\n",
-        "stopd_api_connections{kind=\"quiet\"} ",
-        "stopd_api_connections{kind=\"busy\"} 1\n",
+        "stopd_api_connections{listener=\"socket\",kind=\"quiet\"} ",
+        "stopd_api_connections{listener=\"socket\",kind=\"busy\"} 1\n",
     };
     struct fixture *f = *state;
     _cleanup_(response) struct response r = {0};
