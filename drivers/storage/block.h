@@ -12,6 +12,7 @@ struct block_device {
     dev_t devno;
     struct sysfs_block sysfs;
     int lock_fd; /* the whole disk, under flock; -1 until claimed */
+    bool is_zoned;
 };
 
 /* Takes fd, open for reading. The object is the caller's to make (a driver may have a larger one)
