@@ -3,6 +3,7 @@
  * Usage: libvirt-loop stop NAME...          presses each guest's button once, waits for its STOPPED
  *        libvirt-loop watch FILE NAME...    presses nothing; also tells when FILE has each guest's
  *                                           event with "to":"Stopped"
+ *        libvirt-loop idle URI              listens and does nothing, until standard input ends
  *
  * It says "ready" when it listens, and begins with a line on standard input. Each line that it
  * writes then is a word (begun, pressed, stopped, file), a name and the monotonic time in
@@ -112,14 +113,43 @@ static bool is_over(bool watching)
     return true;
 }
 
+static int on_any(virConnectPtr c, virDomainPtr domain, int event, int detail, void *opaque)
+{
+    return 0;
+}
+
+static void on_end(int watch, int fd, int events, void *opaque)
+{
+    exit(0);
+}
+
+static int idle(const char *uri)
+{
+    virConnectPtr c;
+
+    if (virEventRegisterDefaultImpl() < 0 || !(c = virConnectOpen(uri)) ||
+        virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_any), NULL, NULL) < 0 ||
+        virEventAddHandle(STDIN_FILENO, VIR_EVENT_HANDLE_READABLE | VIR_EVENT_HANDLE_HANGUP, on_end,
+                          NULL, NULL) < 0)
+        errx(1, "no connection to %s", uri);
+    puts("ready");
+    fflush(stdout);
+    while (virEventRunDefaultImpl() == 0)
+        ;
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     bool watching = argc > 3 && strcmp(argv[1], "watch") == 0;
     int first = watching ? 3 : 2;
     virConnectPtr c;
 
+    if (argc == 3 && strcmp(argv[1], "idle") == 0)
+        return idle(argv[2]);
     if (argc <= first || (!watching && strcmp(argv[1], "stop") != 0))
-        errx(64, "usage: libvirt-loop stop NAME... | watch FILE NAME...");
+        errx(64, "usage: libvirt-loop stop NAME... | watch FILE NAME... | idle URI");
     n_guests = argc - first;
     guests = calloc((size_t)n_guests, sizeof(*guests));
     if (!guests || virEventRegisterDefaultImpl() < 0 || !(c = virConnectOpen("qemu:///system")))
