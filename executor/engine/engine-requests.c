@@ -327,23 +327,31 @@ static void process_clear(struct engine *e, struct request *r)
 
 /* --- The picture ----------------------------------------------------------------------------- */
 
-static void process_instances(struct engine *e, struct request *r)
+/* A slice, so that a host of ten thousand domains holds up nobody who asks for one. */
+static json_object *instances_slice(struct engine *e, const struct request *r)
 {
     _cleanup_(json) json_object *body = json_object_new_object();
     json_object *array = json_object_new_array();
+    unsigned n = 0;
     struct domain *d;
 
-    if (!body || json_add(body, "instances", array) < 0) {
-        reply_body(r, NULL);
-        return;
-    }
-    inventory_foreach(&e->inventory,
-                      d) if (d->instance_id && json_append(array, domain_to_json(d)) < 0)
+    if (!body || json_add(body, "instances", array) < 0)
+        return NULL;
+    inventory_foreach(&e->inventory, d)
     {
-        reply_body(r, NULL);
-        return;
+        if (d->number <= r->after || !d->instance_id)
+            continue;
+        if (json_append(array, domain_to_json(d)) < 0)
+            return NULL;
+        if (++n == r->most)
+            return json_add_number(body, "last", d->number) < 0 ? NULL : take(body);
     }
-    reply_body(r, take(body));
+    return take(body);
+}
+
+static void process_instances(struct engine *e, struct request *r)
+{
+    reply_body(r, instances_slice(e, r));
 }
 
 static void process_instance(struct engine *e, struct request *r)

@@ -70,6 +70,7 @@ struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
     uuid_copy(d->uuid, uuid);
     uuid_unparse_lower(uuid, d->key);
     d->next_look = USEC_NEVER;
+    d->number = ++inv->last_number;
     if (lh_table_insert(inv->by_uuid, d->key, d) < 0) {
         free(d);
         return NULL;
