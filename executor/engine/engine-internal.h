@@ -140,7 +140,7 @@ struct engine {
     int64_t clock_offset; /* of the real-time clock from the monotonic one */
     usec_t ahead;         /* what was written before looks older by this, until … */
     usec_t ahead_until;
-    usec_t clock_at;   /* no domain or operation is due before */
+    bool may_admit;    /* who is queued may have its turn now */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
     bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
@@ -154,6 +154,8 @@ struct engine {
 
 /* --- engine.c: a turn's staging -------------------------------------------------------------- */
 void engine_stage_domain(struct engine *e, struct domain *d);
+/* What is due of the domain has changed outside of a turn's staging. */
+void engine_set_due(struct engine *e, struct domain *d);
 /* The operation as this turn has made it so far; NULL: none, or finished. */
 const struct operation *engine_operation_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
