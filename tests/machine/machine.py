@@ -30,8 +30,9 @@ QEMU = "/usr/bin/qemu-system-x86_64"
 SHELLS = 4
 POLL = 0.05
 
-# For whatever takes seconds: a busy host takes several times as long, and a command that was late by the
-# time-out of the kernel in there, 30 s and twice that until it resets the controller, is no failure yet.
+# For whatever takes seconds: a busy host takes several times as long, and a command that was late by
+# the time-out of the kernel in there, 30 s until it aborts it and 30 more until it resets the
+# controller, is no failure yet.
 DEADLINE = 180
 ASIDE = 30  # for a question about something that hangs already
 
@@ -207,9 +208,9 @@ class Machine:
         return Job(self, script, stdin)
 
     def layers(self, script):
-        """Why something hangs, from the top down: what this script tells in there; the requests that the
-        kernel in there waits for; what QEMU has done and since when it is idle; the servers behind it;
-        this host. A request that the kernel waits for and that nobody below has is lost between them."""
+        """Why something hangs, from the top down: what this script tells in there; the requests that
+        the kernel in there waits for; what QEMU has done and since when it is idle; the servers behind
+        it; this host. A request that the kernel waits for and nobody below has is lost between them."""
         said = []
         try:
             said += [self.ask(f"{script}; cd /sys/kernel/debug/block; grep . nvme*/hctx*/busy;"
@@ -339,7 +340,7 @@ class Job:
         self.machine = machine
         self.script = script
         self.folder = f"/run/job.{Job._count}"
-        machine.run(f"mkdir {self.folder}; cat >{self.folder}/input; cat /proc/uptime >{self.folder}/began",
+        machine.run(f"mkdir {self.folder}; cd {self.folder}; cat >input; cat /proc/uptime >began",
                     stdin=stdin)
         # The shell that waits and the one that is the script: only the latter is killed.
         self.pid = int(machine.ask(

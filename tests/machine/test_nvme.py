@@ -231,9 +231,10 @@ def test_namespaces_swapped_under_a_clear(machine, disks, wipe, method, command)
 
 @contextlib.contextmanager
 def going_on(machine, disks, wipe, members):
-    """A slow overwrite of ours that has come a little way. Yields its Job; ends in its usual pace."""
+    """A slow overwrite of ours that has come a little way, with some 20 s to go. Yields its Job; ends in
+    its usual pace."""
     machine.fill(disks.ours, disks.neighbour)
-    with disks.ours.slows("write", 0.1, least=2 * BLOCK):
+    with disks.ours.slows("write", 0.3, least=2 * BLOCK):
         job = wipe.start(machine.find(disks.ours), **members)
         wait_for(lambda: disks.ours.changed()[:1] > [(0, MIB)], "the first MiB")
         yield job
