@@ -136,7 +136,7 @@ static void let_others_begin(struct engine *e)
     if (!e->clears_wait)
         return;
     e->clears_wait = false;
-    e->may_admit = true; /* there is to be a next turn, where this one is past that already */
+    e->once_more = true; /* where this turn is past that already */
     inventory_foreach(&e->inventory, d) if (d->op && d->op->stage == STAGE_CLEARING)
     {
         d->wanted |= EFFECT_CLEAR;

@@ -309,7 +309,6 @@ static void attached(struct engine *e, struct call *c)
     e->attach_tries = 0;
     e->generation++;
     e->counters.attachments++;
-    e->may_admit = true;
     engine_glance_later(e);
     log_say(LOG_LEVEL_INFO, &fields, "the hypervisor is at hand, with %zu domains", c->list.n);
     e->away_said = false;

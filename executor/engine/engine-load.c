@@ -39,8 +39,7 @@ static int load_operation(void *userdata, struct operation *op)
     op->place = ++e->last_place;
     d->op = op;
     e->n_operations++;
-    if (op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    engine_count_in_line(e, op, 1);
     return 0;
 }
 
@@ -127,7 +126,6 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
 void engine_configure(struct engine *e, const struct engine_settings *settings)
 {
     e->settings = *settings;
-    e->may_admit = true; /* a higher stop.parallel lets more begin */
 }
 
 static void discard_arrivals(struct engine *e)

@@ -263,12 +263,9 @@ static void adopt_operation(struct engine *e, struct domain *d)
 {
     bool is_new = !d->op;
 
-    if (!is_new && d->op->stage == STAGE_SHUTTING_DOWN) {
-        e->n_shutting_down--;
-        e->may_admit |= e->settings.parallel > 0;
-    }
-    if (d->next_op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    if (!is_new)
+        engine_count_in_line(e, d->op, -1);
+    engine_count_in_line(e, d->next_op, 1);
     if (is_new) {
         lh_table_insert(e->operations, d->next_op->request_id, d);
         e->n_operations++;
@@ -476,17 +473,6 @@ static void step_due(struct engine *e, struct domain *d)
     }
 }
 
-static void admit_queued(struct engine *e)
-{
-    struct domain *d;
-
-    if (!e->may_admit)
-        return;
-    e->may_admit = false;
-    engine_admit_in_line(e);
-    inventory_foreach(&e->inventory, d) engine_admit(e, d);
-}
-
 static void step_due_domain(struct engine *e, struct domain *d)
 {
     if (engine_operation_now(d)) {
@@ -506,7 +492,8 @@ static void step_clock(struct engine *e)
     struct agenda_entry *first;
     struct domain *unmoved = NULL, *d;
 
-    admit_queued(e);
+    e->once_more = false;
+    engine_admit_in_line(e);
     while ((first = agenda_first(agenda)) && first->due <= e->now.monotonic) {
         d = domain_of_due(first);
         agenda_set(agenda, first, USEC_NEVER);
@@ -526,7 +513,7 @@ static usec_t next_due(const struct engine *e)
 {
     const struct agenda_entry *first = agenda_first(&e->inventory.agenda);
 
-    return e->may_admit ? 0 : first ? first->due : USEC_NEVER;
+    return e->once_more || engine_may_admit(e) ? 0 : first ? first->due : USEC_NEVER;
 }
 
 usec_t engine_next_turn(const struct engine *e)
@@ -635,7 +622,6 @@ static void catch_up(struct engine *e)
     if (e->journal_at > e->now.monotonic)
         return;
     e->journal_at = USEC_NEVER;
-    e->may_admit = true;
     engine_step_all(e, e->attachment == ATTACHED ? IN_ATTACHED : IN_DETACHED);
 }
 
