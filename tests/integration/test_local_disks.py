@@ -4,6 +4,8 @@ import contextlib
 import glob
 import json
 import os
+import shutil
+import signal
 import subprocess
 
 import pytest
@@ -112,6 +114,28 @@ def test_cleared_verified_and_certified_before_stopped(guest, loops, stopd_for):
     assert reported == {each["target"]: each["certificate"] for each in signed}
     assert os.listdir(stopd.path("owed")) == [], "a marker is left"
     assert stopd.instance(name)["owed"] is None
+
+
+def test_cleared_by_a_helper_behind_a_socket(guest, loops, stopd_for, tmp_path):
+    """As in production, where the service manager starts one for each connection."""
+    if not shutil.which("systemd-socket-activate"):
+        pytest.skip("needs systemd-socket-activate")
+    disks = loops(2)
+    name = guest("obey", metadata=i1("vda", "vdb"), disks=[disk.device for disk in disks], fill=("vda", "vdb"))
+    path = tmp_path / "wipe.sock"
+    with subprocess.Popen(["systemd-socket-activate", "--accept", "--inetd", "--listen", path,
+                           os.path.join(BUILD, "executor", "wipe", "stopd-wipe")], start_new_session=True) as server:
+        try:
+            wait_until(path.exists, "the socket is there")
+            stopd = stopd_for(local_storage__helper=f"unix:{path}")
+            operation = stopd.finished(stopd.accepted(name, ConfirmStop="true"))
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+    assert operation["outcome"] == "Stopped", operation
+    assert states(operation) == ["cleared", "cleared"]
+    assert all(disk.is_zero() for disk in disks)
+    assert disk_events(stopd, ID) == ["cleared", "cleared"]
 
 
 def test_a_certificate_is_verified_offline(guest, loops, stopd_for, tmp_path):
