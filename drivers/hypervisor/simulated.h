@@ -36,6 +36,7 @@ struct guest_manners {
     unsigned destroys_lost;   /* and so many say that they succeeded and do nothing */
     bool cannot_interlock;
     bool refuses_restore;
+    bool refuses_button, refuses_wake; /* the hypervisor does, with an error of its own */
     bool is_unreadable;      /* the hypervisor cannot tell its state */
     bool hides_process;      /* its pid cannot be read */
     bool fate_is_unprovable; /* whether a process of it has ended cannot be told */

@@ -69,8 +69,9 @@ struct input {
     const struct instance *definition; /* SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
     bool interlocked;                  /* PRESSED */
-    const struct disk_news *news;      /* DISK_* */
-    const char *request_id;            /* FORCE, CANCEL: who and by what */
+    bool is_stuck;                /* *_FAILED: it has not come back, and may have its effect yet */
+    const struct disk_news *news; /* DISK_* */
+    const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;
 };
 

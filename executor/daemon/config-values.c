@@ -65,10 +65,8 @@ static int parse_socket(const struct config_key *key, const char *text, void *me
 static int parse_sink(const struct config_key *key, const char *text, void *member,
                       struct error **err)
 {
-    if (text_equal(text, "nats") || text_equal(text, "webhook"))
-        return error_set(err, ERROR_CONFIGURATION, "'%s' is not supported by this version", text);
-    if (!text_equal(text, "file"))
-        return refuse(err, "file", text);
+    if (!text_equal(text, "file") && !text_equal(text, "nats") && !text_equal(text, "webhook"))
+        return refuse(err, "file, nats or webhook", text);
     return take_text(text, member, err);
 }
 
@@ -155,30 +153,31 @@ const struct config_type config_type_mode = {"mode", parse_mode, format_mode, NU
 
 /* --- Durations ----------------------------------------------------------------------------- */
 
+#define MINUTE (60 * USEC_PER_SEC)
+
 static const struct {
     const char *suffix;
     usec_t usec;
 } units[] = {
-    {"h", 3600 * USEC_PER_SEC},
-    {"m", 60 * USEC_PER_SEC},
+    {"h", 60 * MINUTE},
+    {"m", MINUTE},
     {"s", USEC_PER_SEC},
     {"ms", USEC_PER_MSEC},
 };
 
-/* In hours where they are whole, else in seconds, else in milliseconds: never in minutes, so that a
- * grace of 120s reads as it is documented. */
+/* In the largest unit that is whole, but in minutes from ten on only, so that a grace of 120s reads
+ * as it is documented. */
 static void format_duration(const void *member, FILE *to)
 {
-    static const size_t order[] = {0, 2, 3};
     usec_t value = *(const usec_t *)member;
 
-    for (size_t i = 0; i < ELEMENTSOF(order); i++) {
-        usec_t unit = units[order[i]].usec;
+    for (size_t i = 0; i < ELEMENTSOF(units); i++) {
+        usec_t unit = units[i].usec;
 
-        if (value > 0 && value % unit == 0) {
-            fprintf(to, "%" PRIu64 "%s", value / unit, units[order[i]].suffix);
-            return;
-        }
+        if (value == 0 || value % unit != 0 || (unit == MINUTE && value < 10 * MINUTE))
+            continue;
+        fprintf(to, "%" PRIu64 "%s", value / unit, units[i].suffix);
+        return;
     }
     fprintf(to, "%" PRIu64 "ms", value / USEC_PER_MSEC);
 }

@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/config-file.h"
 #include "daemon/config-keys.h"
+#include "daemon/config-network.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -32,21 +33,25 @@ static bool is_of_sink(const struct config_key *key)
     return text_equal(key->section, SINK_SECTION);
 }
 
+/* Frees the members of a struct config, or of a struct config_sink. */
+static void clear_members(void *object, bool of_sink)
+{
+    size_t n;
+    const struct config_key *keys = config_keys(&n);
+
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].type && keys[i].type->clear && is_of_sink(&keys[i]) == of_sink)
+            keys[i].type->clear(member_of(object, &keys[i]));
+}
+
 void config_free(struct config *c)
 {
-    const struct config_key *keys;
-    size_t n;
-
     if (!c)
         return;
-    keys = config_keys(&n);
-    for (size_t i = 0; i < n; i++)
-        if (keys[i].type && keys[i].type->clear && !is_of_sink(&keys[i]))
-            keys[i].type->clear(member_of(c, &keys[i]));
+    clear_members(c, false);
     for (size_t i = 0; i < c->n_sinks; i++) {
         free(c->sinks[i].name);
-        free(c->sinks[i].type);
-        free(c->sinks[i].url);
+        clear_members(&c->sinks[i], true);
     }
     free(c->sinks);
     free(c);
@@ -222,9 +227,11 @@ static int check_sinks(const struct config_builder *b, struct error **err)
     for (size_t i = 0; i < b->config->n_sinks; i++) {
         const struct config_sink *sink = &b->config->sinks[i];
 
-        if (!sink->type || !sink->url)
+        if (!sink->type || !sink->peer.url)
             return error_set(err, ERROR_CONFIGURATION, "%s: [%s%s] has no %s", b->sink_origins[i],
                              SINK_PREFIX, sink->name, sink->type ? "url" : "type");
+        if (config_check_sink(sink, err) < 0)
+            return error_context(err, "%s: [%s%s]", b->sink_origins[i], SINK_PREFIX, sink->name);
     }
     return 0;
 }
@@ -250,6 +257,8 @@ int config_load_from(const char *directory, const char *file, char *const *setti
         r = check_sinks(&b, err);
     if (r == 0)
         r = config_check_storage(b.config, err);
+    if (r == 0)
+        r = config_check_network(b.config, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < b.config->n_sinks; i++)

@@ -11,10 +11,20 @@ struct words {
     size_t n;
 };
 
+/* How a client proves who it is, and knows whom it talks to. "": not set. Paths, but for url. */
+struct config_peer {
+    char *url;
+    char *tls_ca;             /* whom to trust; the system's own without it */
+    char *tls_cert, *tls_key; /* ours; both or neither */
+    char *credentials;        /* NATS: a .creds file */
+    char *token_file;         /* webhook: a bearer token */
+};
+
 struct config_sink {
-    char *name; /* upstream.NAME */
-    char *type; /* "file" */
-    char *url;  /* a path, or "-" */
+    char *name;              /* upstream.NAME */
+    char *type;              /* "file", "nats" or "webhook" */
+    struct config_peer peer; /* of a file its path, or "-" */
+    bool create;             /* NATS: make a stream that is missing */
 };
 
 struct config {
@@ -36,8 +46,14 @@ struct config {
     unsigned api_socket_mode;
     char *api_socket_group;
     unsigned api_rate;
+    char *api_listen; /* "ADDRESS:PORT", numeric; "": off */
+    char *api_tls_cert, *api_tls_key, *api_tls_client_ca;
+    struct words api_tls_clients, api_tls_readers; /* subject alternative names */
+    bool api_insecure_loopback;
     struct config_sink *sinks;
     size_t n_sinks;
+    struct config_peer commands; /* url "": no commands from a queue */
+    usec_t commands_max_age;
     char *journal_path;
     usec_t journal_retain;
     enum log_level log_level;

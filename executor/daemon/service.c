@@ -8,21 +8,22 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "daemon/config-network.h"
+#include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
-#include "drivers/upstream/file.h"
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
-#include "engine/relay.h"
+#include "engine/workers.h"
 #include "journal/journal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#define RELAY_PATIENCE (3 * USEC_PER_SEC)
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+/* That are no worker's: the clearing asks libvirt which disks other domains name. */
+#define OTHER_CALLS 16
 #define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
@@ -35,9 +36,7 @@ struct service {
     char *marker_folder; /* both beside the journal */
     char *methods;       /* local_storage.methods as one text */
     struct loop *loop;
-    struct relay **relays;
-    size_t n_relays;
-    char **sink_names;
+    struct sinks *sinks;
     struct api *api;
 };
 
@@ -46,6 +45,8 @@ struct service {
 static struct engine_settings engine_settings_of(const struct service *s)
 {
     const struct config *c = s->config;
+    size_t n_sinks;
+    const char *const *sinks = sinks_names(s->sinks, &n_sinks);
 
     return (struct engine_settings){
         .host_id = c->host_id,
@@ -59,8 +60,8 @@ static struct engine_settings engine_settings_of(const struct service *s)
         .call_timeout = c->call_timeout,
         .destroy_timeout = c->destroy_timeout,
         .retain = c->journal_retain,
-        .sinks = (const char *const *)s->sink_names,
-        .n_sinks = s->n_relays,
+        .sinks = sinks,
+        .n_sinks = n_sinks,
     };
 }
 
@@ -104,9 +105,19 @@ static struct wiper_settings wiper_settings_of(const struct service *s)
     };
 }
 
-static struct api_groups groups_of(const struct words *w)
+static struct api_words words_of(const struct words *w)
 {
-    return (struct api_groups){(const char *const *)w->items, w->n};
+    return (struct api_words){(const char *const *)w->items, w->n};
+}
+
+/* AF_UNSPEC: off. What is no address does not get here. */
+static struct sockaddr_storage listen_of(const struct config *c)
+{
+    struct sockaddr_storage address;
+
+    if (config_parse_listen(c->api_listen, &address) < 0)
+        address.ss_family = AF_UNSPEC;
+    return address;
 }
 
 static void post_request(void *userdata, struct request *r)
@@ -128,8 +139,15 @@ static struct api_settings api_settings_of(struct service *s)
         .socket_fd = -1,
         .socket_mode = (mode_t)c->api_socket_mode,
         .socket_group = c->api_socket_group,
-        .operators = groups_of(&c->api_operators),
-        .readers = groups_of(&c->api_readers),
+        .operators = words_of(&c->api_operators),
+        .readers = words_of(&c->api_readers),
+        .listen = listen_of(c),
+        .insecure_loopback = c->api_insecure_loopback,
+        .tls_cert = c->api_tls_cert,
+        .tls_key = c->api_tls_key,
+        .tls_client_ca = c->api_tls_client_ca,
+        .tls_clients = words_of(&c->api_tls_clients),
+        .tls_readers = words_of(&c->api_tls_readers),
         .rate = c->api_rate,
         .post = post_request,
         .userdata = s,
@@ -150,6 +168,8 @@ static void say_what_needs_a_restart(const struct config *was, const struct conf
         {"api.socket", !text_equal(was->api_socket, is->api_socket)},
         {"api.socket_mode", was->api_socket_mode != is->api_socket_mode},
         {"api.socket_group", !text_equal(was->api_socket_group, is->api_socket_group)},
+        {"api.listen", !text_equal(was->api_listen, is->api_listen)},
+        {"api.insecure_loopback", was->api_insecure_loopback != is->api_insecure_loopback},
         {"journal.path", !text_equal(was->journal_path, is->journal_path)},
         {"upstream.*", was->n_sinks != is->n_sinks},
     };
@@ -209,8 +229,7 @@ static void committed(void *userdata, uint64_t sequence)
 {
     struct service *s = userdata;
 
-    for (size_t i = 0; i < s->n_relays; i++)
-        relay_notify(s->relays[i], sequence);
+    sinks_notify(s->sinks, sequence);
 }
 
 static void cursor(void *userdata, const char *sink, uint64_t sequence)
@@ -223,48 +242,14 @@ static void cursor(void *userdata, const char *sink, uint64_t sequence)
 static void add_metrics(void *userdata, FILE *f)
 {
     struct service *s = userdata;
-    struct relay_status status;
 
-    if (s->n_relays == 0)
-        return;
-    fprintf(f, "# HELP stopd_sink_lag_events Events that a sink has not got yet.\n"
-               "# TYPE stopd_sink_lag_events gauge\n");
-    for (size_t i = 0; i < s->n_relays; i++) {
-        relay_status(s->relays[i], &status);
-        fprintf(f, "stopd_sink_lag_events{sink=\"%s\"} %" PRIu64 "\n", s->sink_names[i],
-                status.lag);
-    }
-    fprintf(f, "# HELP stopd_sink_failures_total Deliveries that failed.\n"
-               "# TYPE stopd_sink_failures_total counter\n");
-    for (size_t i = 0; i < s->n_relays; i++) {
-        relay_status(s->relays[i], &status);
-        fprintf(f, "stopd_sink_failures_total{sink=\"%s\"} %" PRIu64 "\n", s->sink_names[i],
-                status.failures);
-    }
+    sinks_write_metrics(s->sinks, f);
 }
 
-static int start_relay(struct service *s, const struct config_sink *sink, struct error **err)
+static int start_sinks(struct service *s, struct error **err)
 {
-    struct relay_settings settings = {.name = sink->name,
-                                      .journal_path = s->config->journal_path,
-                                      .cursor = cursor,
-                                      .userdata = s};
-    int r = upstream_file_new(sink->url, &settings.upstream, err);
+    int r = sinks_start(s->sinks, s->config, cursor, s, err);
 
-    if (r == 0)
-        r = relay_start(&settings, &s->relays[s->n_relays], err);
-    if (r < 0)
-        return error_context(err, "upstream.%s", sink->name);
-    s->n_relays++;
-    return 0;
-}
-
-static int start_relays(struct service *s, struct error **err)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < s->config->n_sinks && r == 0; i++)
-        r = start_relay(s, &s->config->sinks[i], err);
     committed(s, engine_last_sequence(loop_engine(s->loop)));
     return r;
 }
@@ -353,12 +338,13 @@ static int start_loop(struct service *s, struct error **err)
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;
-    int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
+    int r = hypervisor_libvirt_new(s->config->hypervisor_uri,
+                                   workers_most_calls(s->config->workers) + OTHER_CALLS,
+                                   &hypervisor, err);
 
     if (r < 0)
         return r;
     settings.engine = engine_settings_of(s);
-    settings.engine.n_sinks = s->config->n_sinks;
     return loop_new(&settings, hypervisor, s->journal, &s->loop, err);
 }
 
@@ -377,17 +363,11 @@ static int start_api(struct service *s, struct error **err)
 
 static int bring_up(struct service *s, struct error **err)
 {
-    size_t n = s->config->n_sinks;
     bool fresh;
-    int r;
+    int r = sinks_new(s->config, &s->sinks, err);
 
-    s->relays = calloc(n + 1, sizeof(struct relay *));
-    s->sink_names = calloc(n + 1, sizeof(*s->sink_names));
-    if (!s->relays || !s->sink_names)
-        return error_no_memory(err);
-    for (size_t i = 0; i < n; i++)
-        if (text_replace(&s->sink_names[i], s->config->sinks[i].name) < 0)
-            return error_no_memory(err);
+    if (r < 0)
+        return r;
     r = journal_open(s->config->journal_path, &fresh, &s->journal, err);
     if (r < 0)
         return r;
@@ -400,7 +380,7 @@ static int bring_up(struct service *s, struct error **err)
     if (r == 0)
         r = reconcile_markers(s, err);
     if (r == 0)
-        r = start_relays(s, err);
+        r = start_sinks(s, err);
     return r < 0 ? r : start_api(s, err);
 }
 
@@ -409,11 +389,7 @@ static void wind_down(struct service *s)
     if (s->api)
         api_quiesce(s->api);
     api_stop(s->api);
-    for (size_t i = 0; i < s->n_relays; i++)
-        if (relay_stop(s->relays[i], RELAY_PATIENCE) < 0)
-            log_warning("the sink %s hangs and was left; what it has not got stays in the journal",
-                        s->sink_names[i]);
-    s->n_relays = 0;
+    sinks_stop(s->sinks);
     if (s->loop)
         loop_finish(s->loop);
     loop_free(s->loop);
@@ -422,12 +398,20 @@ static void wind_down(struct service *s)
     free(s->public_key);
     free(s->marker_folder);
     free(s->methods);
-    for (size_t i = 0; s->sink_names && s->sink_names[i]; i++)
-        free(s->sink_names[i]);
-    free(s->relays);
-    free(s->sink_names);
+    sinks_free(s->sinks);
     config_free(s->former);
     config_free(s->config);
+}
+
+static void log_network_address(const struct service *s)
+{
+    const char *address = api_network_address(s->api);
+
+    if (address && s->config->api_insecure_loopback)
+        log_warning("api.insecure_loopback: whoever reaches %s over plain HTTP may change things",
+                    address);
+    else if (address)
+        log_info("stopd serves %s with mutual TLS", address);
 }
 
 int service_run(struct config *config, const struct invocation *invocation, struct error **err)
@@ -438,6 +422,7 @@ int service_run(struct config *config, const struct invocation *invocation, stru
     if (r == 0) {
         log_info("stopd %s serves %s on %s", STOPD_VERSION, config->hypervisor_uri,
                  config->api_socket);
+        log_network_address(&s);
         sd_notify(false, "READY=1");
         r = loop_run(s.loop, err);
     }

@@ -84,9 +84,11 @@ struct engine {
     struct inventory inventory;
     struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
     size_t n_operations, n_shutting_down;
+    uint64_t last_place;    /* of the queue of stops */
     uint64_t last_sequence; /* committed */
     bool is_first_picture;  /* nothing was ever reported: the first full read is only taken down */
     bool quiescing;
+    struct error *load_problem; /* of the journal's content, more exact than the journal's own */
 
     /* What has arrived since the last turn */
     LIST_OF(struct request) requests;
@@ -105,6 +107,8 @@ struct engine {
     uint64_t generation; /* calls that began under another one are over, whatever they say */
     uint64_t next_call_id;
     uint64_t attach_call;
+    uint64_t glance_call; /* 0: none is out */
+    usec_t glance_at;     /* NEVER: one is out, or the hypervisor is away */
     bool lost_while_attaching;
 
     /* This turn */
@@ -115,7 +119,7 @@ struct engine {
     LIST_OF(struct staged_reply) replies;
     LIST_OF(struct staged_binding) bindings;
     LIST_OF(struct staged_certificate) certificates;
-    struct domain *staged;
+    struct domain *staged, **staged_end; /* in the order in which they were */
     uint64_t staged_sequence;
 
     /* Clears under way */
@@ -135,9 +139,14 @@ struct engine {
         cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
     usec_t retain_at;
     bool retain_more;
+    int64_t clock_offset; /* of the real-time clock from the monotonic one */
+    usec_t ahead;         /* what was written before looks older by this, until … */
+    usec_t ahead_until;
     usec_t clock_at;   /* no domain or operation is due before */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
+    bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
+    usec_t reserve_at; /* look then whether it still is; NEVER: it is not */
 
     struct {
         uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
@@ -152,8 +161,6 @@ const struct operation *engine_operation_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
 void engine_step(struct engine *e, struct domain *d, const struct input *in);
 void engine_step_all(struct engine *e, enum input_kind kind);
-/* Lets a queued operation begin, if it may. */
-void engine_admit(struct engine *e, struct domain *d);
 void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
                            const struct incarnation *incarnation);
 /* Reports a transition of a domain that nobody commanded. */
@@ -180,8 +187,21 @@ void engine_process_lost(struct engine *e);
 void engine_process_call(struct engine *e, struct call *c);
 void engine_process_hint(struct engine *e, const uuid_t domain);
 void engine_attach_if_due(struct engine *e);
+void engine_want_look(struct engine *e, struct domain *d);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-queue.c -------------------------------------------------------------------------- */
+/* Lets a queued operation begin, if it may. */
+void engine_admit(struct engine *e, struct domain *d);
+/* Lets the first in line begin for whom there is a place. */
+void engine_admit_in_line(struct engine *e);
+
+/* --- engine-glance.c ------------------------------------------------------------------------- */
+/* The next glance is some minutes away. */
+void engine_glance_later(struct engine *e);
+void engine_glance_if_due(struct engine *e);
+void engine_process_glance(struct engine *e, const struct call *c);
 
 /* --- engine-clear.c -------------------------------------------------------------------------- */
 void engine_process_report(struct engine *e, struct wipe_report *r);
@@ -212,6 +232,18 @@ usec_t engine_next_overdue(const struct engine *e);
 void engine_refuse_late(struct request *r);
 struct answer *answer_new(const struct request *r);
 void engine_reply(struct request *r, struct answer *a);
+
+/* --- engine-clock.c --------------------------------------------------------------------------- */
+/* Begins each turn. */
+void engine_watch_clock(struct engine *e);
+/* What is older than this, by the real-time clock, may be forgotten. */
+usec_t engine_retain_from(const struct engine *e);
+
+/* --- engine-reserve.c ------------------------------------------------------------------------- */
+/* After a turn that failed: true: try again at once. */
+bool engine_spend_reserve(struct engine *e, const struct error *failure);
+/* Begins each turn. */
+void engine_watch_reserve(struct engine *e);
 
 /* --- engine-metrics.c ------------------------------------------------------------------------ */
 char *engine_metrics_text(const struct engine *e);

@@ -34,8 +34,9 @@ void engine_stage_domain(struct engine *e, struct domain *d)
     if (d->staged)
         return;
     d->staged = true;
-    d->next_staged = e->staged;
-    e->staged = d;
+    d->next_staged = NULL;
+    *(e->staged ? e->staged_end : &e->staged) = d;
+    e->staged_end = &d->next_staged;
 }
 
 const struct operation *engine_operation_now(const struct domain *d)
@@ -149,7 +150,7 @@ static int write_domain(struct engine *e, struct domain *d, struct error **err)
     if (d->next_op && d->op_changed)
         r = journal_put_operation(e->journal, d->next_op, err);
     if (r == 0 && d->reported_changed) {
-        struct reported reported = {.instance_id = d->instance_id,
+        struct reported reported = {.instance_id = d->instance_id ? d->instance_id : d->key,
                                     .state = d->next_reported.state,
                                     .incarnation = d->next_reported.incarnation};
 
@@ -187,8 +188,8 @@ static int write_all(struct engine *e, struct error **err)
             r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
     if (r == 0 && e->journal_said)
         r = journal_touch(e->journal, e->now.realtime, err);
-    if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
-        r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
+    if (r == 0 && e->retain_at <= e->now.monotonic)
+        r = journal_retain(e->journal, engine_retain_from(e), e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
     e->retain_more = r >= RETAIN_MOST;
     return r < 0 ? r : 0;
@@ -431,6 +432,10 @@ static void give_back(struct engine *e, const struct error *failure)
     stand_still(e);
     e->staged_sequence = e->last_sequence;
     e->counters.commit_failures++;
+    if (engine_spend_reserve(e, failure)) {
+        e->journal_at = e->now.monotonic;
+        return;
+    }
     e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
     if (!e->journal_said) {
         const struct log_fields fields = {.message_id = MESSAGE_ID_JOURNAL_AWAY};
@@ -468,21 +473,6 @@ static void step_due(struct engine *e, struct domain *d)
     }
 }
 
-/* Its turn has come, unless stop.parallel guests are in shutdown already. */
-void engine_admit(struct engine *e, struct domain *d)
-{
-    const struct input admitted = {.kind = IN_ADMITTED};
-    const struct operation *op = engine_operation_now(d);
-    unsigned bound = e->settings.parallel;
-
-    if (!op || op->stage != STAGE_QUEUED || e->attachment != ATTACHED)
-        return;
-    if (!op->force_stop && bound && e->n_shutting_down + e->n_admitted >= bound)
-        return;
-    e->n_admitted += !op->force_stop;
-    engine_step(e, d, &admitted);
-}
-
 /* Looks at every domain, but only when one of them is due: clock_at is the earliest. */
 static void step_clock(struct engine *e)
 {
@@ -491,6 +481,7 @@ static void step_clock(struct engine *e)
     if (e->clock_at > e->now.monotonic)
         return;
     e->clock_at = USEC_NEVER;
+    engine_admit_in_line(e);
     inventory_foreach(&e->inventory, d)
     {
         engine_admit(e, d);
@@ -508,8 +499,8 @@ static void step_clock(struct engine *e)
 
 usec_t engine_next_turn(const struct engine *e)
 {
-    const usec_t dues[] = {e->retain_at, e->clock_at, e->attach_at, e->cursors_at,
-                           engine_next_overdue(e)};
+    const usec_t dues[] = {e->retain_at,  e->clock_at,   e->attach_at,          e->glance_at,
+                           e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
     if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
@@ -624,10 +615,13 @@ void engine_turn(struct engine *e)
     e->counters.turns++;
     e->n_admitted = 0;
     e->turn_failed = false;
+    engine_watch_clock(e);
+    engine_watch_reserve(e);
     process_arrivals(e);
     if (e->journal_at != USEC_NEVER)
         catch_up(e);
     engine_attach_if_due(e);
+    engine_glance_if_due(e);
     if (e->journal_at == USEC_NEVER)
         step_clock(e);
     if (commit(e, &failure) < 0)

@@ -72,6 +72,7 @@ struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
     uuid_copy(d->uuid, uuid);
     uuid_unparse_lower(uuid, d->key);
     d->next_look = USEC_NEVER;
+    d->number = ++inv->last_number;
     if (lh_table_insert(inv->by_uuid, d->key, d) < 0) {
         free(d);
         return NULL;
@@ -169,7 +170,7 @@ enum instance_state domain_state_of(const struct domain *d)
 {
     if (d->op)
         return operation_state(d->op);
-    if (d->reported.known)
+    if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
 }

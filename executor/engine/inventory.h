@@ -32,6 +32,7 @@ struct disks_at_start {
 struct domain {
     char key[UUID_TEXT_SIZE];
     uuid_t uuid;
+    uint64_t number;           /* rises in the order in which they became known */
     char *instance_id;         /* as last known; survives the definition */
     struct instance *instance; /* NULL: absent, or not read yet */
 
@@ -72,6 +73,7 @@ struct inventory {
     struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
     struct lh_table *by_id;   /* metadata id → first claimant */
     struct lh_table *by_name;
+    uint64_t last_number;
 };
 
 int inventory_init(struct inventory *inv); /* 0 or -ENOMEM */

@@ -104,6 +104,34 @@ void ladder_close(struct rung *r, const char *why)
     close_for(r, "%s", why);
 }
 
+static bool is_said_before(const struct ladder *l, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (text_equal(l->rungs[k].reason, l->rungs[i].reason))
+            return true;
+    return false;
+}
+
+void ladder_say_closed(const struct ladder *l, char *ret, size_t size)
+{
+    size_t n = 0;
+
+    *ret = '\0';
+    for (size_t i = 0; i < l->n && n < size; i++) {
+        if (is_said_before(l, i))
+            continue;
+        for (size_t k = i; k < l->n && n < size; k++)
+            if (k == i || text_equal(l->rungs[k].reason, l->rungs[i].reason))
+                n += (size_t)snprintf(ret + n, size - n, "%s%s",
+                                      k > i   ? ", "
+                                      : i > 0 ? "; "
+                                              : "",
+                                      clear_method_to_string(l->rungs[k].method));
+        if (n < size)
+            n += (size_t)snprintf(ret + n, size - n, ": %s", l->rungs[i].reason);
+    }
+}
+
 json_object *ladder_passed_over(const struct ladder *l, const struct rung *taken)
 {
     _cleanup_(json) json_object *array = json_object_new_array();

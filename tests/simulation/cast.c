@@ -31,6 +31,8 @@ void cast_manners(struct life *life, struct simulated_domain *d)
     m->destroys_lost = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
     m->cannot_interlock = dice_percent(dice, 10);
     m->refuses_restore = dice_percent(dice, 3);
+    m->refuses_button = dice_percent(dice, 4);
+    m->refuses_wake = dice_percent(dice, 4);
     m->forgets_cause = dice_percent(dice, 10);
     m->hides_process = dice_percent(dice, 3);
     m->is_unreadable = dice_percent(dice, 3);

@@ -166,6 +166,19 @@ static const struct {
     {"api", "socket_mode", "0660"},
     {"api", "socket_group", "stopd"},
     {"api", "rate", "0"},
+    {"api", "listen", "off"},
+    {"api", "tls_cert", ""},
+    {"api", "tls_key", ""},
+    {"api", "tls_client_ca", ""},
+    {"api", "tls_clients", ""},
+    {"api", "tls_readers", ""},
+    {"api", "insecure_loopback", "no"},
+    {"commands", "nats_url", ""},
+    {"commands", "tls_ca", ""},
+    {"commands", "tls_cert", ""},
+    {"commands", "tls_key", ""},
+    {"commands", "credentials", ""},
+    {"commands", "max_age", "10m"},
     {"journal", "path", "/var/lib/stopd/stopd.db"},
     {"journal", "retain", "72h"},
     {"log", "level", "info"},
@@ -229,6 +242,12 @@ static void defaults_arrive_in_their_members(void **state)
     assert_int_equal(c->api_socket_mode, 0660);
     assert_string_equal(c->api_socket_group, "stopd");
     assert_int_equal(c->api_rate, 0);
+    assert_string_equal(c->api_listen, "off");
+    assert_int_equal(c->api_tls_clients.n, 0);
+    assert_int_equal(c->api_tls_readers.n, 0);
+    assert_false(c->api_insecure_loopback);
+    assert_string_equal(c->commands.url, "");
+    assert_int_equal(c->commands_max_age, 600 * USEC_PER_SEC);
     assert_string_equal(c->journal_path, "/var/lib/stopd/stopd.db");
     assert_int_equal(c->journal_retain, 72 * 3600 * USEC_PER_SEC);
     assert_int_equal(c->log_level, LOG_LEVEL_INFO);
@@ -408,8 +427,8 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         char *setting;
         const char *message;
     } wrong[] = {
-        {"hypervisor.workers=0", "must be a whole number from 1 to 1024, not '0'"},
-        {"hypervisor.workers=8x", "must be a whole number from 1 to 1024, not '8x'"},
+        {"hypervisor.workers=0", "must be a whole number from 2 to 1024, not '0'"},
+        {"hypervisor.workers=8x", "must be a whole number from 2 to 1024, not '8x'"},
         {"hypervisor.uri=", "must not be empty"},
         {"stop.method=button", "must be acpi, agent or agent,acpi, not 'button'"},
         {"stop.method=", "must be acpi, agent or agent,acpi, not ''"},
@@ -454,7 +473,16 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         {"local_storage.helper=unix:run/x", "must be spawn:PATH or unix:SOCKET, not 'unix:run/x'"},
         {"local_storage.helper=", "must be spawn:PATH or unix:SOCKET, not ''"},
         {"host.id=a/b", "must be of letters, digits, '-', '.' and '_', not 'a/b'"},
-        {"upstream.x.type=kafka", "must be file, not 'kafka'"},
+        {"upstream.x.type=kafka", "must be file, nats or webhook, not 'kafka'"},
+        {"upstream.x.create=1", "must be yes or no, not '1'"},
+        {"api.insecure_loopback=true", "must be yes or no, not 'true'"},
+        {"api.listen=localhost:80", "must be off, or a numeric ADDRESS:PORT"},
+        {"api.listen=192.0.2.7", "must be off, or a numeric ADDRESS:PORT"},
+        {"api.listen=192.0.2.7:65536", "must be off, or a numeric ADDRESS:PORT"},
+        {"api.listen=2001:db8::7:443", "must be off, or a numeric ADDRESS:PORT"},
+        {"api.listen=[::1]:", "must be off, or a numeric ADDRESS:PORT"},
+        {"api.listen=", "must be off, or a numeric ADDRESS:PORT"},
+        {"commands.max_age=0", "must be a duration"},
         {"stop.method=acpi\nx", "has a control character"},
     };
 
@@ -602,16 +630,22 @@ static void errors_name_file_and_line(void **state)
         {"[stop] grace = 5s\n", "stopd.conf:1: something stands behind the section's ']'"},
         {"grace = 5s\n", "stopd.conf:1: a key before the first [section]"},
         {"[stop]\n = 5s\n", "stopd.conf:2: unknown key stop."},
-        {"[api]\nlisten = 0.0.0.0:1\n",
-         "stopd.conf:2: api.listen is not supported by this version"},
-        {"[upstream.a]\ntype = nats\n", "stopd.conf:2: upstream.a.type: 'nats' is not supported "
-                                        "by this version"},
         {"[upstream.a b]\ntype = file\n", "stopd.conf:2: a sink's name is of letters, digits, "
                                           "'-', '.' and '_', not 'a b'"},
         {"[upstream.a]\n\ntype = file\n", "stopd.conf:3: [upstream.a] has no url"},
         {"[upstream.a]\nurl = /x\n", "stopd.conf:2: [upstream.a] has no type"},
-        {"[upstream.a]\nurl = /x\ncreate = 1\n",
-         "stopd.conf:3: upstream.a.create is not supported by this version"},
+        {"[upstream.a]\ntype = nats\nurl = http://x\n",
+         "stopd.conf:2: [upstream.a]: url must begin with nats:// or tls://, not 'http://x'"},
+        {"[upstream.a]\ntype = webhook\nurl = ftp://x\n",
+         "stopd.conf:2: [upstream.a]: url must begin with https:// (or http://, which anybody on "
+         "the way can read), not 'ftp://x'"},
+        {"[upstream.a]\ntype = file\nurl = /x\ncreate = yes\n",
+         "stopd.conf:2: [upstream.a]: create means nothing to a sink of type file"},
+        {"[upstream.a]\ntype = webhook\nurl = https://x\ncredentials = /c\n",
+         "stopd.conf:2: [upstream.a]: credentials means nothing to a sink of type webhook"},
+        {"[upstream.a]\ntype = nats\nurl = tls://x\ntls_cert = /c\n",
+         "stopd.conf:2: [upstream.a]: it has one of tls_cert and tls_key, and needs both or "
+         "neither"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
@@ -660,11 +694,7 @@ static void settings_have_to_be_whole(void **state)
 
 static void keys_of_parts_to_come_are_refused_by_name(void **state)
 {
-    static char *const later[] = {
-        "api.listen",       "api.tls_cert",    "api.tls_key",           "api.tls_client_ca",
-        "api.tls_clients",  "api.tls_readers", "api.insecure_loopback", "commands.nats_url",
-        "commands.max_age", "stop.evidence",   "upstream.x.create",
-    };
+    static char *const later[] = {"stop.evidence"};
 
     for (size_t i = 0; i < ELEMENTSOF(later); i++) {
         char setting[64], message[128];
@@ -672,6 +702,40 @@ static void keys_of_parts_to_come_are_refused_by_name(void **state)
         snprintf(setting, sizeof(setting), "%s=1", later[i]);
         snprintf(message, sizeof(message), "--set: %s is not supported by this version", later[i]);
         assert_string_equal(refusal(NULL, SET(setting)), message);
+    }
+}
+
+static void a_network_has_to_be_whole(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } wrong[] = {
+        {"[api]\nlisten = 192.0.2.7:8443\ntls_cert = /c\ntls_key = /k\n",
+         "api.listen is set, and api.tls_client_ca is not"},
+        {"[api]\nlisten = 192.0.2.7:8443\ninsecure_loopback = yes\n",
+         "api.insecure_loopback is yes, and api.listen is 192.0.2.7:8443, which is no loopback"},
+        {"[commands]\nnats_url = http://x\n", "must begin with nats:// or tls://"},
+        {"[commands]\nnats_url = tls://x\ntls_key = /k\n", "both or neither"},
+        {"[commands]\ncredentials = /c\n", "nats_url is not set"},
+    };
+    static const char *const right[] = {
+        "[api]\nlisten = [2001:db8::7]:8443\ntls_cert = /c\ntls_key = /k\ntls_client_ca = /a\n",
+        "[api]\nlisten = 127.9.9.9:0\ninsecure_loopback = yes\n",
+        "[api]\nlisten = [::1]:80\ninsecure_loopback = yes\n",
+        "[commands]\nnats_url = tls://x\ntls_key = /k\ntls_cert = /c\n",
+        "[upstream.a]\ntype = nats\nurl = tls://x\ncreate = yes\ncredentials = /c\n",
+        "[upstream.a]\ntype = webhook\nurl = https://x/y\ntoken_file = /t\ntls_ca = /a\n",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+        const char *message = refusal_of(wrong[i].text);
+
+        if (!strstr(message, wrong[i].message))
+            fail_msg("%s: '%s'", wrong[i].text, message);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(right); i++) {
+        write_file("stopd.conf", right[i]);
+        config_free(load(NULL));
     }
 }
 
@@ -684,9 +748,9 @@ static void sinks_keep_their_order_and_later_files_complete_them(void **state)
 
     assert_int_equal(c->n_sinks, 2);
     assert_string_equal(c->sinks[0].name, "zebra");
-    assert_string_equal(c->sinks[0].url, "/z");
+    assert_string_equal(c->sinks[0].peer.url, "/z");
     assert_string_equal(c->sinks[1].name, "ant");
-    assert_string_equal(c->sinks[1].url, "-");
+    assert_string_equal(c->sinks[1].peer.url, "-");
     assert_string_equal(c->sinks[1].type, "file");
 }
 
@@ -829,6 +893,7 @@ int main(void)
         TEST(lines_that_inih_would_misread_are_errors),
         TEST(settings_have_to_be_whole),
         TEST(keys_of_parts_to_come_are_refused_by_name),
+        TEST(a_network_has_to_be_whole),
         TEST(sinks_keep_their_order_and_later_files_complete_them),
         TEST(the_manual_has_every_key_and_its_default),
         TEST(the_example_has_every_key_and_its_default),

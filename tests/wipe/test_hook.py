@@ -208,7 +208,7 @@ def test_partitions_are_stretches_of_their_disk(owed, make_loop):
     for n, start in ((1, 2048), (2, 8192)):
         if subprocess.run(["addpart", str(loop.path), str(n), str(start), "4096"]).returncode:
             pytest.skip("no partitions on loop devices here")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not all(p.exists() for p in parts):
         assert time.monotonic() < deadline, "udev does not make the partitions' nodes"
         time.sleep(0.02)
@@ -429,7 +429,9 @@ def test_it_is_quick(owed, make_file):
     for file in files:
         owed.mark(file)
     text = xml(*["/nowhere/at/all"] * 200)
-    began = time.monotonic()
+    before = os.times()
     for _ in range(10):
         owed.passes(text)
-    assert (time.monotonic() - began) / 10 < 0.5
+    after = os.times()
+    # Its own time on a processor: that of the clock is also others'.
+    assert (after.children_user + after.children_system - before.children_user - before.children_system) / 10 < 0.5
