@@ -280,6 +280,51 @@ json_object *planned_disk_expectation(const struct planned_disk *d)
     return expected;
 }
 
+static const char *value_of(json_object *identity, const char *key)
+{
+    json_object *value = NULL;
+
+    return json_object_object_get_ex(identity, key, &value) && value ? json_object_get_string(value)
+                                                                     : "";
+}
+
+static int compare_disk(const struct planned_disk *then, const struct planned_disk *now,
+                        struct error **err)
+{
+    _cleanup_(json) json_object *expected = planned_disk_expectation(then);
+
+    if (!expected)
+        return error_no_memory(err);
+    /* It may be renewed while the disk is in use. */
+    json_object_object_del(expected, "firmware");
+    json_object_object_foreach(expected, key, value)
+    {
+        const char *was = value ? json_object_get_string(value) : "";
+        const char *is = value_of(now->identity, key);
+
+        if (!text_equal(was, is))
+            return error_set(
+                err, ERROR_DISK_STATUS,
+                "The local disk %s (%s) is not the one that it was while the instance "
+                "ran: its %s was %s and is %s. If it was exchanged on purpose, restart "
+                "stopd, which then goes by what is there.",
+                now->target, now->device, key, was, is_set(is) ? is : "not known");
+    }
+    return 0;
+}
+
+int disk_plan_compare(const struct disk_plan *then, const struct disk_plan *now, struct error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < then->n; i++)
+        for (size_t k = 0; k < now->n && r == 0; k++)
+            if (text_equal(then->items[i].target, now->items[k].target) &&
+                text_equal(then->items[i].device, now->items[k].device))
+                r = compare_disk(&then->items[i], &now->items[k], err);
+    return r;
+}
+
 /* --- As JSON ------------------------------------------------------------------------------- */
 
 static int add_copy(json_object *o, const char *key, json_object *value)

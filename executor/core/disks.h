@@ -77,6 +77,11 @@ bool disks_differ(const struct instance *i, const char *snapshot);
 int disk_matches_metadata(const struct local_disk *named, json_object *identity,
                           struct error **err);
 
+/* Are the disks of `now` what they were then? Those that only one of the two has are not compared.
+ * ERROR_DISK_STATUS names the disk and what differs. */
+int disk_plan_compare(const struct disk_plan *then, const struct disk_plan *now,
+                      struct error **err);
+
 /* What a later look has to find again: everything by which the device is told from others. Numbers
  * that change with a reboot are left out where it has a name of its own; a file's has none, and it
  * is for the caller to tell it by boot_id and born after one. NULL when out of memory.

@@ -158,6 +158,8 @@ struct check_context {
     bool can_clear;                        /* there is a way to the helper that clears */
     const struct disk_plan *plan;          /* its local disks, identified just now; NULL: not yet */
     const struct error *plan_error;        /* or why they could not be */
+    const struct disk_plan *at_start;      /* as they were when this run was first seen; empty, or
+                                              NULL: not known */
     const struct operation *running;       /* an unfinished operation of the instance, or NULL */
 };
 /* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that

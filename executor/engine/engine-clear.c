@@ -298,6 +298,8 @@ void engine_process_report(struct engine *e, struct wipe_report *r)
 {
     _cleanup_(wipe_report_free) struct wipe_report *owned = r;
 
+    if (owned->kind == WIPE_REPORT_IDENTIFIED && engine_take_start(e, owned))
+        return;
     if (owned->kind == WIPE_REPORT_IDENTIFIED)
         identified(e, owned);
     else

@@ -229,6 +229,7 @@ static void picture(struct engine *e, struct domain *d, struct sighting *s)
     /* Of one that is gone the last definition is kept until its end has been reported. */
     if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
         e->turn_failed = true;
+    engine_note_start(e, d);
 }
 
 static void take_sighting(struct engine *e, struct domain *d, struct sighting *s,

@@ -126,7 +126,9 @@ struct engine {
     /* Clears under way */
     struct clear_job *clear_jobs;
     size_t n_clear_jobs;
-    bool clears_wait; /* for a place: local_storage.parallel are under way */
+    bool clears_wait;     /* for a place: local_storage.parallel are under way */
+    size_t n_start_looks; /* at local disks of instances that have started */
+    bool starts_wait;
 
     /* Parked */
     LIST_OF(struct request) identifying; /* for their local disks to be identified */
@@ -217,6 +219,14 @@ void engine_dispatch_clears(struct engine *e, struct domain *d);
 void engine_identify(struct engine *e, struct domain *d, struct request *r);
 /* Answers all that are parked so: nothing was accepted. */
 void engine_refuse_identifying(struct engine *e);
+
+/* --- engine-at-start.c ----------------------------------------------------------------------- */
+/* After each look at a domain: wants its disks identified where its run, or they, are new. */
+void engine_note_start(struct engine *e, struct domain *d);
+/* Starts what is wanted, as far as there is a place. After the commit. */
+void engine_look_at_starts(struct engine *e);
+/* Is the report of such a look? Then it is taken. */
+bool engine_take_start(struct engine *e, struct wipe_report *r);
 
 /* --- engine-requests.c ----------------------------------------------------------------------- */
 void engine_process_request(struct engine *e, struct request *r);

@@ -174,6 +174,7 @@ static struct check_context context_of(const struct engine *e, const struct doma
         .can_clear = e->host.start_wipe != NULL,
         .plan = has_plan(d, r) ? &r->plan : NULL,
         .plan_error = r->plan_error,
+        .at_start = &d->at_start.disks,
         .running = engine_operation_now(d),
     };
 }

@@ -376,7 +376,7 @@ static void forget_turn(struct engine *e)
 
 static bool is_idle(const struct domain *d)
 {
-    return !d->op && !d->call_out && !d->wanted && !d->waiting && !d->staged;
+    return !d->op && !d->call_out && !d->wanted && !d->waiting && !d->staged && !d->at_start.job;
 }
 
 static void act(struct engine *e)
@@ -398,6 +398,7 @@ static void act(struct engine *e)
             (void)inventory_define(&e->inventory, d, NULL);
         engine_dispatch(e, d);
     }
+    engine_look_at_starts(e);
     if (e->events.first) {
         e->host.committed(e->host.userdata, e->last_sequence);
         engine_answer_event_waiters(e);

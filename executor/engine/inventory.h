@@ -20,6 +20,16 @@ struct last_report {
     struct incarnation incarnation; /* of the run that it was about; pid 0: none */
 };
 
+/* See engine-at-start.c. */
+struct disks_at_start {
+    char *of;               /* disks_snapshot() of the definition … */
+    struct incarnation run; /* … and the run that they are of */
+    struct disk_plan disks; /* empty: not known */
+    bool is_wanted;
+    uint64_t job;  /* that is out to identify them; 0: none */
+    bool is_stale; /* it is of another run, or of other disks */
+};
+
 struct domain {
     char key[UUID_TEXT_SIZE];
     uuid_t uuid;
@@ -34,6 +44,7 @@ struct domain {
     bool is_listed; /* by the full read that is being taken in */
     bool is_found;  /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
+    struct disks_at_start at_start;
 
     struct last_report reported;
     struct operation *op; /* unfinished, durable; or NULL */

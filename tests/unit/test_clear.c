@@ -781,6 +781,73 @@ static void a_disk_is_the_one_that_the_metadata_names(void **state)
     assert_false(matches("eui64", "", "eui."));
 }
 
+/* A plan of one disk. */
+static struct disk_plan plan_of(const char *target, const char *device, const char *identity)
+{
+    struct disk_plan plan = {0};
+    struct planned_disk *d = disk_plan_add(&plan);
+
+    assert_non_null(d);
+    (void)text_replace(&d->target, target);
+    (void)text_replace(&d->device, device);
+    d->identity = json_tokener_parse(identity);
+    return plan;
+}
+
+#define THEN                                                                        \
+    "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0025\",\"firmware\":\"1.0\"," \
+    "\"devno\":\"259:0\"}"
+
+static void a_disk_is_what_it_was_at_the_start(void **state)
+{
+    static const struct {
+        const char *target, *device, *then, *now, *differs;
+    } cases[] = {
+        {"vdb", "/dev/a", THEN, THEN, NULL},
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S2\",\"eui64\":\"0025\",\"devno\":\"259:0\"}",
+         "its serial was S1 and is S2."},
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0026\",\"devno\":\"259:0\"}",
+         "its eui64 was 0025 and is 0026."},
+        {"vdb", "/dev/a", THEN, "{\"size\":\"8192\",\"serial\":\"S1\",\"eui64\":\"0025\"}",
+         "its size was 4096 and is 8192."},
+        {"vdb", "/dev/a", THEN, "{\"size\":\"4096\",\"eui64\":\"0025\"}",
+         "its serial was S1 and is not known."},
+        /* Firmware is renewed in use, and the number of a device with a name may change. */
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0025\",\"firmware\":\"1.1\","
+         "\"devno\":\"259:7\"}",
+         NULL},
+        /* One without a name has only its number. */
+        {"vdb", "/dev/a", "{\"size\":\"4096\",\"devno\":\"7:0\",\"sequence\":\"5\"}",
+         "{\"size\":\"4096\",\"devno\":\"7:0\",\"sequence\":\"6\"}",
+         "its sequence was 5 and is 6."},
+        /* Another disk of the definition is compared with nothing. */
+        {"vdc", "/dev/a", THEN, "{\"size\":\"1\"}", NULL},
+        {"vdb", "/dev/b", THEN, "{\"size\":\"1\"}", NULL},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        struct disk_plan then = plan_of("vdb", "/dev/a", cases[i].then);
+        struct disk_plan now = plan_of(cases[i].target, cases[i].device, cases[i].now);
+        struct error *err = NULL;
+        int r = disk_plan_compare(&then, &now, &err);
+
+        if (!cases[i].differs) {
+            assert_int_equal(r, 0);
+        } else {
+            assert_true(r < 0);
+            assert_int_equal(err->code, ERROR_DISK_STATUS);
+            assert_non_null(strstr(err->message, "The local disk vdb (/dev/a)"));
+            assert_non_null(strstr(err->message, cases[i].differs));
+        }
+        error_free(err);
+        disk_plan_clear(&then);
+        disk_plan_clear(&now);
+    }
+}
+
 static void a_device_with_a_name_is_found_again_under_another_number(void **state)
 {
     struct planned_disk d = {.identity = json_tokener_parse(
@@ -840,6 +907,7 @@ int main(void)
         cmocka_unit_test(without_names_every_block_device_is_one),
         cmocka_unit_test(what_cannot_be_found_is_refused),
         cmocka_unit_test(a_disk_is_the_one_that_the_metadata_names),
+        cmocka_unit_test(a_disk_is_what_it_was_at_the_start),
         cmocka_unit_test(a_device_with_a_name_is_found_again_under_another_number),
     };
 
