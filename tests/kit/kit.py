@@ -49,7 +49,7 @@ DOMAIN = """\
     <emulator>/usr/bin/qemu-system-x86_64</emulator>{disks}{agent}
     <controller type='usb' model='none'/>
     <serial type='file'><source path={console}/><target port='0'/></serial>
-    <memballoon model='none'/>
+    <memballoon model='none'/>{devices}
   </devices>
 </domain>
 """
@@ -145,11 +145,12 @@ def _disk_xml(index, disk):
 
 def xml(name, behaviour="obey", *, metadata=None, disks=(), fill=(), memory=128, uuid=None,
         on_poweroff="destroy", on_reboot="restart", on_crash="destroy", agent=None,
-        cmdline=""):
+        devices="", cmdline=""):
     """A guest's domain XML. metadata: what <metadata> holds (see instance_xml). disks: raw image
     files or block devices, each a path or {"path", "serial", "target"}; they become vda, vdb and so
     on. fill: the targets that the guest fills before it is ready. agent: "obey", "ignore" or "mute"
-    for a guest agent of that kind, "absent" for its channel alone. cmdline: more for the kernel."""
+    for a guest agent of that kind, "absent" for its channel alone. devices: XML of more of them.
+    cmdline: more for the kernel."""
     qboot = "/usr/share/qemu/qboot.rom"  # a firmware that does next to nothing
     words = [CMDLINE, f"stopd.guest={behaviour}"]
     if fill:
@@ -163,7 +164,7 @@ def xml(name, behaviour="obey", *, metadata=None, disks=(), fill=(), memory=128,
         metadata=f"\n  <metadata>{metadata}</metadata>" if metadata else "", memory=memory,
         loader=f"\n    <loader type='rom'>{qboot}</loader>" if os.path.exists(qboot) else "",
         folder=guest_folder(), cmdline=" ".join(words), on_poweroff=on_poweroff,
-        on_reboot=on_reboot, on_crash=on_crash, agent=AGENT if agent else "",
+        on_reboot=on_reboot, on_crash=on_crash, agent=AGENT if agent else "", devices=devices,
         disks="".join(_disk_xml(index, disk) for index, disk in enumerate(disks)),
         console=quoteattr(console_path(name)))
 
