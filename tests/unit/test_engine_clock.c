@@ -72,6 +72,28 @@ static void a_clock_set_forward_forgets_nothing_early(void **state)
     life_end(&l);
 }
 
+/* What was written since the leap is as old as it looks. */
+static void a_leap_is_over_in_the_end(void **state)
+{
+    struct life l;
+    struct reply before, after;
+
+    a_finished_stop(*state, &l, &before);
+    l.clock_error += 100 * HOUR;
+    pass(&l, HOUR);
+    assert_true(simulated_start(l.world, l.guest));
+    pass(&l, HOUR);
+    ask_stop(&l, "again", &after);
+    life_until(&l, after.is_there && engine_unfinished(l.engine) == 0);
+    assert_int_equal(after.code, ERROR_NONE);
+    pass(&l, 5 * HOUR);
+    assert_false(is_kept(&l, &before));
+    assert_true(is_kept(&l, &after));
+    pass(&l, 2 * HOUR);
+    assert_false(is_kept(&l, &after));
+    life_end(&l);
+}
+
 /* Forward, again, and all the way back. */
 static void a_clock_set_to_and_fro_forgets_nothing_early(void **state)
 {
@@ -142,6 +164,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RULE(a_clock_that_is_right_forgets_in_time),
         RULE(a_clock_set_forward_forgets_nothing_early),
+        RULE(a_leap_is_over_in_the_end),
         RULE(a_clock_set_to_and_fro_forgets_nothing_early),
         RULE(a_clock_set_back_keeps_for_longer),
         RULE(the_grace_does_not_see_the_clock),
