@@ -41,4 +41,5 @@ GUEST_PACKAGES=(
 )
 TEST_PACKAGES=(
     libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl
+    python3-cryptography python3-jsonschema python3-yaml
 )
