@@ -111,6 +111,11 @@ bool flight_depart(struct flight *f, size_t *ret)
     return true;
 }
 
+size_t flight_ready(const struct flight *f)
+{
+    return f->last - f->first;
+}
+
 void flight_arrive(struct flight *f, size_t i)
 {
     f->arrived[i] = true;

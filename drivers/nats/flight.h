@@ -29,6 +29,8 @@ void flight_clear(struct flight *f);
 
 /* One more that may be sent now. False: none, until others have arrived. */
 bool flight_depart(struct flight *f, size_t *ret);
+/* How many flight_depart() would give. */
+size_t flight_ready(const struct flight *f);
 /* It has: its instance's next one may be sent. */
 void flight_arrive(struct flight *f, size_t i);
 /* How many of the batch's first have arrived without a gap. */

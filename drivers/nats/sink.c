@@ -29,7 +29,9 @@
 #define DUPLICATES_NS ((int64_t)3600 * 1000 * 1000 * 1000)
 
 #define BATCH_EVENTS 4096
-#define OUT_MOST 1024
+#define OUT_MOST 4096
+#define SEND_MOST 64 /* under one hold of the lock */
+#define WAKE_FOR 512
 /* Nothing was acknowledged for so long. */
 #define SILENCE (10 * USEC_PER_SEC)
 /* After a failure, for what else is out. */
@@ -148,6 +150,15 @@ static int sink_open(struct upstream *u, char last_id[static UUID_TEXT_SIZE], st
 
 /* --- Delivering ------------------------------------------------------------------------------ */
 
+/* How many may go out now. */
+static size_t count_sendable(const struct nats_sink *s)
+{
+    size_t room = OUT_MOST - (s->newest - s->oldest);
+    size_t ready = flight_ready(&s->flight);
+
+    return ready < room ? ready : room;
+}
+
 /* Acknowledgements come in the order of sending, but for a few. */
 static size_t take_sent(struct nats_sink *s, const natsMsg *message)
 {
@@ -172,7 +183,7 @@ static void on_acknowledged(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAck
 {
     struct nats_sink *s = closure;
     struct session_watch *w = s->session.watch;
-    size_t event;
+    size_t event, sendable;
 
     pthread_mutex_lock(&w->lock);
     event = take_sent(s, message);
@@ -182,8 +193,10 @@ static void on_acknowledged(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAck
         flight_arrive(&s->flight, event);
     s->heard_at = moment_now().monotonic;
     s->out--;
-    /* The sender is not woken for each: it has enough to do while half of them are out. */
-    if (s->out <= OUT_MOST / 2 || s->failed)
+    /* The sender is not woken for each one, but when there is enough to send, or as much as is
+     * still out. */
+    sendable = count_sendable(s);
+    if (sendable >= WAKE_FOR || sendable >= s->out || s->failed)
         pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
     natsMsg_Destroy(message);
@@ -204,31 +217,57 @@ static natsStatus make_message(struct nats_sink *s, const struct upstream_event 
     return status == NATS_OK ? natsMsgHeader_Set(*ret, "Nats-Msg-Id", e->id) : status;
 }
 
-/* Lets go of the lock meanwhile, for it may wait for the socket. */
-static void send_event(struct nats_sink *s, size_t i)
+static void fail_to_send(struct nats_sink *s, size_t i, natsStatus status)
+{
+    const struct upstream_event *e = &s->flight.events[i];
+
+    fail(s, ERROR_IO, "publishing event %s (%s, %zu bytes): %s", e->id, e->type, e->body_size,
+         natsStatus_GetText(status));
+}
+
+/* Those that were sent are the library's; the first that was not is why it failed. */
+static size_t publish(struct nats_sink *s, natsMsg *messages[], size_t n, natsStatus *status)
+{
+    size_t sent = 0;
+
+    while (sent < n && *status == NATS_OK) {
+        *status = js_PublishMsgAsync(s->session.js, &messages[sent], NULL);
+        sent += *status == NATS_OK;
+    }
+    return sent;
+}
+
+/* Sends a few, and lets go of the lock meanwhile, for it may wait for the socket. */
+static void send_events(struct nats_sink *s)
 {
     pthread_mutex_t *lock = &s->session.watch->lock;
-    const struct upstream_event *e = &s->flight.events[i];
-    struct sent *sent = &s->sent[s->newest % OUT_MOST];
-    natsMsg *message = NULL;
-    natsStatus status = make_message(s, e, &message);
+    natsMsg *messages[SEND_MOST] = {0}, *mine[SEND_MOST];
+    natsStatus status = NATS_OK;
+    size_t events[SEND_MOST], n = 0, made = 0, sent;
 
-    if (status == NATS_OK) {
-        *sent = (struct sent){message, i};
-        s->newest++;
-        s->out++;
-        pthread_mutex_unlock(lock);
-        status = js_PublishMsgAsync(s->session.js, &message, NULL);
-        pthread_mutex_lock(lock);
-        if (status != NATS_OK) {
-            take_sent(s, message);
-            s->out--;
-        }
+    while (n < SEND_MOST && n < count_sendable(s) && flight_depart(&s->flight, &events[n]))
+        n++;
+    pthread_mutex_unlock(lock);
+    while (made < n && status == NATS_OK) {
+        status = make_message(s, &s->flight.events[events[made]], &messages[made]);
+        made += status == NATS_OK;
     }
+    pthread_mutex_lock(lock);
     if (status != NATS_OK)
-        fail(s, ERROR_IO, "publishing event %s (%s, %zu bytes): %s", e->id, e->type, e->body_size,
-             natsStatus_GetText(status));
-    natsMsg_Destroy(message);
+        fail_to_send(s, events[made], status);
+    for (size_t i = 0; i < made; i++)
+        s->sent[s->newest++ % OUT_MOST] = (struct sent){mine[i] = messages[i], events[i]};
+    s->out += made;
+    pthread_mutex_unlock(lock);
+    status = NATS_OK;
+    sent = publish(s, messages, made, &status);
+    pthread_mutex_lock(lock);
+    if (sent < made)
+        fail_to_send(s, events[sent], status);
+    for (size_t i = sent; i < made; i++, s->out--)
+        take_sent(s, mine[i]);
+    for (size_t i = sent; i < SEND_MOST; i++)
+        natsMsg_Destroy(messages[i]);
 }
 
 /* Until something was heard, or nothing for so long. */
@@ -285,7 +324,6 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
 {
     struct nats_sink *s = (struct nats_sink *)u;
     struct session_watch *w = s->session.watch;
-    size_t i;
     int r = flight_begin(&s->flight, events, n, err);
 
     if (r < 0)
@@ -295,8 +333,8 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
     s->heard_at = moment_now().monotonic;
     pthread_mutex_lock(&w->lock);
     while (!s->failed && s->flight.n_arrived < n)
-        if (s->newest - s->oldest < OUT_MOST && flight_depart(&s->flight, &i))
-            send_event(s, i);
+        if (count_sendable(s) > 0)
+            send_events(s);
         else
             listen(s, SILENCE);
     if (s->failed)

@@ -110,15 +110,24 @@ class Server:
 
     # --- Life ---
 
-    def start(self):
+    def start_unseen(self):
+        """Starts it, and does not look whether it answers."""
         with open(self.path("nats.log"), "ab") as log:
             self.process = subprocess.Popen([SERVER, "-c", self.path("nats.conf")], stdout=log, stderr=log)
+
+    def start(self, **options):
+        """Starts it, and waits until it answers. options: of the client that asks."""
+        self.start_unseen()
         until = time.monotonic() + DEADLINE
         while True:
             assert self.process.poll() is None, self.log()
             with contextlib.suppress(OSError, ConnectionError):
-                self.client().close()
-                return self
+                client = self.client(**options)
+                with contextlib.suppress(ValueError):
+                    client.api("INFO")
+                    client.close()
+                    return self
+                client.close()
             assert time.monotonic() < until, f"nats-server does not answer\n{self.log()}"
             time.sleep(0.02)
 
@@ -311,9 +320,9 @@ class Client:
         return found
 
     def put(self, body, host, headers=None, subject=None):
-        """Stores a command; returns its place in the stream."""
+        """Stores a command; returns its place in the stream, 0 for one that the server knows already."""
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
         answer = self.request(subject or f"stopd.command.{host}.StopInstance", body, headers).json
         assert "seq" in answer, answer
-        return answer["seq"]
+        return 0 if answer.get("duplicate") else answer["seq"]
