@@ -163,7 +163,7 @@ static int keep(void *userdata, const struct upstream_event *e)
     to = &c->items[c->n++];
     *to = (struct copy){.id = strdup(e->id), .body = strdup(e->body), .size = (int)e->body_size};
     return asprintf(&to->subject, "stopd.event." HOST ".%s.state", e->instance_id) < 0 ? -ENOMEM
-                                                                                        : 0;
+                                                                                       : 0;
 }
 
 static void check(natsStatus s, const char *doing)
