@@ -175,6 +175,22 @@ def test_an_acknowledgement_that_is_lost_changes_nothing(host):
     assert [o["requestId"] for o in operations] == [answers[0]["RequestId"]]
 
 
+def test_a_host_needs_no_more_rights_than_the_manual_says(host):
+    """stopd(8), Permissions; with its consumer and the stream of events to be made."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "man", "stopd.8"), encoding="utf-8") as f:
+        section = f.read().split(".Ss Permissions")[1].split(".Sh ")[0]
+    literal = "".join(part.split(".Ed")[0] for part in section.split(".Bd -literal -offset indent\n")[1:])
+    publish = [line.replace("HOST", HOST).replace("COMMANDS.CONSUMER", f"COMMANDS.{HOST}") for line in literal.split()]
+    assert len(publish) == 6, publish
+    allowed = f'permissions: {{ publish: {json.dumps(publish + [ANSWERS])}, subscribe: ["_INBOX.stopd.{HOST}.>"] }}'
+    server, stopd, control = host(more=USERS.format(allowed), user=KIT)
+    stopd.finished(control.ask({"InstanceId": "d1"})["RequestId"])
+    assert control.ask({"InstanceId": "nobody"})["Code"] == "InvalidInstanceId.NotFound"
+    control.is_empty()
+    all_arrived(stopd, control.client)
+    assert not complaints(stopd), stopd.log()
+
+
 def test_a_refusal_that_could_not_be_confirmed_is_not_told(host):
     server, stopd, control = host(more=USERS.format('permissions: { publish: { deny: ["$JS.ACK.>"] } }'), user=KIT,
                                   consumer={"ack_wait": 1_000_000_000})
