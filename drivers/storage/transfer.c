@@ -157,19 +157,16 @@ static void prepare(struct transfer *t, unsigned index, struct error **err)
         hand_over(t, 0, err);
 }
 
-static int fail(struct transfer *t, const struct slot *s, int errnum, struct error **err)
+static void fail(struct transfer *t, const struct slot *s, int errnum, struct error **err)
 {
     const char *what = t->job->is_write ? "writing" : "reading";
     uint64_t at = s->span.offset + s->done;
 
     if (t->failure < 0)
-        return t->failure;
-    if (errnum == 0)
-        t->failure =
-            error_set(err, ERROR_IO, "%s at byte %" PRIu64 " ended after nothing", what, at);
-    else
-        t->failure = error_set_errno(err, ERROR_IO, errnum, "%s at byte %" PRIu64, what, at);
-    return t->failure;
+        return;
+    t->failure =
+        errnum ? error_set_errno(err, ERROR_IO, errnum, "%s at byte %" PRIu64, what, at)
+               : error_set(err, ERROR_IO, "%s at byte %" PRIu64 " ended after nothing", what, at);
 }
 
 static bool is_complete(const struct transfer *t, const struct slot *s)
