@@ -8,9 +8,13 @@
  *
  * An event's id in the stream is its sequence, so that a client that comes back with Last-Event-ID
  * goes on exactly behind it; the event's own id is understood there too.
+ *
+ * Where nothing happens, what is under way goes on: how far clears have come is told beside the
+ * events (progress.c), and looked at more often then.
  */
 #include "api/events.h"
 #include "api/headers.h"
+#include "api/progress.h"
 #include "api/respond.h"
 #include "api/route.h"
 #include "api/v1.h"
@@ -28,6 +32,8 @@ struct stream {
     char *text;     /* what is to be sent: */
     size_t size, sent;
     bool over;
+    char *progress; /* what was told of it last */
+    usec_t slice;   /* how long to sleep where nothing happens */
 };
 
 static void stream_free(void *cls)
@@ -35,6 +41,7 @@ static void stream_free(void *cls)
     struct stream *s = cls;
 
     free(s->text);
+    free(s->progress);
     free(s);
 }
 
@@ -54,7 +61,21 @@ static int write_event(void *userdata, const struct upstream_event *e)
     return 0;
 }
 
-/* The next events; a comment where there are none. Returns how many there are, or a negative. */
+#define PROGRESS_SLICE USEC_PER_SEC
+
+/* 1: there is news of clears; 0; or negative. */
+static int write_progress(struct stream *s, FILE *to)
+{
+    usec_t slice = s->x->listener->api->limits.slice;
+    bool soon = false;
+    int r = progress_write(s->x, &s->progress, to, &soon, NULL);
+
+    s->slice = soon && slice > PROGRESS_SLICE ? PROGRESS_SLICE : slice;
+    return r;
+}
+
+/* The next events, or else progress; a comment where there is neither. Returns how many there are,
+ * or a negative. */
 static int stream_fill(struct stream *s)
 {
     struct batch batch = {.last = s->after};
@@ -66,12 +87,14 @@ static int stream_fill(struct stream *s)
     if (!batch.to)
         return -1;
     r = events_read(s->x, s->after, BATCH, write_event, &batch, NULL);
-    if (batch.n == 0)
+    if (r >= 0 && batch.n == 0)
+        r = write_progress(s, batch.to);
+    if (r == 0 && batch.n == 0)
         fputs(":\n\n", batch.to);
     if (fclose(batch.to) != 0)
         return -1;
     s->after = batch.last;
-    return r < 0 ? r : (int)batch.n;
+    return r < 0 ? r : (int)batch.n + r;
 }
 
 /* Where nobody can say any more when there is an event, what is there now is the end. */
@@ -87,8 +110,7 @@ static void stream_sleep(struct stream *s)
     struct exchange *x = s->x;
 
     if (x->deadline == 0 ||
-        exchange_ask(x, events_wait(x, s->after, x->listener->api->limits.slice), stream_answered,
-                     NULL) < 0)
+        exchange_ask(x, events_wait(x, s->after, s->slice), stream_answered, NULL) < 0)
         s->over = true;
 }
 
@@ -166,6 +188,7 @@ void event_stream_handle(struct exchange *x)
     }
     s->x = x;
     s->after = after;
+    s->slice = x->listener->api->limits.slice;
     x->deadline = USEC_NEVER;
     respond_stream(x, EVENT_STREAM, stream_read, s, stream_free);
 }

@@ -54,7 +54,7 @@ static void take_data(struct stream *s, const char *data)
 
     if (!json_object_is_type(event, json_type_object))
         return;
-    if (sequence > 0 && sequence <= s->after)
+    if (sequence <= s->after) /* of progress: it has none, and is looked up where it is drawn */
         return;
     s->after = sequence;
     s->each(s->userdata, event);

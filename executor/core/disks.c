@@ -336,6 +336,18 @@ static int add_copy(json_object *o, const char *key, json_object *value)
     return copy_object(&copy, value) < 0 ? -ENOMEM : json_add(o, key, copy);
 }
 
+/* Of the part that is under way: clearing, then verifying. */
+static uint64_t percent_of(const struct planned_disk *d)
+{
+    uint64_t part = d->state == DISK_VERIFYING ? d->verified : d->done;
+
+    if (d->state == DISK_CLEARED)
+        return 100;
+    if (d->bytes == 0)
+        return 0;
+    return part >= d->bytes ? 100 : (uint64_t)((double)part / (double)d->bytes * 100);
+}
+
 json_object *planned_disk_to_json(const struct planned_disk *d, bool for_journal)
 {
     _cleanup_(json) json_object *o = json_object_new_object();
@@ -344,6 +356,7 @@ json_object *planned_disk_to_json(const struct planned_disk *d, bool for_journal
         add_copy(o, "identity", d->identity) || json_add_number(o, "bytes", d->bytes) ||
         json_add_string(o, "method", d->method) || json_add_number(o, "done", d->done) ||
         json_add_number(o, "verified", d->verified) ||
+        json_add_number(o, "percent", percent_of(d)) ||
         json_add_string(o, "state", disk_state_to_string(d->state)) ||
         json_add_number(o, "mibPerS", d->mib_per_s) ||
         json_add_number(o, "secondsLeft", d->seconds_left) ||

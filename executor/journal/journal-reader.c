@@ -82,17 +82,14 @@ static int query_operations(struct database *d, const char *instance_id, const c
     return database_query(d, SELECT_OPERATION NEWEST_FIRST, VALUES(number(limit)), ret, err);
 }
 
-int journal_read_operations(struct journal_reader *reader, const char *instance_id,
-                            const char *state, unsigned limit, json_object **ret,
-                            struct error **err)
+static int list_documents(struct journal_reader *reader, sqlite3_stmt *q, json_object **ret,
+                          struct error **err)
 {
-    _cleanup_(query) sqlite3_stmt *q = NULL;
     _cleanup_(json) json_object *list = json_object_new_array();
-    int r = list ? query_operations(&reader->database, instance_id, state, limit, &q, err)
-                 : error_no_memory(err);
+    int r;
 
-    if (r < 0)
-        return r;
+    if (!list)
+        return error_no_memory(err);
     while ((r = database_next(&reader->database, q, err)) > 0) {
         json_object *document = NULL;
 
@@ -105,6 +102,27 @@ int journal_read_operations(struct journal_reader *reader, const char *instance_
     if (r >= 0)
         *ret = take(list);
     return r;
+}
+
+int journal_read_operations(struct journal_reader *reader, const char *instance_id,
+                            const char *state, unsigned limit, json_object **ret,
+                            struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = query_operations(&reader->database, instance_id, state, limit, &q, err);
+
+    return r < 0 ? r : list_documents(reader, q, ret, err);
+}
+
+int journal_read_unfinished(struct journal_reader *reader, unsigned limit, json_object **ret,
+                            struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r =
+        database_query(&reader->database, SELECT_OPERATION "WHERE finished_at IS NULL" NEWEST_FIRST,
+                       VALUES(number(limit)), &q, err);
+
+    return r < 0 ? r : list_documents(reader, q, ret, err);
 }
 
 int journal_read_events(struct journal_reader *reader, uint64_t after, unsigned limit,

@@ -105,6 +105,9 @@ int journal_read_operation(struct journal_reader *r, const char *request_id, jso
 /* An array of public documents, newest first; instance and state may be NULL. */
 int journal_read_operations(struct journal_reader *r, const char *instance_id, const char *state,
                             unsigned limit, json_object **ret, struct error **err);
+/* The same of those that are not finished. */
+int journal_read_unfinished(struct journal_reader *r, unsigned limit, json_object **ret,
+                            struct error **err);
 /* The certificates of an operation, {"requestId", "certificates": [{target, certificate}…]}: 1; 0:
  * no such operation. */
 int journal_read_certificates(struct journal_reader *r, const char *request_id, json_object **ret,

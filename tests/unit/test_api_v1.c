@@ -343,6 +343,56 @@ static void a_stream_says_that_it_is_alive(void **state)
     hang_up(&c);
 }
 
+/* An operation that clears a disk of a hundred bytes, and has done so many of them. */
+static void commit_clear(struct fixture *f, enum stage stage, uint64_t done)
+{
+    struct operation *op = an_operation(7);
+    struct planned_disk *d = disk_plan_add(&op->disks);
+
+    (void)text_replace(&d->target, "vdb");
+    (void)text_replace(&d->device, "/dev/nvme0n1");
+    d->identity = json_object_new_object();
+    d->bytes = 100;
+    d->done = done;
+    d->mib_per_s = 7;
+    d->seconds_left = 9;
+    d->state = DISK_CLEARING;
+    op->stage = stage;
+    begin(f->journal);
+    put_operation(f->journal, op);
+    commit(f->journal);
+    operation_free(op);
+}
+
+static void a_stream_tells_how_far_a_clear_is(void **state)
+{
+    struct fixture *f = *state;
+    struct client c;
+
+    commit_event(f, 1);
+    commit_clear(f, STAGE_CLEARING, 20);
+    c = open_stream(f, "/v1/events", "");
+    assert_true(hear_text(&c, "id: 1\n"));
+    assert_true(hear_text(&c, "event: stopd.clear.progress\ndata: {"));
+    assert_true(hear_text(&c, "\"phase\":\"clearing\""));
+    assert_true(hear_text(&c, "\"percent\":20"));
+    assert_true(hear_text(&c, "\"mibPerS\":7,\"secondsLeft\":9"));
+    assert_true(hear_text(&c, "}\n\n"));
+    /* Not again while nothing is new. */
+    while (count(c.bytes, ":\n\n") < 3)
+        assert_true(hear_more(&c));
+    assert_int_equal(count(c.bytes, "progress"), 0);
+    commit_clear(f, STAGE_CLEARING, 70);
+    assert_true(hear_text(&c, "event: stopd.clear.progress\ndata: {"));
+    assert_true(hear_text(&c, "\"percent\":70"));
+    /* An event comes as ever, with its id. */
+    commit_event(f, 2);
+    stand_in_wake(&f->engine);
+    assert_true(hear_text(&c, "id: 2\n"));
+    assert_true(hear_text(&c, "}\n\n"));
+    hang_up(&c);
+}
+
 static void a_stream_goes_on_behind_the_last_event(void **state)
 {
     struct fixture *f = *state;
@@ -469,6 +519,7 @@ int main(void)
         T(waiting_for_events_ends_with_the_first),
         T(a_stream_gives_what_was_and_what_comes),
         T(a_stream_says_that_it_is_alive),
+        T(a_stream_tells_how_far_a_clear_is),
         T(a_stream_goes_on_behind_the_last_event),
         T(a_stream_ends_when_nobody_can_say_what_comes),
         T(a_stream_for_an_old_client_has_no_chunks),
