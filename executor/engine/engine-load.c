@@ -11,7 +11,10 @@ static int load_reported(void *userdata, const struct reported *r)
 
     if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
         return -ENOMEM;
-    d->reported = (struct last_report){true, r->state, r->incarnation};
+    d->reported =
+        (struct last_report){.known = true, .state = r->state, .incarnation = r->incarnation};
+    if (domain_recall(d, r->facts) < 0)
+        return -ENOMEM;
     e->is_first_picture = false;
     return 0;
 }
