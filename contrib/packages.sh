@@ -40,5 +40,5 @@ GUEST_PACKAGES=(
     qemu-system-x86 seabios ipxe-qemu qemu-utils busybox-static acpid cpio kmod zstd python3 python3-libvirt
 )
 TEST_PACKAGES=(
-    libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl
+    libcmocka-dev python3-pytest python3-fusepy clang-format cppcheck mandoc sqlite3 openssl
 )

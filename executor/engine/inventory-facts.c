@@ -40,10 +40,12 @@ static int recall_definition(struct domain *d, json_object *o)
 
     if (!i)
         return -ENOMEM;
+    if (!json_object_object_get_ex(o, "vcpus", NULL))
+        return 0; /* it had no definition that could be read */
     if (json_get_string(o, "type", &type) < 0 || json_get_number(o, "vcpus", &vcpus) < 0 ||
         json_get_number(o, "memoryKiB", &i->memory_kib) < 0 ||
-        json_get_string(o, "publicIp", &public_ip) < 0)
-        return 0;
+        json_get_string(o, "publicIp", &public_ip) < 0 || vcpus > UINT32_MAX)
+        return -EBADMSG;
     i->vcpus = (unsigned)vcpus;
     if (text_replace(&i->type, type) < 0 || text_replace(&i->public_ip, public_ip) < 0)
         return -ENOMEM;
@@ -56,8 +58,10 @@ int domain_recall(struct domain *d, const char *facts)
     _cleanup_(json) json_object *o = facts ? json_tokener_parse(facts) : NULL;
     bool saved;
 
-    if (!o)
+    if (!facts)
         return 0;
+    if (!json_object_is_type(o, json_type_object))
+        return -EBADMSG;
     d->is_filed = json_get_bool(o, "saved", &saved) == 0 && saved;
     d->reported.is_filed = d->is_filed;
     return recall_definition(d, o);

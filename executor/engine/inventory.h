@@ -93,9 +93,10 @@ const char *domain_detail(const struct domain *d);
 /* What an event tells of its resources: the definition, or what is remembered of it; or NULL. */
 const struct instance *domain_definition(const struct domain *d);
 /* What the journal keeps beside the report, as text that domain_recall() reads: NULL when out of
- * memory. What cannot be read is as if it were not there. */
+ * memory. */
 char *domain_remember(const struct domain *d, const struct last_report *report);
-int domain_recall(struct domain *d, const char *facts); /* 0 or -ENOMEM */
+/* facts may be NULL: nothing is remembered. 0, -ENOMEM, or -EBADMSG where they are damaged. */
+int domain_recall(struct domain *d, const char *facts);
 /* An object of /v1/instances; NULL when out of memory. */
 json_object *domain_to_json(const struct domain *d);
 
