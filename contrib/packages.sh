@@ -41,5 +41,5 @@ GUEST_PACKAGES=(
 )
 TEST_PACKAGES=(
     libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl systemd
-    clang-14 libclang-rt-14-dev python3-cryptography python3-jsonschema python3-yaml nats-server
+    clang-14 libclang-rt-14-dev python3-cryptography python3-jsonschema python3-yaml python3-fusepy nats-server
 )

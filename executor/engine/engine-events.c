@@ -20,7 +20,7 @@ void staged_event_free(struct staged_event *s)
 static json_object *resources_to_json(const struct domain *d, bool released)
 {
     _cleanup_(json) json_object *o = json_object_new_object();
-    const struct instance *i = d->instance;
+    const struct instance *i = domain_definition(d);
 
     if (!o || !i)
         return take(o);
@@ -75,9 +75,10 @@ static bool keeps_local_storage(const struct engine *e, const struct domain *d,
                                 const struct operation *op, enum instance_state to)
 {
     const struct policy *p = &e->settings.policy;
+    const struct instance *i = domain_definition(d);
 
-    return !op && to == STATE_STOPPED && d->instance &&
-           instance_is_of_family(d->instance, p->local_families, p->n_local_families);
+    return !op && to == STATE_STOPPED && i &&
+           instance_is_of_family(i, p->local_families, p->n_local_families);
 }
 
 int engine_stage_transition(struct engine *e, const struct domain *d, const struct operation *op,

@@ -167,6 +167,8 @@ static void settle_off(struct engine *e, struct domain *d, const struct sighting
     else if (d->reported.state != STATE_STOPPED)
         engine_report_unasked(e, d, d->reported.state, STATE_STOPPED, unasked_reason(s, seen),
                               NULL);
+    else if (d->reported.is_filed != d->is_filed)
+        engine_stage_reported(e, d, STATE_STOPPED, NULL);
 }
 
 /* No run of it is known, none was reported, or it was reported off: nothing has to be proved to say
@@ -222,8 +224,11 @@ static void picture(struct engine *e, struct domain *d, struct sighting *s)
     if (!d->certain)
         return;
     d->seen = s->state;
-    /* An image in a file of its own has no mark but this; it is forgotten with libvirtd. */
-    d->is_saved = s->has_managed_save || (s->state == DOMAIN_OFF && s->cause == END_SAVED);
+    /* An image in a file of its own has no mark but the cause, which is forgotten with libvirtd;
+     * what was known before holds then, for no run has been seen since. */
+    d->is_filed = s->state == DOMAIN_OFF && !s->has_managed_save &&
+                  (s->cause == END_SAVED || (s->cause == END_UNKNOWN && d->is_filed));
+    d->is_saved = s->has_managed_save || d->is_filed;
     d->in_migration = s->in_migration;
     d->incarnation = s->incarnation;
     /* Of one that is gone the last definition is kept until its end has been reported. */

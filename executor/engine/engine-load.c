@@ -8,10 +8,20 @@ static int load_reported(void *userdata, const struct reported *r)
 {
     struct engine *e = userdata;
     struct domain *d = inventory_get(&e->inventory, r->domain);
+    int result;
 
     if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
         return -ENOMEM;
-    d->reported = (struct last_report){true, r->state, r->incarnation};
+    d->reported =
+        (struct last_report){.known = true, .state = r->state, .incarnation = r->incarnation};
+    result = domain_recall(d, r->facts);
+    if (result == -EBADMSG)
+        error_set(&e->load_problem, ERROR_JOURNAL,
+                  "what the journal remembers of %s is damaged; put back a copy of it, or move it "
+                  "away to begin a new one, which forgets every stop under way",
+                  r->instance_id);
+    if (result < 0)
+        return result;
     e->is_first_picture = false;
     return 0;
 }

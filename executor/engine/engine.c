@@ -50,7 +50,8 @@ void engine_stage_reported(struct engine *e, struct domain *d, enum instance_sta
                            const struct incarnation *incarnation)
 {
     engine_stage_domain(e, d);
-    d->next_reported = (struct last_report){.known = true, .state = state};
+    d->next_reported = (struct last_report){
+        .known = true, .state = state, .is_filed = state == STATE_STOPPED && d->is_filed};
     if (incarnation)
         d->next_reported.incarnation = *incarnation;
     d->reported_changed = true;
@@ -150,10 +151,14 @@ static int write_domain(struct engine *e, struct domain *d, struct error **err)
     if (d->next_op && d->op_changed)
         r = journal_put_operation(e->journal, d->next_op, err);
     if (r == 0 && d->reported_changed) {
+        _cleanup_(freep) char *facts = domain_remember(d, &d->next_reported);
         struct reported reported = {.instance_id = d->instance_id ? d->instance_id : d->key,
                                     .state = d->next_reported.state,
-                                    .incarnation = d->next_reported.incarnation};
+                                    .incarnation = d->next_reported.incarnation,
+                                    .facts = facts};
 
+        if (!facts)
+            return error_no_memory(err);
         uuid_copy(reported.domain, d->uuid);
         r = journal_put_reported(e->journal, &reported, err);
     }

@@ -14,6 +14,7 @@
 static void domain_free(struct domain *d)
 {
     instance_free(d->instance);
+    instance_free(d->former);
     operation_free(d->op);
     operation_free(d->next_op);
     free(d->instance_id);

@@ -18,6 +18,7 @@ struct last_report {
     bool known;
     enum instance_state state;
     struct incarnation incarnation; /* of the run that it was about; pid 0: none */
+    bool is_filed;                  /* off, and known to be saved to a file */
 };
 
 /* See engine-at-start.c. */
@@ -36,11 +37,13 @@ struct domain {
     uint64_t number;           /* rises in the order in which they became known */
     char *instance_id;         /* as last known; survives the definition */
     struct instance *instance; /* NULL: absent, or not read yet */
+    struct instance *former;   /* what the journal remembers of it until it is read; or NULL */
 
     /* As last seen. Not certain: the hypervisor is away, or could not tell. */
     bool certain;
     enum domain_state seen;
     bool is_saved, in_migration;
+    bool is_filed;  /* saved to somebody's file, which libvirt forgets over a restart of its own */
     bool is_listed; /* by the full read that is being taken in */
     bool is_found;  /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
@@ -107,6 +110,13 @@ void inventory_remove(struct inventory *inv, struct domain *d);
 enum instance_state domain_state_of(const struct domain *d);
 /* "paused", "saved" …, or NULL. */
 const char *domain_detail(const struct domain *d);
+/* What an event tells of its resources: the definition, or what is remembered of it; or NULL. */
+const struct instance *domain_definition(const struct domain *d);
+/* What the journal keeps beside the report, as text that domain_recall() reads: NULL when out of
+ * memory. */
+char *domain_remember(const struct domain *d, const struct last_report *report);
+/* facts may be NULL: nothing is remembered. 0, -ENOMEM, or -EBADMSG where they are damaged. */
+int domain_recall(struct domain *d, const char *facts);
 /* An object of /v1/instances; NULL when out of memory. */
 json_object *domain_to_json(const struct domain *d);
 

@@ -52,7 +52,7 @@ int journal_load_reported(struct journal *j, int (*each)(void *userdata, const s
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
     int r = database_query(&j->database,
-                           "SELECT domain, instance_id, state, boot_id, pid, start_time"
+                           "SELECT domain, instance_id, state, boot_id, pid, start_time, facts"
                            " FROM reported ORDER BY domain",
                            NO_VALUES, &q, err);
 

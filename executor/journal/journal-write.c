@@ -94,14 +94,14 @@ int journal_put_reported(struct journal *j, const struct reported *r, struct err
     uuid_unparse_lower(r->domain, domain);
     return journal_write(
         j,
-        "INSERT INTO reported (domain, instance_id, state, boot_id, pid, start_time)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        "INSERT INTO reported (domain, instance_id, state, boot_id, pid, start_time, facts)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
         " ON CONFLICT (domain) DO UPDATE SET instance_id = excluded.instance_id,"
         " state = excluded.state, boot_id = excluded.boot_id, pid = excluded.pid,"
-        " start_time = excluded.start_time",
+        " start_time = excluded.start_time, facts = excluded.facts",
         VALUES(text(domain), text(r->instance_id), text(instance_state_to_string(r->state)),
                text(r->incarnation.boot_id), number((uint64_t)r->incarnation.pid),
-               number(r->incarnation.start_time)),
+               number(r->incarnation.start_time), text(r->facts)),
         err);
 }
 

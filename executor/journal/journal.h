@@ -64,6 +64,7 @@ struct reported {
     char *instance_id;
     enum instance_state state;
     struct incarnation incarnation; /* pid 0: none */
+    char *facts;                    /* the engine's own notes beside it, or NULL */
 };
 void reported_clear(struct reported *r);
 int journal_put_reported(struct journal *j, const struct reported *r, struct error **err);

@@ -110,8 +110,11 @@ int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err)
     memcpy(r.incarnation.boot_id, boot_id, strlen(boot_id) + 1);
     r.incarnation.pid = (pid_t)pid;
     r.incarnation.start_time = start_time;
-    if (text_replace(&r.instance_id, instance_id) < 0)
+    if (text_replace(&r.instance_id, instance_id) < 0 ||
+        text_replace(&r.facts, column_text(q, 6, NULL)) < 0) {
+        reported_clear(&r);
         return error_no_memory(err);
+    }
     *ret = r;
     return 0;
 }
@@ -119,5 +122,6 @@ int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err)
 void reported_clear(struct reported *r)
 {
     free(r->instance_id);
+    free(r->facts);
     *r = (struct reported){0};
 }

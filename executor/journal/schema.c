@@ -89,6 +89,9 @@ static const char *const steps[] = {
     "    pid         INTEGER NOT NULL,"
     "    start_time  INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+
+    /* What the hypervisor may have forgotten by the time that it is needed. */
+    "ALTER TABLE reported ADD COLUMN facts TEXT;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)

@@ -21,10 +21,13 @@ def test_an_agent_shuts_its_guest_down(daemon, guest):
 def test_an_agent_that_cannot_be_had_gives_way_to_acpi_or_fails_the_stop(daemon, guest):
     """Dead in three ways: its channel is served by nobody; it says nothing at all; it was told to shut
     down and does not, which for libvirt is a call of a minute."""
-    absent, mute, idle = [guest("obey", agent=agent) for agent in ("absent", "mute", "ignore")]
+    absent, mute, idle = [guest("obey", agent=agent, start=False)
+                          for agent in ("absent", "mute", "ignore")]
     alone = "i-alone"
-    domain = guest("obey", agent="absent",
+    domain = guest("obey", agent="absent", start=False,
                    metadata=kit.instance_xml({"id": alone}, stop={"method": "agent"}))
+    kit.start(absent, mute, idle, domain)
+    kit.wait_ready(absent, mute, idle, domain)
     stopd = daemon(stop__method="agent,acpi", hypervisor__call_timeout="8s").start()
 
     requests = {name: stopd.accepted(name) for name in (absent, mute, idle, alone)}

@@ -21,6 +21,7 @@ import uuid as uuid_module
 from xml.sax.saxutils import quoteattr
 
 import libvirt
+import libvirt_qemu
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 URI = "qemu:///system"
@@ -136,7 +137,9 @@ def _disk_xml(index, disk):
         disk = {"path": disk}
     path = os.path.abspath(disk["path"])
     target = disk.get("target", "vd" + "abcdefghijklmnopqrstuvwxyz"[index])
-    kind, source = ("block", "dev") if stat.S_ISBLK(os.stat(path).st_mode) else ("file", "file")
+    # One that only libvirtd sees is a file.
+    is_block = os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)
+    kind, source = ("block", "dev") if is_block else ("file", "file")
     serial = f"<serial>{disk['serial']}</serial>" if "serial" in disk else ""
     return (f"\n    <disk type='{kind}' device='disk'><driver name='qemu' type='raw'/>"
             f"<source {source}={quoteattr(path)}/><target dev='{target}' bus='virtio'/>"
@@ -186,6 +189,22 @@ def _start(name):
     with contextlib.suppress(FileNotFoundError):
         os.unlink(console_path(name))  # What an earlier run said is not an answer.
     domain(name).create()
+
+
+def _write_port(name, words):
+    """Writes to a port of the running machine, as a driver in the guest would."""
+    libvirt_qemu.qemuMonitorCommand(domain(name), f"o {words}",
+                                    libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+
+
+def suspend_to_memory(name):
+    """Sleep type 1 into PM1a control; the machine boots anew when it is woken."""
+    _write_port(name, "/w 0x604 0x2400")
+
+
+def panic(name):
+    """Under a <panic model='isa'/> device: what the kernel's driver for it would say."""
+    _write_port(name, "/b 0x505 1")
 
 
 def start(*names):

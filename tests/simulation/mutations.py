@@ -190,8 +190,8 @@ MUTATIONS = [
      "if (false)", "2 local_storage.parallel"),
     ("a guest that goes off by itself is not said to keep its disks",
      "executor/engine/engine-events.c",
-     "    return !op && to == STATE_STOPPED && d->instance &&",
-     "    return op && to == STATE_STOPPED && d->instance &&", "4.7 kept"),
+     "    return !op && to == STATE_STOPPED && i &&",
+     "    return op && to == STATE_STOPPED && i &&", "4.7 kept"),
 ]
 
 GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]

@@ -259,7 +259,7 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         return;
     if (seen->chain != CHAIN_NEW || !g->is_defined ||
         (witness_find_row(life, d, &state) && state != STATE_PENDING)) {
-        seen->is_found = false;
+        seen->is_found = seen->is_kept = false;
         return;
     }
     /* One whose run could not be told may be reported or not when it is; so may all where stopd has

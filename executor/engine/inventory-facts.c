@@ -1,0 +1,68 @@
+/* inventory-facts.c - what the journal remembers of a domain beside what was reported
+ *
+ * Theory of operation. Two things can be gone by the time that they are needed. Of a transient
+ * domain that ended while stopd was away no definition is left, and its event has to say whether
+ * local disks were kept, and which resources it had. That a domain was saved to a file of
+ * somebody's is known to libvirt only until it is restarted; such a domain is not to be cleared.
+ * Both stand beside the last report, as one small JSON document.
+ */
+#include "engine/inventory.h"
+
+#include "base/json.h"
+
+#include <errno.h>
+
+const struct instance *domain_definition(const struct domain *d)
+{
+    return d->instance ? d->instance : d->former;
+}
+
+char *domain_remember(const struct domain *d, const struct last_report *report)
+{
+    _cleanup_(json) json_object *o = json_object_new_object();
+    const struct instance *i = domain_definition(d);
+    char *text = NULL;
+
+    if (!o || (report->is_filed && json_add_bool(o, "saved", true)) ||
+        (i && (json_add_string(o, "type", i->type) || json_add_number(o, "vcpus", i->vcpus) ||
+               json_add_number(o, "memoryKiB", i->memory_kib) ||
+               json_add_string(o, "publicIp", i->public_ip))) ||
+        text_replace(&text, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)) < 0)
+        return NULL;
+    return text;
+}
+
+static int recall_definition(struct domain *d, json_object *o)
+{
+    _cleanup_(instance_free) struct instance *i = instance_new();
+    const char *type, *public_ip;
+    uint64_t vcpus;
+
+    if (!i)
+        return -ENOMEM;
+    if (!json_object_object_get_ex(o, "vcpus", NULL))
+        return 0; /* it had no definition that could be read */
+    if (json_get_string(o, "type", &type) < 0 || json_get_number(o, "vcpus", &vcpus) < 0 ||
+        json_get_number(o, "memoryKiB", &i->memory_kib) < 0 ||
+        json_get_string(o, "publicIp", &public_ip) < 0 || vcpus > UINT32_MAX)
+        return -EBADMSG;
+    i->vcpus = (unsigned)vcpus;
+    if (text_replace(&i->type, type) < 0 || text_replace(&i->public_ip, public_ip) < 0)
+        return -ENOMEM;
+    d->former = take(i);
+    return 0;
+}
+
+int domain_recall(struct domain *d, const char *facts)
+{
+    _cleanup_(json) json_object *o = facts ? json_tokener_parse(facts) : NULL;
+    bool saved;
+
+    if (!facts)
+        return 0;
+    if (!json_object_is_type(o, json_type_object))
+        return -EBADMSG;
+    d->is_filed = json_get_bool(o, "saved", &saved) == 0 && saved;
+    d->reported.is_filed = d->is_filed;
+    return recall_definition(d, o);
+}

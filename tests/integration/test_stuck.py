@@ -1,0 +1,103 @@
+"""What hangs is in the open, is never taken for stopped, and holds nobody else up (contract 4.5)."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import kit
+from daemon import DEADLINE, wait_until
+
+HERE = os.path.dirname(__file__)
+
+
+def words(operation):
+    return [line["what"] for line in operation["timeline"]]
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """An image on a file system that takes a write and does not come back from it: whoever waits for it
+    is in state D, and no signal ends that. It goes on when `hold` is gone."""
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("needs /dev/fuse")
+    folder, backing, hold = (tmp_path / name for name in ("fuse", "backing", "hold"))
+    folder.mkdir()
+    backing.write_bytes(bytes(4 << 20))
+    hold.touch()
+    server = subprocess.Popen(
+        ["nsenter", "--target", str(kit.libvirtd_pid()), "--mount", "/usr/bin/python3",
+         os.path.join(HERE, "hanging_disk.py"), folder, backing, hold], stderr=sys.stderr)
+    seen = ["nsenter", "--target", str(kit.libvirtd_pid()), "--mount", "test", "-e", folder / "image"]
+    wait_until(lambda: subprocess.run(seen, check=False).returncode == 0, "the file system is there")
+    yield folder / "image", hold
+    hold.unlink(missing_ok=True)
+    subprocess.run(["nsenter", "--target", str(server.pid), "--mount", "umount", "-l", folder], check=False)
+    server.terminate()
+    server.wait(timeout=DEADLINE)
+
+
+def state_of_threads(pid):
+    states = ""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+                states += file.read().rpartition(")")[2].split()[0]
+        except OSError:
+            pass
+    return states
+
+
+@pytest.mark.skipif("STOPD_LONG" not in os.environ,
+                    reason="libvirt takes more than a minute to say off: set STOPD_LONG=1")
+def test_a_guest_whose_process_cannot_end_is_blocked_and_the_others_are_not(daemon, guest, hanging):
+    image, hold = hanging
+    stuck = guest("obey", disks=[str(image)], fill=["vda"], start=False)
+    others = guest(*["obey"] * 2)
+    kit.start(stuck)
+    pid = wait_until(lambda: kit.pid(stuck), "its process is there")
+    wait_until(lambda: "D" in state_of_threads(pid), "it waits for its disk")
+    stopd = daemon(hypervisor__workers="3", hypervisor__destroy_timeout="5s",
+                   hypervisor__call_timeout="5s").start()
+
+    request = stopd.accepted(stuck, ForceStop="true")
+    for name in others:
+        assert stopd.finished(stopd.accepted(name))["outcome"] == "Stopped"
+        stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+    blocked = wait_until(lambda: (lambda o: o if f"pid {pid}, " in (o["detail"] or "") else None)(
+        stopd.operation(request)), "it says what it waits for", deadline=240,
+        seen=lambda: f"{stopd.operation(request)}\n{stopd.log()}")
+    # Only its threads hang: it is dead, and its writes are still out.
+    assert blocked["phase"] == "blocked" and "state D" in blocked["detail"], blocked
+    assert "wchan " in blocked["detail"], blocked
+    assert "D" in state_of_threads(pid)
+    assert blocked["state"] == "Stopping" and stopd.transitions(stuck) == ["Running→Stopping"]
+
+    hold.unlink()
+    operation = stopd.finished(request)
+    assert operation["outcome"] == "Stopped", operation
+    assert not os.path.exists(f"/proc/{pid}") or not kit.process_runs(pid)
+    stopd.reported(stuck, "Running→Stopping", "Stopping→Stopped")
+
+
+def test_a_libvirtd_that_hangs_costs_answers_and_nothing_else(daemon, guest):
+    """Stopped by a signal, it neither answers nor breaks a connection. stopd goes on answering."""
+    name, stopd = guest("ignore"), daemon().start()
+    request = stopd.accepted(name, GracePeriod="3", OnGraceTimeout="Force")
+    wait_until(lambda: "button" in words(stopd.operation(request)), "the button is pressed")
+    pid = kit.libvirtd_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: stopd.get("/readyz").status == 503, "stopd has noticed")
+        assert stopd.instance(name)["certain"] is False
+        assert stopd.stop_instance(name, ForceStop="true").status == 503
+        assert stopd.operation(request)["state"] == "Stopping"
+        assert stopd.transitions(name) == ["Running→Stopping"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    operation = stopd.finished(request)
+    assert operation["outcome"] == "Stopped" and "power cut" in words(operation), operation
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
