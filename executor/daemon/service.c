@@ -8,6 +8,7 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "drivers/hypervisor/faulty.h"
 #include "drivers/hypervisor/libvirt.h"
 #include "drivers/upstream/file.h"
 #include "engine/certificate.h"
@@ -368,6 +369,10 @@ static int start_loop(struct service *s, struct error **err)
     struct hypervisor *hypervisor;
     int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
 
+#ifdef STOPD_FAULTS
+    if (r == 0 && is_set(s->config->faults))
+        r = hypervisor_faulty_new(s->config->faults, hypervisor, &hypervisor, err);
+#endif
     if (r < 0)
         return r;
     settings.engine = engine_settings_of(s);
