@@ -25,6 +25,12 @@ static const struct config_key keys[] = {
     {"hypervisor", "destroy_timeout", &config_type_duration, "90s", MEMBER(destroy_timeout),
      USEC_PER_SEC, DAYS,
      "the same for the call that cuts the power, which may take long by itself"},
+#ifdef STOPD_FAULTS
+    {"hypervisor", "faults", &config_type_optional, NULL, MEMBER(faults), 0, 0,
+     "for tests: what goes wrong with libvirt's calls and events; see drivers/hypervisor/faulty.h"},
+#else
+    NOT_YET("hypervisor", "faults"), /* for good: not in a build that is not for tests */
+#endif
 
     {"stop", "grace", &config_type_duration, "120s", MEMBER(stop.grace), USEC_PER_SEC, DAYS,
      "how long a guest may take over an orderly shutdown"},

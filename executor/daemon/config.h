@@ -32,6 +32,7 @@ struct config {
     char *hypervisor_uri;
     unsigned workers;
     usec_t call_timeout, destroy_timeout;
+    char *faults;            /* of builds for tests: empty, or what goes wrong */
     struct stop_policy stop; /* all set */
     usec_t resend;
     enum stopped_mode stopped_mode;

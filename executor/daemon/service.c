@@ -11,6 +11,7 @@
 #include "daemon/commands.h"
 #include "daemon/config-network.h"
 #include "daemon/sinks.h"
+#include "drivers/hypervisor/faulty.h"
 #include "drivers/hypervisor/libvirt.h"
 #include "drivers/nats/nats.h"
 #include "engine/certificate.h"
@@ -348,6 +349,10 @@ static int start_loop(struct service *s, struct error **err)
                                    workers_most_calls(s->config->workers) + OTHER_CALLS,
                                    &hypervisor, err);
 
+#ifdef STOPD_FAULTS
+    if (r == 0 && is_set(s->config->faults))
+        r = hypervisor_faulty_new(s->config->faults, hypervisor, &hypervisor, err);
+#endif
     if (r < 0)
         return r;
     settings.engine = engine_settings_of(s);
