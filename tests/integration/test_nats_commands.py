@@ -7,6 +7,7 @@ import time
 import pytest
 
 import kit
+import nats_credentials
 from daemon import wait_until
 from nats_support import (ANSWERS, HOST, all_arrived, complaints, metric, nats, nats_server, node,  # noqa: F401
                           settings)
@@ -266,6 +267,24 @@ def test_many_commands_at_once_are_all_done(host):
     control.is_empty()
     for request in requests:
         assert stopd.finished(request)["outcome"] == "Stopped"
+    all_arrived(stopd, control.client)
+
+
+def test_a_credentials_file_opens_the_door(tmp_path, daemon, nats_server):
+    operator = nats_credentials.Operator(tmp_path)
+    server = nats_server(more=operator.configuration)
+    door = {"credentials": operator.user("control")}
+    server.start(**door)
+    control = Control(server, **door)
+    control.client.make_commands()
+    told = settings(server, SINK, "commands")
+    without = daemon(uri=node(tmp_path, 1), **told).start()
+    wait_until(lambda: complaints(without, "sink bus") and complaints(without, "no commands are taken"), "it complains",
+               seen=without.log)
+    without.stop()
+    told[f"{SINK}.credentials"] = told["commands.credentials"] = operator.user("stopd").path
+    stopd = daemon(uri=node(tmp_path, 1), **told).start()
+    stopd.finished(control.ask({"InstanceId": "d1"})["RequestId"])
     all_arrived(stopd, control.client)
 
 
