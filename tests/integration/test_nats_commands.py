@@ -200,6 +200,7 @@ def test_a_refusal_that_could_not_be_confirmed_is_not_told(host):
     control.send({"InstanceId": "nobody"})
     wait_until(lambda: metric(stopd, 'stopd_queue_commands_total{outcome="refused"}') >= 2, "it came twice",
                seen=stopd.log)
+    assert control.left() == 1  # and whatever was published before has been read by then
     assert not control.client.waiting
     server.configure(USERS.format(""))
     server.reload()
