@@ -40,5 +40,6 @@ GUEST_PACKAGES=(
     qemu-system-x86 seabios ipxe-qemu qemu-utils busybox-static acpid cpio kmod zstd python3 python3-libvirt
 )
 TEST_PACKAGES=(
-    libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl nats-server
+    libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl systemd
+    clang-14 libclang-rt-14-dev python3-cryptography python3-jsonschema python3-yaml nats-server
 )

@@ -1,4 +1,4 @@
-/* caller.c - who is at the other end of a Unix socket, and what they may do
+/* caller.c - who is at the other end of a Unix socket, and what any caller may do
  *
  * Theory of operation. The kernel says who connected: the credentials are those of the process at
  * the moment of its connect(), supplementary groups included, so that no directory service has to
@@ -69,7 +69,7 @@ int caller_of_unix_socket(struct MHD_Connection *http, struct caller *ret)
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return -errno;
-    *ret = (struct caller){.is_local_root = peer.uid == 0};
+    *ret = (struct caller){.kind = CALLER_PROCESS, .is_local_root = peer.uid == 0};
     name_user(peer.uid, ret->name, sizeof(ret->name));
     return read_groups(fd, peer.gid, ret);
 }
@@ -77,6 +77,7 @@ int caller_of_unix_socket(struct MHD_Connection *http, struct caller *ret)
 void caller_clear(struct caller *c)
 {
     free(c->groups);
+    san_list_clear(&c->names);
     *c = (struct caller){0};
 }
 
@@ -97,7 +98,7 @@ int group_from_word(const char *word, gid_t *ret)
     return 0;
 }
 
-static int group_list_set(struct group_list *ret, const struct api_groups *words, const char *key)
+static int group_list_set(struct group_list *ret, const struct api_words *words, const char *key)
 {
     *ret = (struct group_list){.items = calloc(words->n + 1, sizeof(gid_t))};
     if (!ret->items)
@@ -113,13 +114,14 @@ static int group_list_set(struct group_list *ret, const struct api_groups *words
     return 0;
 }
 
-int access_set(struct access *ret, const struct api_groups *operators,
-               const struct api_groups *readers)
+int access_set(struct access *ret, const struct api_settings *settings)
 {
     struct access new = {0};
 
-    if (group_list_set(&new.operators, operators, "api.operators") < 0 ||
-        group_list_set(&new.readers, readers, "api.readers") < 0) {
+    if (group_list_set(&new.operators, &settings->operators, "api.operators") < 0 ||
+        group_list_set(&new.readers, &settings->readers, "api.readers") < 0 ||
+        san_list_of_words(&settings->tls_clients, "api.tls_clients", &new.tls_clients) < 0 ||
+        san_list_of_words(&settings->tls_readers, "api.tls_readers", &new.tls_readers) < 0) {
         access_clear(&new);
         return -ENOMEM;
     }
@@ -132,6 +134,8 @@ void access_clear(struct access *a)
 {
     free(a->operators.items);
     free(a->readers.items);
+    san_list_clear(&a->tls_clients);
+    san_list_clear(&a->tls_readers);
     *a = (struct access){0};
 }
 
@@ -146,10 +150,38 @@ static bool is_listed(const struct group_list *list, const struct caller *c)
     return false;
 }
 
-enum right access_of(const struct access *a, const struct caller *c)
+static enum right access_of_process(const struct access *a, const struct caller *c)
 {
     /* A host's operator has to be able to empty it whatever the configuration says. */
     if (c->is_local_root || is_listed(&a->operators, c))
         return RIGHT_CHANGE;
     return is_listed(&a->readers, c) ? RIGHT_READ : RIGHT_NONE;
+}
+
+static enum right access_of_certificate(const struct access *a, struct caller *c)
+{
+    const struct san *name = san_list_match(&a->tls_clients, &c->names);
+    enum right right = name ? RIGHT_CHANGE : RIGHT_NONE;
+
+    if (!name) {
+        name = san_list_match(&a->tls_readers, &c->names);
+        right = name ? RIGHT_READ : RIGHT_NONE;
+    }
+    if (name)
+        snprintf(c->name, sizeof(c->name), "tls:%s:%s", san_type_to_string(name->type),
+                 name->value);
+    return right;
+}
+
+enum right access_of(const struct access *a, struct caller *c)
+{
+    switch (c->kind) {
+    case CALLER_PROCESS:
+        return access_of_process(a, c);
+    case CALLER_CERTIFICATE:
+        return access_of_certificate(a, c);
+    case CALLER_LOOPBACK:
+        return RIGHT_CHANGE;
+    }
+    return RIGHT_NONE;
 }

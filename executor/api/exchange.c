@@ -135,12 +135,14 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t si
     return MHD_YES;
 }
 
-/* Who sends this; asked for once in a connection. */
+/* Who sends this; asked for once in a connection, which outlives no certificate. */
 static bool is_identified(struct exchange *x)
 {
     struct connection *c = x->connection;
 
-    return c && (is_set(c->caller.name) || x->listener->identify(x->http, &c->caller) == 0);
+    if (!c || (!is_set(c->caller.name) && x->listener->kind->identify(x->http, &c->caller) < 0))
+        return false;
+    return x->begun || caller_is_current(&c->caller);
 }
 
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *http, const char *url,
@@ -203,6 +205,10 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
         connection_set_quiet(&l->connections, x->connection);
     parameters_clear(&x->parameters);
     error_free(x->malformed);
+    if (x->gathered.file)
+        fclose(x->gathered.file);
+    free(x->gathered.text);
+    json_object_put(x->gathered.list);
     free(x->argument);
     free(x->body);
     free(x->target);

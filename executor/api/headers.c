@@ -6,6 +6,7 @@
  */
 #include "api/headers.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -91,6 +92,26 @@ bool headers_are_cross_site(const struct exchange *x)
     if (site && !text_equal(site, "same-origin") && !text_equal(site, "none"))
         return true;
     return origin && !is_own_origin(x, origin);
+}
+
+bool headers_host_is_local(const struct exchange *x)
+{
+    const char *host = header(x, "Host");
+    unsigned char address[sizeof(struct in6_addr)];
+    char name[INET6_ADDRSTRLEN];
+    bool brackets = host && *host == '[';
+    size_t length;
+
+    if (!host)
+        return true; /* no browser's */
+    host += brackets;
+    length = strcspn(host, brackets ? "]" : ":");
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, host, length);
+    name[length] = '\0';
+    return strcasecmp(name, "localhost") == 0 ||
+           inet_pton(brackets ? AF_INET6 : AF_INET, name, address) == 1;
 }
 
 struct media_search {

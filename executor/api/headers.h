@@ -13,6 +13,9 @@ unsigned header_count(const struct exchange *x, const char *name);
 int headers_check(const struct exchange *x, const char *version, struct error **err);
 /* A browser sends this on behalf of another site. */
 bool headers_are_cross_site(const struct exchange *x);
+/* Is its Host, where it has one, localhost or a numeric address? A browser that was led here by a
+ * name of another site sends that name. */
+bool headers_host_is_local(const struct exchange *x);
 /* How the answer is wanted: the parameter Format, else the header Accept, else JSON. */
 enum format headers_format(const struct exchange *x);
 /* Is this media type wanted more than that one? Only where it is named, not by a wildcard. */

@@ -48,7 +48,7 @@ static void metrics_answered(struct exchange *x, const struct answer *a)
     }
     if (a->body && json_get_string(a->body, "text", &of_engine) == 0 && of_engine)
         fputs(of_engine, to);
-    metrics_write(&x->listener->api->metrics, &x->listener->connections, to);
+    api_write_metrics(x->listener->api, to);
     if (fclose(to) != 0) {
         free(text);
         text = NULL;

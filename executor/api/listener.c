@@ -11,6 +11,10 @@
  *   - its own errors are HTML: its memory for a connection is large enough for a header that is too
  *     large to come through to us, and its parsing of the query is prevented (exchange.c).
  *
+ * With TLS there is more (0.9.75): it knows no way to refuse a client without a certificate, which
+ * is set in the session as that begins; and its epoll takes what a half-done handshake has read for
+ * still to be read and spins, so that listener polls.
+ *
  * Stopping has two steps. Quiesced, the listener takes no connection and posts no request any more,
  * and waits end. Stopped, whatever still waits is answered too, the clients get a moment to fetch
  * what they were answered, and the thread ends.
@@ -22,6 +26,8 @@
 #include "stopd/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <gnutls/abstract.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +38,75 @@
 #define CONNECTIONS_SPARE 32
 /* How long stopping waits for clients to fetch their answers. */
 #define FAREWELL USEC_PER_SEC
+/* How often it is said that there are no descriptors, and how soon one is asked for again. */
+#define COMPLAIN_EVERY (60 * USEC_PER_SEC)
+#define PAUSE_MS 100
+/* One line about clients that were refused in so long. */
+#define REFUSALS_LOGGED_EVERY (10 * USEC_PER_SEC)
+
+/* --- TLS ----------------------------------------------------------------------------------- */
+
+static void set_patience(const struct connection *c, usec_t patience)
+{
+    MHD_set_connection_option(c->http, MHD_CONNECTION_OPTION_TIMEOUT,
+                              (unsigned)(patience / USEC_PER_SEC));
+}
+
+/* Anybody can make us say this; whoever wonders why a client is refused is told often enough. */
+static void log_refusal(struct listener *l, const struct connection *c, const char *why)
+{
+    usec_t now = moment_now().monotonic;
+    char peer[NETWORK_ADDRESS_SIZE];
+
+    l->refused++;
+    if (l->refusal_logged && now < l->refusal_logged + REFUSALS_LOGGED_EVERY)
+        return;
+    network_peer_name(c->fd, peer);
+    log_notice("%s: its certificate was not accepted (one of %u since the last such line): %s",
+               peer, l->refused, why ? why : "out of memory");
+    l->refused = 0;
+    l->refusal_logged = now;
+}
+
+/* The client has shown a certificate. What is returned ends the handshake, if it is not 0. */
+static int verify_client(gnutls_session_t session)
+{
+    struct connection *c = gnutls_session_get_ptr(session);
+    _cleanup_(freep) char *why = NULL;
+
+    if (tls_verify_client(session, &why) < 0) {
+        log_refusal(c->listener, c, why);
+        return -1;
+    }
+    set_patience(c, c->listener->api->limits.idle);
+    connection_set_quiet(&c->listener->connections, c);
+    return 0;
+}
+
+/* Until the client's certificate is verified the library counts from the connection's beginning: a
+ * handshake that crawls ends as one that stands still. */
+static void begin_tls(struct listener *l, struct connection *c)
+{
+    gnutls_session_t session =
+        MHD_get_connection_info(c->http, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+
+    gnutls_session_set_ptr(session, c);
+    gnutls_session_set_verify_function(session, verify_client);
+    set_patience(c, l->api->limits.handshake);
+    if (tls_begin_session(l->tls, session, &c->credentials) < 0)
+        connection_cut(&l->connections, c);
+}
+
+/* The library asks for a certificate where it was given none at its start; each session has its
+ * own credentials by then, so that this is never called. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *issuers, int n_issuers,
+                          const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                          gnutls_pcert_st **chain, unsigned *n, gnutls_privkey_t *key)
+{
+    return -1;
+}
+
+/* --- The thread ---------------------------------------------------------------------------- */
 
 static void connection_changed(void *cls, struct MHD_Connection *http, void **context,
                                enum MHD_ConnectionNotificationCode what)
@@ -39,17 +114,21 @@ static void connection_changed(void *cls, struct MHD_Connection *http, void **co
     struct listener *l = cls;
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        int fd = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        struct connection *c =
+            connection_open(&l->connections, http, l->tls ? CONNECTION_UNPROVED : CONNECTION_QUIET);
 
-        *context = connection_open(&l->connections, fd);
+        *context = c;
+        if (c)
+            c->listener = l;
+        if (c && l->tls)
+            begin_tls(l, c);
     } else if (*context) {
         connection_close(&l->connections, *context);
         *context = NULL;
     }
 }
 
-/* Anybody can make the library complain, by sending nonsense. */
-static void log_complaint(void *cls, const char *format, va_list ap)
+static void log_library(const char *format, va_list ap)
 {
     char text[512];
     int n = vsnprintf(text, sizeof(text), format, ap);
@@ -59,16 +138,49 @@ static void log_complaint(void *cls, const char *format, va_list ap)
     log_debug("libmicrohttpd: %s", text);
 }
 
+/* No descriptor is left for a connection that knocks; it waits in the socket's queue. The library
+ * asks again and again while it has no connection at all, and then there is nobody whom a pause
+ * would hold up. */
+static void complain_of_descriptors(struct listener *l, bool is_first)
+{
+    usec_t now = moment_now().monotonic;
+
+    if (l->complained_at == 0 || now - l->complained_at >= COMPLAIN_EVERY) {
+        l->complained_at = now;
+        log_warning("clients of the API wait outside, for stopd has no file descriptor or memory "
+                    "left for them; "
+                    "raise its limit (LimitNOFILE= under systemd)");
+    }
+    if (is_first)
+        poll(NULL, 0, PAUSE_MS);
+}
+
+/* Anybody can make the library complain, by sending nonsense. */
+static void log_complaint(void *cls, const char *format, va_list ap)
+{
+    if (strstr(format, "resource limit")) {
+        complain_of_descriptors(cls, strstr(format, "FIRST"));
+        return;
+    }
+    log_library(format, ap);
+}
+
 /* The thread is the library's, and signals are not for it. */
 static struct MHD_Daemon *start_thread(struct listener *l, int fd)
 {
     const struct api_limits *limits = &l->api->limits;
-    const unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    const unsigned flags = (l->tls ? (unsigned)MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS
+                                   : (unsigned)MHD_USE_EPOLL_INTERNAL_THREAD) |
+                           MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)no_certificate},
+        {MHD_OPTION_END, 0, NULL},
+    };
     struct MHD_OptionItem options[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_complaint, NULL}, /* first: for the others */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_complaint, l}, /* first: for the others */
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, limits->connections + CONNECTIONS_SPARE, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, l->connections.most + CONNECTIONS_SPARE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_SIZE, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)(limits->idle / USEC_PER_SEC), NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_changed, l},
@@ -82,7 +194,7 @@ static struct MHD_Daemon *start_thread(struct listener *l, int fd)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_handle, l, MHD_OPTION_ARRAY, options,
-                              MHD_OPTION_END);
+                              l->tls ? MHD_OPTION_ARRAY : MHD_OPTION_END, tls, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -97,9 +209,8 @@ static void listener_free(struct listener *l)
     free(l);
 }
 
-int listener_start(struct api *a, int fd,
-                   int (*identify)(struct MHD_Connection *http, struct caller *ret),
-                   struct listener **ret, struct error **err)
+int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsigned connections,
+                   struct tls *tls, struct listener **ret, struct error **err)
 {
     struct listener *l = calloc(1, sizeof(*l));
     pthread_condattr_t monotonic;
@@ -113,8 +224,9 @@ int listener_start(struct api *a, int fd,
     pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->waiting);
     l->api = a;
-    l->identify = identify;
-    connections_init(&l->connections, &a->limits);
+    l->kind = kind;
+    l->tls = tls;
+    connections_init(&l->connections, connections, &a->limits);
     l->daemon = start_thread(l, fd);
     if (!l->daemon) {
         int saved = errno;

@@ -1,8 +1,8 @@
 /* metrics.c - what the API counts about itself, in the Prometheus text format */
 #include "api/metrics.h"
 
-#include "api/connection.h"
 #include "api/route.h"
+#include "api/server.h"
 
 #include <inttypes.h>
 
@@ -24,15 +24,27 @@ static size_t route_index(const struct route *route)
     return route ? (size_t)(route - all) : METRICS_ROUTES_MOST;
 }
 
+void metrics_init(struct metrics *m)
+{
+    pthread_mutex_init(&m->lock, NULL);
+}
+
+void metrics_destroy(struct metrics *m)
+{
+    pthread_mutex_destroy(&m->lock);
+}
+
 void metrics_count(struct metrics *m, const struct route *route, unsigned status, usec_t took)
 {
     size_t r = route_index(route), s = 0;
 
     while (s < METRICS_STATUSES - 1 && statuses[s].status != status)
         s++;
+    pthread_mutex_lock(&m->lock);
     m->routes[r].by_status[s]++;
     m->routes[r].n++;
     m->routes[r].time += took;
+    pthread_mutex_unlock(&m->lock);
 }
 
 static const char *pattern_of(size_t i)
@@ -70,23 +82,54 @@ static void write_times(const struct metrics *m, FILE *to)
                     m->routes[i].n);
 }
 
-void metrics_write(const struct metrics *m, const struct connections *all, FILE *to)
+static void write_connections(struct listener *const *listeners, size_t n, FILE *to)
 {
+    static const struct {
+        enum connection_kind kind;
+        const char *label;
+    } kinds[] = {
+        {CONNECTION_UNPROVED, "unproved"}, {CONNECTION_QUIET, "quiet"}, {CONNECTION_BUSY, "busy"}};
+
+    fprintf(to,
+            "# HELP stopd_api_connections Connections now: that have yet to show a certificate, "
+            "quiet, or with a request that waits or streams.\n"
+            "# TYPE stopd_api_connections gauge\n");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++)
+            fprintf(to, "stopd_api_connections{listener=\"%s\",kind=\"%s\"} %u\n",
+                    listeners[i]->kind->name, kinds[k].label,
+                    atomic_load(&listeners[i]->connections.n[kinds[k].kind]));
+    fprintf(to, "# HELP stopd_api_connections_total Connections since the start.\n"
+                "# TYPE stopd_api_connections_total counter\n");
+    for (size_t i = 0; i < n; i++)
+        fprintf(to, "stopd_api_connections_total{listener=\"%s\"} %" PRIu64 "\n",
+                listeners[i]->kind->name, atomic_load(&listeners[i]->connections.opened));
+}
+
+static void write_cuts(struct listener *const *listeners, size_t n, FILE *to)
+{
+    fprintf(to, "# HELP stopd_api_connections_cut_total Connections that were cut, by reason.\n"
+                "# TYPE stopd_api_connections_cut_total counter\n");
+    for (size_t i = 0; i < n; i++)
+        fprintf(to,
+                "stopd_api_connections_cut_total{listener=\"%s\",reason=\"slow\"} %" PRIu64 "\n"
+                "stopd_api_connections_cut_total{listener=\"%s\",reason=\"room\"} %" PRIu64 "\n",
+                listeners[i]->kind->name, atomic_load(&listeners[i]->connections.cut_as_slow),
+                listeners[i]->kind->name, atomic_load(&listeners[i]->connections.cut_for_room));
+    fprintf(to, "# HELP stopd_api_connections_unproved_total Connections that ended without an "
+                "accepted certificate where one is needed.\n"
+                "# TYPE stopd_api_connections_unproved_total counter\n");
+    for (size_t i = 0; i < n; i++)
+        fprintf(to, "stopd_api_connections_unproved_total{listener=\"%s\"} %" PRIu64 "\n",
+                listeners[i]->kind->name, atomic_load(&listeners[i]->connections.unproved));
+}
+
+void metrics_write(struct metrics *m, struct listener *const *listeners, size_t n, FILE *to)
+{
+    pthread_mutex_lock(&m->lock);
     write_requests(m, to);
     write_times(m, to);
-    fprintf(to,
-            "# HELP stopd_api_connections Connections now: quiet, or with a request that waits or "
-            "streams.\n"
-            "# TYPE stopd_api_connections gauge\n"
-            "stopd_api_connections{kind=\"quiet\"} %u\n"
-            "stopd_api_connections{kind=\"busy\"} %u\n"
-            "# HELP stopd_api_connections_total Connections since the start.\n"
-            "# TYPE stopd_api_connections_total counter\n"
-            "stopd_api_connections_total %" PRIu64 "\n"
-            "# HELP stopd_api_connections_cut_total Connections that were cut, by reason.\n"
-            "# TYPE stopd_api_connections_cut_total counter\n"
-            "stopd_api_connections_cut_total{reason=\"slow\"} %" PRIu64 "\n"
-            "stopd_api_connections_cut_total{reason=\"room\"} %" PRIu64 "\n",
-            all->n[CONNECTION_QUIET], all->n[CONNECTION_BUSY], all->opened, all->cut_as_slow,
-            all->cut_for_room);
+    pthread_mutex_unlock(&m->lock);
+    write_connections(listeners, n, to);
+    write_cuts(listeners, n, to);
 }

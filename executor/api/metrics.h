@@ -4,16 +4,18 @@
 
 #include "stopd/base.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #define METRICS_ROUTES_MOST 32
 #define METRICS_STATUSES 13
 
 struct route;
-struct connections;
+struct listener;
 
-/* Written and read on the listener's thread. */
+/* Any listener's thread. */
 struct metrics {
+    pthread_mutex_t lock;
     struct {
         uint64_t by_status[METRICS_STATUSES];
         uint64_t n;
@@ -21,9 +23,11 @@ struct metrics {
     } routes[METRICS_ROUTES_MOST + 1]; /* the last: no route */
 };
 
+void metrics_init(struct metrics *m);
+void metrics_destroy(struct metrics *m);
 /* An exchange of this route (NULL: none) is over; status 0: it was not answered. */
 void metrics_count(struct metrics *m, const struct route *route, unsigned status, usec_t took);
-/* In the Prometheus text format. */
-void metrics_write(const struct metrics *m, const struct connections *all, FILE *to);
+/* In the Prometheus text format: of requests, and of each listener's connections. */
+void metrics_write(struct metrics *m, struct listener *const *listeners, size_t n, FILE *to);
 
 #endif

@@ -79,7 +79,7 @@ static const char *allow(unsigned verbs)
 
 static void identify(struct exchange *x)
 {
-    const struct caller *caller = &x->connection->caller;
+    struct caller *caller = &x->connection->caller;
     struct api *a = x->listener->api;
 
     pthread_mutex_lock(&a->lock);
@@ -103,6 +103,9 @@ void route_dispatch(struct exchange *x)
         respond_code(x, ERROR_METHOD, NULL);
     } else if (headers_are_cross_site(x)) {
         respond_code(x, ERROR_FORBIDDEN, "A page of another site must not call this.");
+    } else if (x->connection->caller.kind == CALLER_LOOPBACK && !headers_host_is_local(x)) {
+        respond_code(x, ERROR_FORBIDDEN,
+                     "Host must be localhost or an address: a name can be another site's.");
     } else if (x->right < (x->route ? x->route->right : RIGHT_READ)) {
         respond_code(x, ERROR_FORBIDDEN, NULL);
     } else if (!x->route) {

@@ -6,7 +6,9 @@
 #include "api/caller.h"
 #include "api/connection.h"
 #include "api/metrics.h"
+#include "api/network-socket.h"
 #include "api/rate.h"
+#include "api/tls.h"
 #include "api/unix-socket.h"
 #include "journal/journal.h"
 
@@ -32,26 +34,39 @@ struct api {
     void *userdata;
     struct metrics metrics;
     struct unix_socket socket;
-    struct listener *listener;
+    struct network_socket network;
+    struct tls *tls; /* NULL: none */
+    struct listener *listeners[2];
+    size_t n_listeners;
 
     pthread_mutex_t lock; /* what api_configure() changes: */
     struct access access;
     struct rate *rate;
 };
 
-/* A socket with the thread that serves it. identify is what makes one kind of listener different
- * from another: it says who is at the other end of a connection, when that has sent its first
- * request line. Returns 0 or a negative errno, which ends the connection. */
+/* What makes one kind of listener different from another. */
+struct listener_kind {
+    const char *name; /* in the metrics */
+    /* Says who is at the other end of a connection, when that has sent its first request line.
+     * Returns 0 or a negative errno, which ends the connection. */
+    int (*identify)(struct MHD_Connection *http, struct caller *ret);
+};
+
+/* A socket with the thread that serves it. */
 struct exchange;
 LIST_HEAD(exchange_list, exchange);
 struct listener {
     struct api *api;
-    int (*identify)(struct MHD_Connection *http, struct caller *ret);
+    const struct listener_kind *kind;
+    struct tls *tls; /* NULL: plain */
     struct MHD_Daemon *daemon;
 
     /* Of the listener's own thread: */
     struct connections connections;
     struct journal_reader *reader;
+    usec_t complained_at;  /* of having no descriptor left for a connection */
+    unsigned refused;      /* clients, since that was logged: */
+    usec_t refusal_logged; /* monotonic; 0: never */
 
     pthread_mutex_t lock; /* the rest: */
     pthread_cond_t exchange_over;
@@ -60,12 +75,15 @@ struct listener {
     struct exchange_list waiting; /* suspended until the engine answers */
 };
 
-/* Serves the listening socket fd, which stays the caller's and outlives the listener. */
-int listener_start(struct api *a, int fd,
-                   int (*identify)(struct MHD_Connection *http, struct caller *ret),
-                   struct listener **ret, struct error **err);
+/* Serves the listening socket fd, which stays the caller's and outlives the listener, as does tls
+ * (NULL: plain HTTP), to as many connections at once. */
+int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsigned connections,
+                   struct tls *tls, struct listener **ret, struct error **err);
 void listener_quiesce(struct listener *l);
 void listener_stop(struct listener *l);
+
+/* What the API counts about itself. Any listener's thread. */
+void api_write_metrics(struct api *a, FILE *to);
 
 /* The listener's own connection to the journal; opened again after a failure. */
 int listener_reader(struct listener *l, struct journal_reader **ret, struct error **err);

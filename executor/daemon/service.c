@@ -9,12 +9,14 @@
 
 #include "api/api.h"
 #include "daemon/commands.h"
+#include "daemon/config-network.h"
 #include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
 #include "drivers/nats/nats.h"
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
+#include "engine/workers.h"
 #include "journal/journal.h"
 
 #include <stdio.h>
@@ -22,6 +24,8 @@
 #include <systemd/sd-daemon.h>
 
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+/* That are no worker's: the clearing asks libvirt which disks other domains name. */
+#define OTHER_CALLS 16
 #define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
@@ -104,9 +108,19 @@ static struct wiper_settings wiper_settings_of(const struct service *s)
     };
 }
 
-static struct api_groups groups_of(const struct words *w)
+static struct api_words words_of(const struct words *w)
 {
-    return (struct api_groups){(const char *const *)w->items, w->n};
+    return (struct api_words){(const char *const *)w->items, w->n};
+}
+
+/* AF_UNSPEC: off. What is no address does not get here. */
+static struct sockaddr_storage listen_of(const struct config *c)
+{
+    struct sockaddr_storage address;
+
+    if (config_parse_listen(c->api_listen, &address) < 0)
+        address.ss_family = AF_UNSPEC;
+    return address;
 }
 
 static void post_request(void *userdata, struct request *r)
@@ -128,8 +142,15 @@ static struct api_settings api_settings_of(struct service *s)
         .socket_fd = -1,
         .socket_mode = (mode_t)c->api_socket_mode,
         .socket_group = c->api_socket_group,
-        .operators = groups_of(&c->api_operators),
-        .readers = groups_of(&c->api_readers),
+        .operators = words_of(&c->api_operators),
+        .readers = words_of(&c->api_readers),
+        .listen = listen_of(c),
+        .insecure_loopback = c->api_insecure_loopback,
+        .tls_cert = c->api_tls_cert,
+        .tls_key = c->api_tls_key,
+        .tls_client_ca = c->api_tls_client_ca,
+        .tls_clients = words_of(&c->api_tls_clients),
+        .tls_readers = words_of(&c->api_tls_readers),
         .rate = c->api_rate,
         .post = post_request,
         .userdata = s,
@@ -150,6 +171,8 @@ static void say_what_needs_a_restart(const struct config *was, const struct conf
         {"api.socket", !text_equal(was->api_socket, is->api_socket)},
         {"api.socket_mode", was->api_socket_mode != is->api_socket_mode},
         {"api.socket_group", !text_equal(was->api_socket_group, is->api_socket_group)},
+        {"api.listen", !text_equal(was->api_listen, is->api_listen)},
+        {"api.insecure_loopback", was->api_insecure_loopback != is->api_insecure_loopback},
         {"journal.path", !text_equal(was->journal_path, is->journal_path)},
         {"upstream.*", was->n_sinks != is->n_sinks},
         {"commands.nats_url", !text_equal(was->commands.url, is->commands.url)},
@@ -276,50 +299,37 @@ static int prepare_key(struct service *s, struct error **err)
     return r < 0 ? r : join_methods(s, err);
 }
 
-struct debts {
-    struct service *service;
-    struct marker_list markers;
-};
-
 /* A journal that was lost forgives nothing: what it does not know stays owed. */
-static bool is_of_unknown_operation(const struct debts *debts, const uuid_t domain)
+static bool is_owed(void *userdata, const struct marker *m)
 {
+    const struct service *s = userdata;
+    const struct operation *op = engine_find_operation(loop_engine(s->loop), m->domain);
     char own[UUID_TEXT_SIZE];
 
-    for (size_t i = 0; i < debts->markers.n; i++) {
-        const struct marker *m = &debts->markers.items[i];
-
-        if (uuid_compare(m->domain, domain) == 0 &&
-            journal_resolve(debts->service->journal, m->request_id, own, NULL) <= 0) {
-            log_warning(
-                "%s (%s) is owed a clear by RequestId %s, which this journal does not know; "
-                "no domain may start on it until its marker in %s is taken away by hand",
-                m->device, m->instance_id ? m->instance_id : "no instance", m->request_id,
-                debts->service->marker_folder);
-            return true;
-        }
-    }
-    return false;
+    if (op && op->disks.n > 0)
+        return true;
+    if (journal_resolve(s->journal, m->request_id, own, NULL) > 0)
+        return false;
+    log_warning("%s (%s) is owed a clear by RequestId %s, which this journal does not know; no "
+                "domain may start on it until its marker in %s is taken away by hand",
+                m->device, m->instance_id, m->request_id, s->marker_folder);
+    return true;
 }
 
-static bool is_owed(void *userdata, const uuid_t domain)
+static void unreadable_marker(void *userdata, const struct error *why)
 {
-    const struct debts *debts = userdata;
-    const struct operation *op = engine_find_operation(loop_engine(debts->service->loop), domain);
-
-    return (op && op->disks.n > 0) || is_of_unknown_operation(debts, domain);
+    log_warning("%s: which disk is owed a clear by it cannot be told, so that libvirt's hook lets "
+                "no domain start that names any disk; find out what it was, and take the file away "
+                "by hand",
+                error_message(why));
 }
 
 /* Markers of operations that ended while they could not be taken away. */
-static int reconcile_markers(struct service *s, bool fresh, struct error **err)
+static int reconcile_markers(struct service *s, struct error **err)
 {
-    struct debts debts = {.service = s};
-    int r = markers_read(s->marker_folder, &debts.markers, err);
+    const struct marker_reconciler reconciler = {is_owed, unreadable_marker, s};
 
-    if (r == 0)
-        r = markers_reconcile(s->marker_folder, fresh, is_owed, &debts, err);
-    marker_list_clear(&debts.markers);
-    return r;
+    return markers_reconcile(s->marker_folder, &reconciler, err);
 }
 
 /* --- Up and down ------------------------------------------------------------------------------ */
@@ -334,7 +344,9 @@ static int start_loop(struct service *s, struct error **err)
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;
-    int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
+    int r = hypervisor_libvirt_new(s->config->hypervisor_uri,
+                                   workers_most_calls(s->config->workers) + OTHER_CALLS,
+                                   &hypervisor, err);
 
     if (r < 0)
         return r;
@@ -393,7 +405,7 @@ static int bring_up(struct service *s, struct error **err)
     if (r == 0)
         r = start_loop(s, err);
     if (r == 0)
-        r = reconcile_markers(s, fresh, err);
+        r = reconcile_markers(s, err);
     if (r == 0)
         r = start_sinks(s, err);
     if (r == 0)
@@ -422,6 +434,17 @@ static void wind_down(struct service *s)
     config_free(s->config);
 }
 
+static void log_network_address(const struct service *s)
+{
+    const char *address = api_network_address(s->api);
+
+    if (address && s->config->api_insecure_loopback)
+        log_warning("api.insecure_loopback: whoever reaches %s over plain HTTP may change things",
+                    address);
+    else if (address)
+        log_info("stopd serves %s with mutual TLS", address);
+}
+
 int service_run(struct config *config, const struct invocation *invocation, struct error **err)
 {
     struct service s = {.config = config, .invocation = invocation};
@@ -430,6 +453,7 @@ int service_run(struct config *config, const struct invocation *invocation, stru
     if (r == 0) {
         log_info("stopd %s serves %s on %s", STOPD_VERSION, config->hypervisor_uri,
                  config->api_socket);
+        log_network_address(&s);
         sd_notify(false, "READY=1");
         r = loop_run(s.loop, err);
     }

@@ -38,6 +38,7 @@ ERROR(DRY_RUN,                ECANCELED, 400,  0, "DryRunOperation",     "Reques
 
 /* How a stop that was accepted can fail: an operation's error, never an HTTP answer's */
 ERROR(GRACE_OVER,             ETIMEDOUT, 500, 70, "GracePeriodOver",     "The guest did not shut down within its grace period, and nobody consented to a power cut.")
+ERROR(BUTTON_REFUSED,         EBUSY,     500, 70, "PowerButtonRefused",  "The hypervisor did not take the power button.")
 ERROR(CANCELLED,              ECANCELED, 500, 70, "Cancelled",           "The stop was cancelled.")
 ERROR(SAVED,                  ENOTSUP,   500, 70, "InstanceSaved",       "The domain was saved, not stopped.")
 ERROR(MIGRATED,               ENOTSUP,   500, 70, "InstanceMigrated",    "The domain was migrated away, not stopped.")

@@ -280,7 +280,7 @@ static void a_reader_may_only_read(void **state)
     struct fixture *f = *state;
     struct client c;
 
-    f->settings.operators = (struct api_groups){nobody, 1};
+    f->settings.operators = (struct api_words){nobody, 1};
     api_configure(f->api, &f->settings);
     c = client_as(f, 12345, 12345);
     if (c.fd < 0)
@@ -303,7 +303,7 @@ static void who_is_not_listed_may_only_ask_for_its_health(void **state)
     struct fixture *f = *state;
     struct client c;
 
-    f->settings.operators = f->settings.readers = (struct api_groups){nobody, 2};
+    f->settings.operators = f->settings.readers = (struct api_words){nobody, 2};
     api_configure(f->api, &f->settings);
     c = client_as(f, 12345, 12345);
     if (c.fd < 0)
@@ -328,7 +328,7 @@ static void a_group_may_change_things_by_name_or_id(void **state)
     struct client c;
 
     groups[0] = "12345";
-    f->settings.operators = (struct api_groups){groups, nogroup ? 2 : 1};
+    f->settings.operators = (struct api_words){groups, nogroup ? 2 : 1};
     api_configure(f->api, &f->settings);
     c = client_as(f, 4321, 12345);
     if (c.fd < 0)

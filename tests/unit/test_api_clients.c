@@ -273,7 +273,7 @@ static void a_sender_that_never_ends_is_cut(void **state)
         assert_others_are_served(f);
         usleep(20000);
     }
-    assert_true(metric(f, "cut_total{reason=\"slow\"} ") >= 1);
+    assert_true(metric(f, "cut_total{listener=\"socket\",reason=\"slow\"} ") >= 1);
     hang_up(&header);
     hang_up(&body);
 }
@@ -349,9 +349,10 @@ static void a_client_that_leaves_while_it_waits_is_noticed(void **state)
     for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
         waiting[i] = client_of(f);
         say(&waiting[i], "GET /v1/events?wait=3600 HTTP/1.1\r\n" HOST "\r\n");
-        eventually(metric(f, "stopd_api_connections{kind=\"busy\"} ") == 2 /* and this one */);
+        eventually(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"busy\"} ") ==
+                   2 /* and this one */);
         hang_up(&waiting[i]);
-        eventually(metric(f, "stopd_api_connections{kind=\"busy\"} ") == 1);
+        eventually(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"busy\"} ") == 1);
     }
 }
 
@@ -361,9 +362,9 @@ static void a_client_that_leaves_a_stream_is_noticed(void **state)
     struct client c = client_of(f);
 
     say(&c, "GET /v1/events HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n");
-    eventually(metric(f, "stopd_api_connections{kind=\"busy\"} ") == 2);
+    eventually(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"busy\"} ") == 2);
     hang_up(&c);
-    eventually(metric(f, "stopd_api_connections{kind=\"busy\"} ") == 1);
+    eventually(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"busy\"} ") == 1);
 }
 
 static void the_answer_to_a_client_that_has_left_is_thrown_away(void **state)
@@ -458,13 +459,13 @@ static void a_thousand_idle_connections_cost_nobody(void **state)
             assert_accepted(ask_on(&idle[i], "GET", "/livez", "", NULL));
     }
     assert_others_are_served(f);
-    assert_int_equal(metric(f, "stopd_api_connections{kind=\"quiet\"} "), 1000);
+    assert_int_equal(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"quiet\"} "), 1000);
     for (size_t i = 0; i < ELEMENTSOF(idle); i++) {
         if (i % 3 == 0)
             assert_accepted(ask_on(&idle[i], "GET", STOP, "", NULL));
         hang_up(&idle[i]);
     }
-    eventually(metric(f, "stopd_api_connections{kind=\"quiet\"} ") == 0);
+    eventually(metric(f, "stopd_api_connections{listener=\"socket\",kind=\"quiet\"} ") == 0);
 }
 
 static void whoever_is_quiet_longest_makes_room(void **state)
@@ -485,7 +486,7 @@ static void whoever_is_quiet_longest_makes_room(void **state)
             assert_others_are_served(f);
     }
     assert_others_are_served(f);
-    eventually(metric(f, "cut_total{reason=\"room\"} ") >= 300 - 64);
+    eventually(metric(f, "cut_total{listener=\"socket\",reason=\"room\"} ") >= 300 - 64);
     for (size_t i = 0; i < ELEMENTSOF(crowd); i++)
         n_closed += is_closed(&crowd[i]);
     assert_in_range(n_closed, 300 - 64, 300 - 32);

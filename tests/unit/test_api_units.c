@@ -187,10 +187,10 @@ static void rights_follow_from_groups(void **state)
                              *const star[] = {"*"},
                              *const junk[] = {"", "-1", "0x10", "99999999999", "4711x"};
     gid_t in_none[] = {1}, in_4711[] = {1, 4711}, in_4712[] = {4712, 1};
+    struct api_settings settings = {.operators = {operators, 2}, .readers = {readers, 1}};
     struct access a = {0};
 
-    assert_int_equal(
-        access_set(&a, &(struct api_groups){operators, 2}, &(struct api_groups){readers, 1}), 0);
+    assert_int_equal(access_set(&a, &settings), 0);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_none, .n_groups = 1}), RIGHT_NONE);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_4711, .n_groups = 2}),
                      RIGHT_CHANGE);
@@ -198,8 +198,8 @@ static void rights_follow_from_groups(void **state)
     assert_int_equal(
         access_of(&a, &(struct caller){.is_local_root = true, .groups = in_none, .n_groups = 1}),
         RIGHT_CHANGE);
-    assert_int_equal(access_set(&a, &(struct api_groups){junk, 5}, &(struct api_groups){star, 1}),
-                     0);
+    settings = (struct api_settings){.operators = {junk, 5}, .readers = {star, 1}};
+    assert_int_equal(access_set(&a, &settings), 0);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_none, .n_groups = 1}), RIGHT_READ);
     assert_int_equal(access_of(&a, &(struct caller){.groups = in_4711, .n_groups = 2}), RIGHT_READ);
     assert_int_equal(a.operators.n, 0);
