@@ -58,7 +58,7 @@ static size_t *find_instance(struct flight *f, const char *instance_id)
     return &f->table[i];
 }
 
-int flight_begin(struct flight *f, const struct upstream_event *events, size_t n,
+int flight_begin(struct flight *f, const struct upstream_event *events, size_t n, const bool *there,
                  struct error **err)
 {
     int r = make_room(f, n, err);
@@ -79,6 +79,7 @@ int flight_begin(struct flight *f, const struct upstream_event *events, size_t n
         while (known < f->n_ahead && f->ahead[known] < events[i].sequence)
             known++;
         f->arrived[i] = known < f->n_ahead && f->ahead[known] == events[i].sequence;
+        f->arrived[i] |= there && there[i];
         if (f->arrived[i]) {
             f->n_arrived++;
             continue;

@@ -22,8 +22,9 @@ struct flight {
 };
 
 /* Begins with another batch, which outlives its flight. What has arrived of it in an earlier
- * flight, which flight_remember() kept, is not sent again. */
-int flight_begin(struct flight *f, const struct upstream_event *events, size_t n,
+ * flight, which flight_remember() kept, is not sent again;
+ * nor is what is there, NULL: nothing is known to be. */
+int flight_begin(struct flight *f, const struct upstream_event *events, size_t n, const bool *there,
                  struct error **err);
 void flight_clear(struct flight *f);
 

@@ -67,7 +67,10 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus statu
 
     natsConnection_GetLastError(nc, &text);
     pthread_mutex_lock(&w->lock);
-    snprintf(w->said, sizeof(w->said), "%s", is_set(text) ? text : natsStatus_GetText(status));
+    if (text && strstr(text, SESSION_LOOK))
+        w->may_not_look = true;
+    else
+        snprintf(w->said, sizeof(w->said), "%s", is_set(text) ? text : natsStatus_GetText(status));
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
 }

@@ -10,6 +10,8 @@
 #include <nats/nats.h>
 #include <pthread.h>
 
+/* What direct gets begin with, before the stream. */
+#define SESSION_LOOK "$JS.API.DIRECT.GET."
 /* What inboxes begin with, before the host. */
 #define SESSION_INBOX "_INBOX.stopd."
 
@@ -18,8 +20,9 @@ struct session_watch {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* on the monotonic clock */
     unsigned references;
-    bool closed;    /* the connection is gone */
-    char said[256]; /* a complaint of the server's, such as a permission violation; "": none */
+    bool closed;       /* the connection is gone */
+    char said[256];    /* a complaint of the server's, such as a permission violation; "": none */
+    bool may_not_look; /* … save that direct gets are forbidden, which are a matter of grace */
 };
 
 struct session {

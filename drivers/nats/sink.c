@@ -3,7 +3,9 @@
  * Theory of operation. A batch is published without waiting for each acknowledgement, so many
  * events at a time, in the order that flight.c allows; it is delivered when all are acknowledged.
  * Each carries its id, by which the server drops what it has already: what nobody knows of after a
- * failure (the acknowledgement was lost, or came too late) is sent again and stored once.
+ * failure (the acknowledgement was lost, or came too late) is sent again and stored once. Since a
+ * server forgets ids, the stream is looked into before, where that is possible (look.c): at the
+ * start and after each failure.
  *
  * The library calls on_acknowledged() for each message on a thread of its own, under the lock of
  * the session's watch; the relay's thread publishes and waits. After a failure the session is
@@ -14,6 +16,7 @@
  * or forbidden. The last looks like silence, and is told through the session's watch.
  */
 #include "flight.h"
+#include "look.h"
 #include "module.h"
 #include "session.h"
 #include "subject.h"
@@ -21,6 +24,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define STREAM "STOPD_EVENTS"
@@ -48,6 +52,7 @@ struct nats_sink {
     bool create;
     char *prefix; /* "stopd.event.HOST." */
     struct session session;
+    bool doubt; /* events that come may have been sent before */
 
     /* Under the watch's lock while a delivery is under way */
     struct flight flight;
@@ -202,17 +207,21 @@ static void on_acknowledged(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAck
     natsMsg_Destroy(message);
 }
 
-static natsStatus make_message(struct nats_sink *s, const struct upstream_event *e, natsMsg **ret)
+/* The caller's; NULL: out of memory, or the type has none. */
+static char *subject_of(const struct nats_sink *s, const struct upstream_event *e)
 {
     const char *ending = subject_ending(e->type);
-    _cleanup_(freep) char *subject =
-        ending ? subject_with_token(s->prefix, e->instance_id, ending) : NULL;
+
+    return ending ? subject_with_token(s->prefix, e->instance_id, ending) : NULL;
+}
+
+static natsStatus make_message(struct nats_sink *s, const struct upstream_event *e, natsMsg **ret)
+{
+    _cleanup_(freep) char *subject = subject_of(s, e);
     natsStatus status;
 
-    if (!ending)
-        return NATS_INVALID_SUBJECT;
     if (!subject)
-        return NATS_NO_MEMORY;
+        return subject_ending(e->type) ? NATS_NO_MEMORY : NATS_INVALID_SUBJECT;
     status = natsMsg_Create(ret, subject, NULL, e->body, (int)e->body_size);
     return status == NATS_OK ? natsMsgHeader_Set(*ret, "Nats-Msg-Id", e->id) : status;
 }
@@ -304,7 +313,8 @@ static void wait_for_rest(struct nats_sink *s)
     }
 }
 
-/* So that no callback comes any more. */
+/* So that no callback comes any more. The library must not be asked before anything was published.
+ */
 static void fetch_back(struct nats_sink *s)
 {
     struct session_watch *w = s->session.watch;
@@ -319,13 +329,46 @@ static void fetch_back(struct nats_sink *s)
     natsMsgList_Destroy(&list);
 }
 
+/* Which of the batch the stream has already. Batches begin where the former one was delivered to,
+ * so once there is one without any, nothing behind it was ever sent. */
+static int find_there(struct nats_sink *s, const struct upstream_event *events, size_t n,
+                      bool **ret, struct error **err)
+{
+    _cleanup_(freep) bool *there = calloc(n, sizeof(*there));
+    _cleanup_(freep) char **subjects = calloc(n, sizeof(*subjects));
+    int r = 0;
+
+    if (!there || !subjects)
+        return error_no_memory(err);
+    for (size_t i = 0; i < n && r == 0; i++) {
+        subjects[i] = subject_of(s, &events[i]);
+        if (!subjects[i])
+            r = error_set(err, ERROR_INTERNAL, "no subject for an event of type %s",
+                          events[i].type);
+    }
+    if (r == 0)
+        r = look_for_stored(&s->session, s->settings.host_id, STREAM, events, subjects, n, there,
+                            err);
+    for (size_t i = 0; i < n; i++)
+        free(subjects[i]);
+    if (r < 0)
+        return r;
+    s->doubt = r > 0 && memchr(there, true, n);
+    *ret = take(there);
+    return 0;
+}
+
 static int sink_deliver(struct upstream *u, const struct upstream_event *events, size_t n,
                         size_t *delivered, struct error **err)
 {
     struct nats_sink *s = (struct nats_sink *)u;
     struct session_watch *w = s->session.watch;
-    int r = flight_begin(&s->flight, events, n, err);
+    bool is_out;
+    _cleanup_(freep) bool *there = NULL;
+    int r = s->doubt ? find_there(s, events, n, &there, err) : 0;
 
+    if (r == 0)
+        r = flight_begin(&s->flight, events, n, there, err);
     if (r < 0)
         return r;
     s->oldest = s->newest = s->out = 0;
@@ -339,12 +382,16 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
             listen(s, SILENCE);
     if (s->failed)
         wait_for_rest(s);
+    is_out = s->out > 0;
     pthread_mutex_unlock(&w->lock);
     if (s->failed)
         r = error_set(err, s->why, "%s", s->complaint);
-    fetch_back(s);
-    if (s->failed)
+    if (is_out)
+        fetch_back(s);
+    if (s->failed) {
         session_close(&s->session);
+        s->doubt = true;
+    }
     *delivered = flight_prefix(&s->flight);
     return flight_remember(&s->flight, r < 0 ? NULL : err) < 0 && r == 0 ? -ENOMEM : r;
 }
@@ -382,6 +429,7 @@ int sink_new(const struct nats_settings *settings, bool create, struct upstream 
         return error_no_memory(err);
     s->upstream.ops = &sink_ops;
     s->create = create;
+    s->doubt = true;
     r = nats_settings_copy(settings, &s->settings, err);
     if (r == 0) {
         s->prefix = subject_with_token("stopd.event.", settings->host_id, ".");

@@ -26,7 +26,7 @@
 #include <string.h>
 
 #define BODY_MOST ((size_t)64 * 1024)
-#define RETRY_AFTER (5 * USEC_PER_SEC)
+#define RETRY_AFTER USEC_PER_SEC
 #define TOKEN_SIZE 65
 
 /* --- What a message is known by -------------------------------------------------------------- */

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import kit
+import nats_credentials
 from daemon import wait_until
 from nats_support import (ANSWERS, HOST, all_arrived, complaints, metric, nats, nats_server, node,  # noqa: F401
                           settings)
@@ -163,9 +164,11 @@ KIT = {"user": "kit", "password": "kit"}
 def test_an_acknowledgement_that_is_lost_changes_nothing(host):
     """Not even when the command has become too old meanwhile."""
     server, stopd, control = host(more=USERS.format('permissions: { publish: { deny: ["$JS.ACK.>"] } }'), user=KIT,
-                                  consumer={"ack_wait": 1_000_000_000}, **{"commands.max_age": "1s"})
-    answers = [control.ask({"InstanceId": "d1"})]
-    answers += [control.answer() for _ in range(3)]
+                                  consumer={"ack_wait": 1_000_000_000}, **{"commands.max_age": "10s"})
+    answers, begun = [control.ask({"InstanceId": "d1"})], time.monotonic()
+    while time.monotonic() < begun + 11:
+        answers.append(control.answer())
+    answers.append(control.answer())
     assert len({a["RequestId"] for a in answers}) == 1, answers
     assert control.left() == 1
     server.configure(USERS.format(""))
@@ -181,7 +184,7 @@ def test_a_host_needs_no_more_rights_than_the_manual_says(host):
         section = f.read().split(".Ss Permissions")[1].split(".Sh ")[0]
     literal = "".join(part.split(".Ed")[0] for part in section.split(".Bd -literal -offset indent\n")[1:])
     publish = [line.replace("HOST", HOST).replace("COMMANDS.CONSUMER", f"COMMANDS.{HOST}") for line in literal.split()]
-    assert len(publish) == 6, publish
+    assert len(publish) == 7, publish
     allowed = f'permissions: {{ publish: {json.dumps(publish + [ANSWERS])}, subscribe: ["_INBOX.stopd.{HOST}.>"] }}'
     server, stopd, control = host(more=USERS.format(allowed), user=KIT)
     stopd.finished(control.ask({"InstanceId": "d1"})["RequestId"])
@@ -197,6 +200,7 @@ def test_a_refusal_that_could_not_be_confirmed_is_not_told(host):
     control.send({"InstanceId": "nobody"})
     wait_until(lambda: metric(stopd, 'stopd_queue_commands_total{outcome="refused"}') >= 2, "it came twice",
                seen=stopd.log)
+    assert control.left() == 1  # and whatever was published before has been read by then
     assert not control.client.waiting
     server.configure(USERS.format(""))
     server.reload()
@@ -266,6 +270,24 @@ def test_many_commands_at_once_are_all_done(host):
     control.is_empty()
     for request in requests:
         assert stopd.finished(request)["outcome"] == "Stopped"
+    all_arrived(stopd, control.client)
+
+
+def test_a_credentials_file_opens_the_door(tmp_path, daemon, nats_server):
+    operator = nats_credentials.Operator(tmp_path)
+    server = nats_server(more=operator.configuration)
+    door = {"credentials": operator.user("control")}
+    server.start(**door)
+    control = Control(server, **door)
+    control.client.make_commands()
+    told = settings(server, SINK, "commands")
+    without = daemon(uri=node(tmp_path, 1), **told).start()
+    wait_until(lambda: complaints(without, "sink bus") and complaints(without, "no commands are taken"), "it complains",
+               seen=without.log)
+    without.stop()
+    told[f"{SINK}.credentials"] = told["commands.credentials"] = operator.user("stopd").path
+    stopd = daemon(uri=node(tmp_path, 1), **told).start()
+    stopd.finished(control.ask({"InstanceId": "d1"})["RequestId"])
     all_arrived(stopd, control.client)
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -123,6 +124,40 @@ def test_what_arrived_behind_a_gap_is_not_sent_again(tmp_path, daemon, nats_serv
     client.api(f"STREAM.UPDATE.{nats.EVENTS}",
                **{**config, "discard_new_per_subject": False, "max_msgs_per_subject": -1})
     all_arrived(stopd, client)
+
+
+@pytest.mark.parametrize("lost", ["all", "half"])
+def test_what_the_journal_does_not_know_to_be_delivered_is_found_in_the_stream(tmp_path, daemon, nats_server, lost):
+    """A host loses its power before the cursor is on the disk, and the server forgets ids before it is back."""
+    server = nats_server().start()
+    client = server.client()
+    client.make_events(duplicate_window=100_000_000, allow_direct=True)
+    stopd = daemon(uri=node(tmp_path), **settings(server, SINK))
+    drain = [os.path.join(BUILD, "tests", "bench", "relay-drain"), "fill", stopd.path("stopd.db")]
+    subprocess.run([*drain, "3000", "100"], check=True)
+    stopd.start()
+    wait_until(lambda: metric(stopd, LAG) == 0, "all is delivered", seen=stopd.log)
+    assert stopd.stop() == 0
+    with sqlite3.connect(stopd.path("stopd.db")) as database:
+        if lost == "all":
+            database.execute("DELETE FROM cursor WHERE sink = 'bus'")
+        else:
+            database.execute("UPDATE cursor SET sequence = 1500 WHERE sink = 'bus'")
+    there = client.count()
+    stopd.start()
+    wait_until(lambda: metric(stopd, LAG) == 0, "all is delivered again", seen=stopd.log)
+    ids = [m.headers["Nats-Msg-Id"] for m in client.stored()]
+    assert len(ids) == len(set(ids)) and len(ids) - there <= 2, f"{len(ids) - len(set(ids))} are there twice"
+
+
+def test_where_the_stream_cannot_be_looked_into_events_go_out_all_the_same(tmp_path, daemon, nats_server):
+    server = nats_server().start()
+    client = server.client()
+    client.make_events(allow_direct=False)
+    stopd = daemon(uri=node(tmp_path, 3), **settings(server, SINK)).start()
+    stop_all(stopd, 3)
+    all_arrived(stopd, client)
+    assert not complaints(stopd, "sink bus"), stopd.log()
 
 
 def test_a_stream_that_is_forbidden_is_told_in_the_servers_words(tmp_path, daemon, nats_server):

@@ -174,13 +174,13 @@ def _parse_headers(block):
 
 
 class Client:
-    def __init__(self, server, user=None, password=None):
+    def __init__(self, server, user=None, password=None, credentials=None):
         self.buffer = b""
         self.waiting = []  # messages that came while another was waited for
         self.numbers = 0
         sock = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE)
         self.socket = sock
-        self._line()  # INFO
+        info = json.loads(self._line().partition(b" ")[2])
         if server.certificates:
             context = ssl.create_default_context(cafile=server.certificates.ca)
             context.load_cert_chain(*server.client_pair)
@@ -189,6 +189,8 @@ class Client:
                    "protocol": 1}
         if user:
             options.update(user=user, **{"pass": password})
+        if credentials:
+            options.update(credentials.answer(info["nonce"]))
         self._send(f"CONNECT {json.dumps(options)}\r\nPING\r\n".encode())
         while self._line() != b"PONG":
             pass

@@ -29,7 +29,7 @@ static void fill(struct batch *b, uint64_t first, const char *letters)
 
 static void begin(struct flight *f, const struct batch *b, size_t n)
 {
-    assert_int_equal(flight_begin(f, b->events, n, NULL), 0);
+    assert_int_equal(flight_begin(f, b->events, n, NULL, NULL), 0);
 }
 
 /* What may be sent now, as letters of a text; each stays out. */
