@@ -53,19 +53,6 @@ static void send(struct life *life, struct request *r)
     life->has_arrivals = true;
 }
 
-static struct simulated_domain *choose_domain(struct life *life)
-{
-    struct simulated_domain *d = life->world->domains;
-    uint32_t n = 0;
-
-    for (; d; d = d->next)
-        n++;
-    n = dice_below(&life->dice, n);
-    for (d = life->world->domains; n > 0; n--)
-        d = d->next;
-    return d;
-}
-
 static struct ask *choose_stop(struct life *life)
 {
     struct ask *chosen = NULL;
@@ -104,7 +91,6 @@ static void choose_stop_parameters(struct life *life, struct ask *ask)
         ask->asks_grace = first->asks_grace;
         return;
     }
-    ask->domain = choose_domain(life);
     ask->force = dice_percent(dice, 25);
     ask->asks_on_timeout = (enum timeout_action)dice_below(dice, ON_TIMEOUT_MAX);
     ask->asks_grace = dice_percent(dice, 50) ? 1 + dice_below(dice, 40) : 0;
@@ -168,14 +154,18 @@ static void resolve_policy(const struct life *life, struct ask *ask)
 
 static void ask_stop(struct life *life)
 {
-    struct request *r = request_new(REQUEST_STOP);
+    struct simulated_domain *d = cast_any(life);
+    struct request *r = d ? request_new(REQUEST_STOP) : NULL;
     struct parameters p = {0};
     _cleanup_(error_free) struct error *error = NULL;
     struct ask *ask;
 
+    if (!d)
+        return;
     if (!r)
         abort();
     ask = new_ask(life, r);
+    ask->domain = d;
     choose_stop_parameters(life, ask);
     resolve_policy(life, ask);
     ask->run = witness_domain(life, ask->domain)->settled_run;
@@ -201,13 +191,16 @@ static void ask_stop(struct life *life)
 /* Contract 4.7: the disks of an instance that is off. */
 static void ask_clear(struct life *life)
 {
-    struct request *r = request_new(REQUEST_CLEAR);
+    struct simulated_domain *d = cast_any(life);
+    struct request *r = d ? request_new(REQUEST_CLEAR) : NULL;
     struct ask *ask;
 
+    if (!d)
+        return;
     if (!r)
         abort();
     ask = new_ask(life, r);
-    ask->domain = choose_domain(life);
+    ask->domain = d;
     r->confirm = true;
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
     (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
@@ -244,13 +237,14 @@ static void ask_about_operation(struct life *life, enum request_kind kind)
 static void ask_plainly(struct life *life, enum request_kind kind)
 {
     struct request *r = request_new(kind);
+    struct simulated_domain *d = kind == REQUEST_INSTANCE ? cast_any(life) : NULL;
     struct ask *ask;
 
     if (!r)
         abort();
     ask = new_ask(life, r);
-    if (kind == REQUEST_INSTANCE)
-        (void)text_replace(&r->instance_id, instance_public_id(choose_domain(life)->definition));
+    if (d)
+        (void)text_replace(&r->instance_id, instance_public_id(d->definition));
     if (kind == REQUEST_WAIT_EVENTS) {
         r->after = life->witness.sequence;
         r->wait = dice_between(&life->dice, 0, 60 * USEC_PER_SEC);

@@ -39,6 +39,11 @@ void cast_manners(struct life *life, struct simulated_domain *d)
     m->is_unreadable = dice_percent(dice, 3);
 }
 
+struct simulated_domain *cast_any(struct life *life)
+{
+    return life->guests[dice_below(&life->dice, life->n_guests)];
+}
+
 /* Neither the system's disk nor one that was attached later. */
 bool cast_is_local_disk(const struct disk *disk)
 {
@@ -78,16 +83,35 @@ static struct instance *make_instance(struct life *life, unsigned i)
     return n;
 }
 
+static struct simulated_domain *create_guest(struct life *life, unsigned i)
+{
+    struct simulated_domain *d;
+
+    fate_draw(life, FATE_GUEST, i);
+    d = simulated_define(life->world, make_instance(life, i));
+    if (!d)
+        abort();
+    life->guests[i] = d;
+    fate_draw(life, FATE_MANNERS, i);
+    if (fate_happens(life, FATE_MANNERS, i))
+        cast_manners(life, d);
+    else
+        d->manners = (struct guest_manners){.answer_delay = USEC_PER_SEC};
+    return d;
+}
+
 void cast_create(struct life *life)
 {
-    unsigned n = 1 + dice_below(&life->dice, dice_percent(&life->dice, 30) ? LIFE_DOMAINS_MOST : 2);
+    life->n_guests =
+        1 + dice_below(&life->dice, dice_percent(&life->dice, 30) ? LIFE_DOMAINS_MOST : 2);
 
-    for (unsigned i = 0; i < n; i++) {
-        struct simulated_domain *d = simulated_define(life->world, make_instance(life, i));
+    for (unsigned i = 0; i < life->n_guests; i++) {
+        struct simulated_domain *d;
 
-        if (!d)
-            abort();
-        cast_manners(life, d);
+        if (!fate_happens(life, FATE_GUEST, i))
+            continue;
+        d = create_guest(life, i);
+        fate_draw(life, FATE_GUEST, i + LIFE_DOMAINS_MOST);
         d->is_persistent = dice_percent(&life->dice, 80);
         if (dice_percent(&life->dice, 25))
             d->defined_lifecycle.on_poweroff = LIFECYCLE_RESTART;

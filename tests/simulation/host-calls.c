@@ -17,29 +17,46 @@ static void flight_free(struct flight *f)
     free(f);
 }
 
-static void choose_times(struct life *life, struct flight *f)
+static void roughen(struct life *life, struct flight *f)
 {
     const struct temper *t = &life->temper;
     struct dice *dice = &life->dice;
-    bool is_rough = !life->is_quiet;
 
-    f->effect_at = life->now + dice_between(dice, 100, 20 * USEC_PER_MSEC);
-    if (is_rough && dice_percent(dice, t->slow_calls))
-        f->effect_at += dice_between(dice, 0, 5 * USEC_PER_SEC);
-    f->result_at = f->effect_at + dice_between(dice, 50, 5 * USEC_PER_MSEC);
-    if (is_rough && dice_percent(dice, t->slow_calls))
+    if (dice_percent(dice, t->slow_calls)) {
+        usec_t by = dice_between(dice, 0, 5 * USEC_PER_SEC);
+
+        f->effect_at += by;
+        f->result_at += by;
+    }
+    if (dice_percent(dice, t->slow_calls))
         f->result_at += dice_between(dice, 0, 20 * USEC_PER_SEC);
-    if (is_rough && dice_percent(dice, t->hung_calls)) {
+    if (dice_percent(dice, t->hung_calls)) {
         f->result_at = USEC_NEVER;
         f->effect_at = dice_percent(dice, 50)
                            ? USEC_NEVER
                            : life->now + dice_between(dice, 0, 150 * USEC_PER_SEC);
     }
-    if (is_rough && dice_percent(dice, t->failing_calls))
+    if (dice_percent(dice, t->failing_calls))
         f->fault = dice_percent(dice, 50) ? FAULT_BEFORE : FAULT_BETWEEN;
-    else if (is_rough && dice_percent(dice, t->lost_answers))
+    else if (dice_percent(dice, t->lost_answers))
         f->fault = FAULT_AFTER;
     f->outlives_connection = dice_percent(dice, 20);
+}
+
+static void choose_times(struct life *life, struct flight *f)
+{
+    struct flight rough;
+
+    fate_draw(life, FATE_CALL, f->number);
+    f->effect_at = life->now + dice_between(&life->dice, 100, 20 * USEC_PER_MSEC);
+    f->result_at = f->effect_at + dice_between(&life->dice, 50, 5 * USEC_PER_MSEC);
+    if (life->is_quiet)
+        return;
+    rough = *f;
+    roughen(life, &rough);
+    if ((rough.result_at != f->result_at || rough.fault || rough.outlives_connection) &&
+        fate_happens(life, FATE_CALL, f->number))
+        *f = rough;
 }
 
 void host_start_call(void *userdata, struct call *c)
@@ -58,6 +75,7 @@ void host_start_call(void *userdata, struct call *c)
     f->call = c;
     f->session = life->world->session;
     f->stuck_at = life->now + c->timeout;
+    f->number = fate_number(life, FATE_CALL, simulated_find(life->world, c->domain), c->kind);
     choose_times(life, f);
     f->next = life->flights;
     life->flights = f;
@@ -135,6 +153,7 @@ static void arrive(struct life *life, struct flight *f)
     witness_learned(life, f);
     engine_take_call(life->engine, take(f->call));
     life->has_arrivals = true;
+    host_consider_crash(life, f->number);
 }
 
 /* The worker that was written off is back. */

@@ -27,6 +27,22 @@ bool host_point(struct life *life)
     return true;
 }
 
+void host_consider_crash(struct life *life, uint64_t number)
+{
+    const struct dice kept = life->dice;
+
+    if (!life->temper.has_crashes || life->is_quiet || !life->engine || life->countdown > 0)
+        return;
+    fate_draw(life, FATE_CRASH, number);
+    if (dice_percent(&life->dice, 2)) {
+        unsigned points = 1 + dice_below(&life->dice, 12);
+
+        if (fate_happens(life, FATE_CRASH, number))
+            life->countdown = points;
+    }
+    life->dice = kept;
+}
+
 /* --- The clock and chance ------------------------------------------------------------------- */
 
 struct moment host_now(void *userdata)
@@ -44,7 +60,7 @@ static uint32_t host_random(void *userdata, uint32_t bound)
 {
     struct life *life = userdata;
 
-    return dice_below(&life->dice, bound);
+    return dice_below(&life->uuid_dice, bound);
 }
 
 /* --- Hints ---------------------------------------------------------------------------------- */
@@ -61,31 +77,56 @@ static void post_hint(struct life *life, const uuid_t domain, usec_t at)
     life->hints = h;
 }
 
+/* Lost, late, doubled; or as it should be. */
+static void send_hint(struct life *life, const uuid_t domain)
+{
+    uint64_t number = fate_number(life, FATE_HINT, simulated_find(life->world, domain), 0);
+    const struct temper *t = &life->temper;
+    struct dice *dice = &life->dice;
+    usec_t delay, later, again;
+    bool is_lost;
+
+    fate_draw(life, FATE_HINT, number);
+    delay = dice_between(dice, 20, 2000);
+    is_lost = !life->is_quiet && dice_percent(dice, t->lost_hints);
+    later = !life->is_quiet && dice_percent(dice, t->late_hints)
+                ? dice_between(dice, 0, 15 * USEC_PER_SEC)
+                : 0;
+    again = dice_percent(dice, t->doubled_hints) ? dice_between(dice, 1, USEC_PER_SEC) : 0;
+    if ((is_lost || later || again) && !fate_happens(life, FATE_HINT, number)) {
+        is_lost = false;
+        later = again = 0;
+    }
+    life->has_lost_hints |= is_lost;
+    if (is_lost)
+        return;
+    post_hint(life, domain, life->now + delay + later);
+    if (again)
+        post_hint(life, domain, life->now + delay + later + again);
+}
+
 static void on_changed(void *userdata, const uuid_t domain)
 {
     struct life *life = userdata;
-    struct dice *dice = &life->dice;
-    usec_t delay = dice_between(dice, 20, 2000);
+    const struct dice kept = life->dice;
 
     if (!life->engine || life->is_dying)
         return;
-    if (!life->is_quiet && dice_percent(dice, life->temper.lost_hints)) {
-        life->has_lost_hints = true;
-        return;
-    }
-    if (!life->is_quiet && dice_percent(dice, life->temper.late_hints))
-        delay += dice_between(dice, 0, 15 * USEC_PER_SEC);
-    post_hint(life, domain, life->now + delay);
-    if (dice_percent(dice, life->temper.doubled_hints))
-        post_hint(life, domain, life->now + delay + dice_between(dice, 0, USEC_PER_SEC));
+    send_hint(life, domain);
+    life->dice = kept;
 }
 
 static void on_lost(void *userdata, const char *why)
 {
     struct life *life = userdata;
 
-    if (life->engine && !life->is_dying)
-        life->lost_at = life->now + dice_between(&life->dice, 100, 6 * USEC_PER_SEC);
+    const struct dice kept = life->dice;
+
+    if (!life->engine || life->is_dying)
+        return;
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 2));
+    life->lost_at = life->now + dice_between(&life->dice, 100, 6 * USEC_PER_SEC);
+    life->dice = kept;
 }
 
 static void deliver_hints(struct life *life)
@@ -180,11 +221,13 @@ void host_end_engine(struct life *life, bool properly)
     if (life->requests_out > 0)
         rule_broken(life, "5 answers", "%u requests were never answered", life->requests_out);
     life->requests_out = 0;
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 3));
     host_orphan_calls(life);
     wiping_forget(life);
     drop_hints(life);
     simulated_lose_connection(life->world, "stopd is gone");
     life->lost_at = USEC_NEVER;
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 4));
     if (!properly)
         journal_faults_crash(life);
     life->is_dying = life->is_ending = false;
@@ -204,9 +247,6 @@ static void watch_spinning(struct life *life)
 
 void host_turn(struct life *life)
 {
-    if (!life->is_quiet && life->temper.has_crashes && life->countdown == 0 &&
-        dice_percent(&life->dice, 1))
-        life->countdown = 1 + dice_below(&life->dice, 12);
     life->has_arrivals = false;
     if (life->delivered > life->cursor && dice_percent(&life->dice, 30)) {
         life->cursor = life->delivered;

@@ -166,6 +166,7 @@ static void begin(struct life *life)
     life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);
     simulated_advance(life->world, life->now);
     cast_create(life);
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 0));
     life->next_command = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
     life->next_weather = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
     host_start_engine(life);
@@ -217,24 +218,45 @@ static usec_t a_while(struct life *life)
     return dice_percent(&life->dice, 10) ? 0 : dice_between(&life->dice, 0, most);
 }
 
+static void stir_commands(struct life *life)
+{
+    unsigned number = (life->temper.commands - life->commands_left) * 10;
+
+    fate_draw(life, FATE_COMMAND, number + 9);
+    life->next_command = life->commands_left > 0 ? life->now + a_while(life) : USEC_NEVER;
+    if (life->commands_left == 0)
+        return;
+    life->commands_left--;
+    do {
+        fate_draw(life, FATE_COMMAND, number);
+        if (fate_happens(life, FATE_COMMAND, number))
+            ask_something(life);
+        host_consider_crash(life, number);
+        number++;
+        fate_draw(life, FATE_LUCK, number);
+    } while (number % 10 < 8 && dice_percent(&life->dice, 20));
+}
+
+static void stir_weather(struct life *life)
+{
+    unsigned number = life->temper.weather - life->weather_left;
+
+    fate_draw(life, FATE_WEATHER, number);
+    life->next_weather = life->weather_left > 0 ? life->now + a_while(life) : USEC_NEVER;
+    if (life->weather_left == 0)
+        return;
+    life->weather_left--;
+    if (fate_happens(life, FATE_WEATHER, number))
+        weather_change(life);
+    host_consider_crash(life, 100 + number);
+}
+
 static void stir(struct life *life)
 {
-    if (life->next_command <= life->now) {
-        life->next_command = life->commands_left > 0 ? life->now + a_while(life) : USEC_NEVER;
-        if (life->commands_left > 0) {
-            life->commands_left--;
-            do
-                ask_something(life);
-            while (dice_percent(&life->dice, 20));
-        }
-    }
-    if (life->next_weather <= life->now) {
-        life->next_weather = life->weather_left > 0 ? life->now + a_while(life) : USEC_NEVER;
-        if (life->weather_left > 0) {
-            life->weather_left--;
-            weather_change(life);
-        }
-    }
+    if (life->next_command <= life->now)
+        stir_commands(life);
+    if (life->next_weather <= life->now)
+        stir_weather(life);
 }
 
 static void advance(struct life *life)
@@ -262,11 +284,11 @@ static bool is_settled(const struct life *life)
            simulated_next(life->world) == USEC_NEVER;
 }
 
-bool life_run(struct life *life, uint64_t seed, bool is_told)
+bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool is_told)
 {
     usec_t quiet_at, settled_at;
 
-    *life = (struct life){.seed = seed, .is_told = is_told};
+    *life = (struct life){.seed = seed, .only = only, .is_told = is_told};
     dice_seed(&life->dice, seed);
     dice_seed(&life->uuid_dice, ~seed);
     uuid_dice = &life->uuid_dice;
@@ -301,5 +323,6 @@ void life_clear(struct life *life)
     life->world->hypervisor.ops->free(&life->world->hypervisor);
     witness_clear(life);
     journal_faults_attend(NULL);
+    fates_clear(&life->happened);
     free(life->broken);
 }

@@ -8,6 +8,7 @@
 #include "drivers/hypervisor/simulated.h"
 #include "engine/engine.h"
 #include "simulation/dice.h"
+#include "simulation/fate.h"
 #include "simulation/witness.h"
 
 #define LIFE_DOMAINS_MOST WITNESS_DOMAINS
@@ -15,6 +16,7 @@
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
     struct call *call;
+    uint64_t number; /* see fate_number() */
     uint64_t session; /* of the connection that it began on */
     usec_t effect_at; /* NEVER: it has had its effect, or will have none */
     usec_t result_at; /* NEVER: it hangs for good */
@@ -64,6 +66,9 @@ struct life {
     uint64_t seed;
     bool is_told; /* --trace */
     struct dice dice, uuid_dice;
+    const struct fates *only; /* what may happen in it; NULL: whatever comes */
+    struct fates happened;
+    unsigned n_fates[FATE_MAX][LIFE_DOMAINS_MOST + 1][FATE_SORTS];
     struct temper temper;
     char *broken; /* the first rule that was broken, and how */
 
@@ -73,6 +78,8 @@ struct life {
     bool is_quiet;       /* the world is well behaved from now on */
 
     struct simulated *world;
+    struct simulated_domain *guests[LIFE_DOMAINS_MOST]; /* NULL: left out */
+    unsigned n_guests;
     struct flight *flights;
     const struct flight *executing; /* whose effect it is that is happening */
     struct hint_in_flight *hints;
@@ -109,8 +116,9 @@ static inline void earlier(usec_t *due, usec_t candidate)
         *due = candidate;
 }
 
-/* Lives one life. False: a rule was broken; life->broken says which. life_clear() is owed. */
-bool life_run(struct life *life, uint64_t seed, bool is_told);
+/* Lives one life, in which only this may happen (NULL: whatever comes). False: a rule was broken;
+ * life->broken says which. life_clear() is owed. */
+bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool is_told);
 void life_clear(struct life *life);
 
 /* A line of the story, if anybody wants to hear it. */
@@ -135,6 +143,8 @@ void host_advance(struct life *life);
 usec_t host_next(const struct life *life);
 /* One step of the running stopd that a crash can come before. False: it has come. */
 bool host_point(struct life *life);
+/* Something has happened upon which stopd may die, some steps later. */
+void host_consider_crash(struct life *life, uint64_t number);
 
 /* --- host-calls.c --- */
 void host_start_call(void *userdata, struct call *c);
@@ -161,6 +171,8 @@ void ask_something(struct life *life);
 
 /* --- cast.c: who lives in the world --------------------------------------------------------- */
 void cast_create(struct life *life);
+/* Any of them; NULL: one that was left out. */
+struct simulated_domain *cast_any(struct life *life);
 /* Other manners, at random. */
 void cast_manners(struct life *life, struct simulated_domain *d);
 /* Is it one that is cleared? Neither the system's disk is nor one that was attached later. */

@@ -1,10 +1,13 @@
 /* main.c - simulate: lives many lives of a host and says which rule the first bad one broke
  *
- * simulate [--seed N] [--lives N] [--jobs N] [--trace]
+ * simulate [--seed N] [--lives N] [--jobs N] [--trace] [--shrink] [--only LIST]
  * Each life has its own seed, counted up from the first; the same seed is the same life. Exit 1 at
- * the first rule that is broken, with the line that lives that life again.
+ * the first rule that is broken, with the line that lives that life again. --shrink leaves out of
+ * that life all that does not matter and tells what is left; --only lives a life of which only that
+ * is left.
  */
 #include "simulation/life.h"
+#include "simulation/shrink.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -18,7 +21,8 @@
 struct options {
     uint64_t seed, lives;
     unsigned jobs;
-    bool trace;
+    bool trace, shrink;
+    struct fates *only;
 };
 
 /* What all jobs see. */
@@ -29,7 +33,8 @@ struct shared {
 
 static int usage(void)
 {
-    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace]\n", stderr);
+    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace] [--shrink] [--only LIST]\n",
+          stderr);
     return 64;
 }
 
@@ -40,8 +45,11 @@ static int parse(int argc, char **argv, struct options *o)
         {"lives", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'},
         {"trace", no_argument, NULL, 't'},
+        {"shrink", no_argument, NULL, 'k'},
+        {"only", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
+    static struct fates only;
     int option;
 
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -57,6 +65,14 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->trace = true;
+            break;
+        case 'k':
+            o->shrink = true;
+            break;
+        case 'o':
+            o->only = &only;
+            if (fates_parse(optarg, &only) < 0)
+                return -1;
             break;
         default:
             return -1;
@@ -74,6 +90,19 @@ static void count(struct shared *shared, const struct witness *w)
     shared->crashes += w->n_crashes;
 }
 
+/* The life has to be over before it can be lived again. */
+static void shrink_life(struct life *life)
+{
+    struct fates happened = life->happened;
+    char *broken = take(life->broken);
+    uint64_t seed = life->seed;
+
+    life->happened = (struct fates){0};
+    shrink(seed, &happened, broken);
+    fates_clear(&happened);
+    free(broken);
+}
+
 /* Lives every jobs-th life. Returns whether all of them kept the rules. */
 static bool live(const struct options *o, unsigned job, struct shared *shared)
 {
@@ -85,12 +114,14 @@ static bool live(const struct options *o, unsigned job, struct shared *shared)
 
         if (o->trace)
             printf("--- seed %" PRIu64 "\n", seed);
-        is_good = life_run(&life, seed, o->trace);
+        is_good = life_run(&life, seed, o->only, o->trace);
         count(shared, &life.witness);
         if (!is_good) {
             shared->is_over = true;
             printf("seed %" PRIu64 ": %s\nreproduce: %s --seed %" PRIu64 " --trace\n", seed,
                    life.broken, program_invocation_name, seed);
+            if (o->shrink)
+                shrink_life(&life);
         }
         life_clear(&life);
     }

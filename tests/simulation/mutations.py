@@ -4,7 +4,8 @@ Theory of operation. A mutation is a file, a text that stands in it exactly once
 replaced with. The core, the engine and the simulator are compiled once, plainly; for each mutation
 only the one file is compiled again and the program is linked anew. Then it lives lives until a rule
 breaks. A mutation that survives them all is a rule that nobody guards; a text that is not found is
-a list that nobody keeps. Both fail.
+a list that nobody keeps. Both fail. So does a bad life that cannot be told more briefly and lived
+again by the line that is printed with it.
 
 usage: mutations.py SOURCE [--only WORD] [--lives N]
 """
@@ -13,6 +14,8 @@ import argparse
 import concurrent.futures
 import glob
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -219,9 +222,9 @@ class Build:
 
     def sources(self):
         patterns = ["executor/base/*.c", "executor/core/*.c", "executor/journal/*.c",
-                    "executor/engine/engine*.c", "executor/engine/call.c",
-                    "executor/engine/request.c", "executor/engine/inventory.c",
-                    "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
+                    "executor/engine/engine*.c", "executor/engine/agenda.c",
+                    "executor/engine/call.c", "executor/engine/request.c",
+                    "executor/engine/inventory.c", "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
                     "tests/simulation/*.c"]
         found = [f for p in patterns for f in sorted(glob.glob(p, root_dir=self.source))]
         return found
@@ -261,7 +264,12 @@ def mutate(source, name, text, replacement):
     return whole.replace(text, replacement)
 
 
-def judge(build, number, mutation, lives):
+def simulate(program, *arguments):
+    run = subprocess.run([program, *arguments], stdout=subprocess.PIPE, check=False)
+    return run.returncode, run.stdout.decode().splitlines()
+
+
+def judge(build, number, mutation, lives, counts):
     """What is wrong with the simulator or this list; None: it has noticed."""
     what, name, text, replacement, rule = mutation
     mutant = mutate(build.source, name, text, replacement)
@@ -269,14 +277,21 @@ def judge(build, number, mutation, lives):
         return f"{what}: its text does not stand once in {name}"
     started = time.monotonic()
     program = build.mutant(number, name, mutant)
-    run = subprocess.run([program, "--seed", "1", "--lives", str(lives)], stdout=subprocess.PIPE,
-                         check=False)
-    said = run.stdout.decode().splitlines()
-    if run.returncode == 0:
+    status, said = simulate(program, "--seed", "1", "--lives", str(lives), "--shrink")
+    if status == 0:
         return f"{what}: nothing was noticed in {lives} lives"
     if not said or f"rule {rule}" not in said[0]:
-        return f"{what}: noticed as something else: {said[0] if said else run.returncode}"
-    print(f"{time.monotonic() - started:5.1f} s  {what}\n         {said[0]}", flush=True)
+        return f"{what}: noticed as something else: {said[0] if said else status}"
+    shrunk = [re.match("shrunk: ([0-9]+) of the ([0-9]+) things", line) for line in said]
+    shrunk = [tuple(map(int, m.groups())) for m in shrunk if m]
+    if not shrunk:
+        return f"{what}: its story is not told"
+    status, again = simulate(program, *shlex.split(said[-1])[2:])
+    if status != 1 or not any(f"BROKEN rule {rule}" in line for line in again):
+        return f"{what}: '{said[-1]}' lives another life"
+    print(f"{time.monotonic() - started:5.1f} s  {what}\n         {said[0]}\n"
+          f"         told with {shrunk[0][0]} of {shrunk[0][1]} things", flush=True)
+    counts.append(shrunk[0])
     return None
 
 
@@ -287,6 +302,7 @@ def main():
     parser.add_argument("--lives", type=int, default=LIVES)
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if options.only in m[0]]
+    counts = []  # of each story: what it needs, of what happened
     with tempfile.TemporaryDirectory(prefix="stopd-mutations-") as folder:
         build = Build(os.path.abspath(options.source), folder)
         build.compile_all()
@@ -294,9 +310,12 @@ def main():
                              mutate(build.source, "executor/core/weigh.c", "/* weigh.c", "/* weigh.c"))
         subprocess.run([plain, "--seed", "1", "--lives", "2000"], check=True)
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            wrong = list(pool.map(lambda m: judge(build, m[0], m[1], options.lives),
+            wrong = list(pool.map(lambda m: judge(build, m[0], m[1], options.lives, counts),
                                   enumerate(chosen)))
     wrong = [w for w in wrong if w]
+    kept, happened = (sum(c[i] for c in counts) for i in (0, 1))
+    if len(chosen) == len(MUTATIONS) and kept > happened / 4:
+        wrong.append(f"stories are told at too great length: {kept} of {happened} things")
     for sentence in wrong:
         print(sentence, file=sys.stderr)
     print(f"{len(chosen) - len(wrong)} of {len(chosen)} mutations were noticed")

@@ -16,19 +16,6 @@ static usec_t seconds(struct life *life, usec_t least, usec_t most)
 
 /* --- Domains -------------------------------------------------------------------------------- */
 
-static struct simulated_domain *any_domain(struct life *life)
-{
-    struct simulated_domain *d = life->world->domains;
-    uint32_t n = 0;
-
-    for (; d; d = d->next)
-        n++;
-    n = dice_below(&life->dice, n);
-    for (d = life->world->domains; n > 0; n--)
-        d = d->next;
-    return d;
-}
-
 static bool power_off(struct life *life, struct simulated_domain *d)
 {
     return simulated_power_off(life->world, d);
@@ -186,9 +173,11 @@ static const struct {
 
 static void change_domain(struct life *life)
 {
-    struct simulated_domain *d = any_domain(life);
+    struct simulated_domain *d = cast_any(life);
     unsigned weights = 0, at;
 
+    if (!d)
+        return;
     for (size_t i = 0; i < ELEMENTSOF(domain_weather); i++)
         weights += domain_weather[i].weight;
     at = dice_below(&life->dice, weights);
@@ -306,8 +295,10 @@ void weather_advance(struct life *life)
         life->journal_fault = JOURNAL_FINE;
     }
     if (life->arrived_at <= life->now) {
-        bool arrived = dice_percent(&life->dice, 60);
+        bool arrived;
 
+        fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 1));
+        arrived = dice_percent(&life->dice, 60);
         life->arrived_at = USEC_NEVER;
         tell(life, "a migration %s", arrived ? "has arrived" : "fails");
         for (struct simulated_domain *d = life->world->domains; d; d = d->next)

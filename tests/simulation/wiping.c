@@ -16,6 +16,9 @@
 
 struct wiping {
     struct wipe_job *job;
+    uint64_t number; /* see fate_number() */
+    unsigned n_steps;
+    bool is_rough;
     usec_t next_at;
     unsigned steps; /* of progress, still to be made */
     bool is_verified;
@@ -147,7 +150,7 @@ static bool clear_step(struct life *life, struct wiping *w)
     witness_touched(life, w->job);
     if (w->steps > 0) {
         w->steps--;
-        if (!life->is_quiet && dice_percent(&life->dice, 8))
+        if (w->is_rough && !life->is_quiet && dice_percent(&life->dice, 25))
             tell_trouble(life, w);
         else
             tell_progress(life, w, DISK_CLEARING);
@@ -172,7 +175,6 @@ void wiping_start(void *userdata, struct wipe_job *job)
 {
     struct life *life = userdata;
     struct dice *dice = &life->dice;
-    bool is_rough = !life->is_quiet && dice_percent(dice, 30);
     struct wiping *w;
 
     if (!host_point(life)) {
@@ -185,9 +187,14 @@ void wiping_start(void *userdata, struct wipe_job *job)
     if (!w)
         abort();
     w->job = job;
+    w->number = fate_number(life, FATE_HELPER, simulated_find(life->world, job->domain),
+                            job->kind == WIPE_JOB_CLEAR);
+    fate_draw(life, FATE_HELPER, w->number);
     w->steps = dice_below(dice, 4);
     w->next_at = life->now + dice_between(dice, USEC_PER_MSEC, 3 * USEC_PER_SEC);
-    if (is_rough)
+    w->is_rough = !life->is_quiet && dice_percent(dice, 35) &&
+                  fate_happens(life, FATE_HELPER, w->number);
+    if (w->is_rough && dice_percent(dice, 85))
         w->fate = 1 + dice_below(dice, WILL_STOP);
     w->next = life->wipings;
     life->wipings = w;
@@ -208,8 +215,10 @@ json_object *wiping_sign(void *userdata, json_object *certificate)
 {
     struct life *life = userdata;
     json_object *document = NULL;
+    uint64_t number = fate_number(life, FATE_HELPER, NULL, 2);
 
-    if (!life->is_quiet && dice_percent(&life->dice, 5))
+    fate_draw(life, FATE_HELPER, number);
+    if (!life->is_quiet && dice_percent(&life->dice, 5) && fate_happens(life, FATE_HELPER, number))
         return NULL;
     if (json_object_deep_copy(certificate, &document, NULL) < 0)
         abort();
@@ -243,9 +252,11 @@ void wiping_advance(struct life *life)
         bool is_over = false;
 
         if (w->next_at <= life->now) {
+            fate_draw(life, FATE_LUCK, (w->number << 10) + ++w->n_steps);
             is_over = w->job->kind == WIPE_JOB_IDENTIFY || clear_step(life, w);
             if (w->job->kind == WIPE_JOB_IDENTIFY)
                 identify(life, w);
+            host_consider_crash(life, (w->number << 10) + w->n_steps);
         }
         if (!is_over) {
             at = &w->next;
