@@ -32,7 +32,7 @@
 #define WRITE_DEPTH 16
 #define HUGE_PAGE ((size_t)2 << 20)
 /* Requests for so many bytes may wait to be handed over, while there is something else to do. */
-#define HAND_OVER ((size_t)256 << 10)
+#define HAND_OVER ((size_t)128 << 10)
 
 /* What a transfer is for. */
 struct job {

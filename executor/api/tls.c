@@ -5,9 +5,9 @@
  * begins and holds on to it, so that a newer one touches no connection that is there.
  *
  * The files are looked at when a connection begins or the metrics are asked for, at most once a
- * second: there is nothing to watch while nobody asks. A change is loaded when it has been seen
- * twice alike, so that a pair that is just being replaced is not taken by halves. What cannot be
- * loaded is complained of once, and the former stays in force.
+ * second: there is nothing to watch while nobody asks. A change is loaded when it is a second old
+ * or has been seen twice alike, so that a pair that is just being replaced is not taken by halves.
+ * What cannot be loaded is complained of once, and the former stays in force.
  *
  * A client has to show a certificate; GnuTLS ends the handshake of one that does not. No session is
  * resumed here, so that each connection is verified anew.
@@ -38,7 +38,7 @@ struct look {
         dev_t device;
         ino_t inode;
         off_t size;
-        struct timespec modified;
+        struct timespec changed;
     } files[3];
 };
 
@@ -188,7 +188,7 @@ static struct look look_at_files(const struct tls *t)
             look.files[i].device = st.st_dev;
             look.files[i].inode = st.st_ino;
             look.files[i].size = st.st_size;
-            look.files[i].modified = st.st_mtim;
+            look.files[i].changed = st.st_ctim;
         }
     return look;
 }
@@ -196,6 +196,17 @@ static struct look look_at_files(const struct tls *t)
 static bool looks_alike(const struct look *a, const struct look *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Is it likely that nobody is at it any more? By the file system's clock, which may be another. */
+static bool is_settled(const struct look *look)
+{
+    const time_t now = (time_t)(moment_now().realtime / USEC_PER_SEC);
+
+    for (size_t i = 0; i < ELEMENTSOF(look->files); i++)
+        if (look->files[i].changed.tv_sec + 1 >= now)
+            return false;
+    return true;
 }
 
 /* Loads the files as they are now. */
@@ -239,7 +250,7 @@ static void look_for_changes(struct tls *t)
         return;
     t->looked = now;
     look = look_at_files(t);
-    if (!looks_alike(&look, &t->loaded) && looks_alike(&look, &t->seen))
+    if (!looks_alike(&look, &t->loaded) && (is_settled(&look) || looks_alike(&look, &t->seen)))
         reload(t);
     t->seen = look;
 }

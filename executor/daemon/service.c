@@ -8,9 +8,11 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "daemon/commands.h"
 #include "daemon/config-network.h"
 #include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
+#include "drivers/nats/nats.h"
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
@@ -38,6 +40,7 @@ struct service {
     struct loop *loop;
     struct sinks *sinks;
     struct api *api;
+    struct commands *commands; /* NULL: none from a queue */
 };
 
 /* --- Settings -------------------------------------------------------------------------------- */
@@ -172,6 +175,7 @@ static void say_what_needs_a_restart(const struct config *was, const struct conf
         {"api.insecure_loopback", was->api_insecure_loopback != is->api_insecure_loopback},
         {"journal.path", !text_equal(was->journal_path, is->journal_path)},
         {"upstream.*", was->n_sinks != is->n_sinks},
+        {"commands.nats_url", !text_equal(was->commands.url, is->commands.url)},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
@@ -218,6 +222,7 @@ static void reload(void *userdata)
     loop_configure_wiper(s->loop, &wiper);
     api = api_settings_of(s);
     api_configure(s->api, &api);
+    commands_set_max_age(s->commands, fresh->commands_max_age);
     log_set_level(fresh->log_level);
     log_info("configuration reloaded");
     sd_notify(false, "READY=1");
@@ -244,6 +249,7 @@ static void add_metrics(void *userdata, FILE *f)
     struct service *s = userdata;
 
     sinks_write_metrics(s->sinks, f);
+    commands_write_metrics(s->commands, f);
 }
 
 static int start_sinks(struct service *s, struct error **err)
@@ -361,6 +367,27 @@ static int start_api(struct service *s, struct error **err)
     return api_start(&settings, &s->api, err);
 }
 
+static int start_commands(struct service *s, struct error **err)
+{
+    const struct config *c = s->config;
+    const struct nats_settings nats = {.host_id = c->host_id,
+                                       .url = c->commands.url,
+                                       .tls_ca = c->commands.tls_ca,
+                                       .tls_cert = c->commands.tls_cert,
+                                       .tls_key = c->commands.tls_key,
+                                       .credentials = c->commands.credentials};
+    struct commands_settings settings = {
+        .host_id = c->host_id, .max_age = c->commands_max_age, .post = post_request, .userdata = s};
+    int r;
+
+    if (!is_set(c->commands.url))
+        return 0;
+    r = nats_queue_new(&nats, &settings.queue, err);
+    if (r == 0)
+        r = commands_start(&settings, &s->commands, err);
+    return r < 0 ? error_context(err, "[commands]") : 0;
+}
+
 static int bring_up(struct service *s, struct error **err)
 {
     bool fresh;
@@ -381,18 +408,22 @@ static int bring_up(struct service *s, struct error **err)
         r = reconcile_markers(s, err);
     if (r == 0)
         r = start_sinks(s, err);
-    return r < 0 ? r : start_api(s, err);
+    if (r == 0)
+        r = start_api(s, err);
+    return r < 0 ? r : start_commands(s, err);
 }
 
 static void wind_down(struct service *s)
 {
     if (s->api)
         api_quiesce(s->api);
+    commands_quiesce(s->commands);
     api_stop(s->api);
     sinks_stop(s->sinks);
     if (s->loop)
         loop_finish(s->loop);
     loop_free(s->loop);
+    commands_stop(s->commands); /* the engine has answered by now */
     journal_close(s->journal);
     certificate_key_free(s->key);
     free(s->public_key);

@@ -136,7 +136,7 @@ static void let_others_begin(struct engine *e)
     if (!e->clears_wait)
         return;
     e->clears_wait = false;
-    e->clock_at = 0; /* with the next turn, where this one is past that already */
+    e->once_more = true; /* where this turn is past that already */
     inventory_foreach(&e->inventory, d) if (d->op && d->op->stage == STAGE_CLEARING)
     {
         d->wanted |= EFFECT_CLEAR;
@@ -173,8 +173,7 @@ static void start(struct engine *e, struct domain *d, size_t index)
     if (!job) {
         free(out);
         d->op->next_clear = e->now.monotonic + START_AGAIN;
-        if (d->op->next_clear < e->clock_at)
-            e->clock_at = d->op->next_clear;
+        engine_set_due(e, d);
         return;
     }
     out->id = job->id;

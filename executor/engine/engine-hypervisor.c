@@ -310,7 +310,6 @@ static void attached(struct engine *e, struct call *c)
     e->attach_tries = 0;
     e->generation++;
     e->counters.attachments++;
-    e->clock_at = 0;
     engine_glance_later(e);
     log_say(LOG_LEVEL_INFO, &fields, "the hypervisor is at hand, with %zu domains", c->list.n);
     e->away_said = false;
@@ -465,11 +464,8 @@ void engine_dispatch(struct engine *e, struct domain *d)
         return;
     c = call_new(strongest(d->wanted));
     if (!c) {
-        usec_t again = e->now.monotonic + LOOK_DELAY_MOST;
-
-        *(d->op ? &d->op->next_look : &d->next_look) = again;
-        if (again < e->clock_at)
-            e->clock_at = again;
+        *(d->op ? &d->op->next_look : &d->next_look) = e->now.monotonic + LOOK_DELAY_MOST;
+        engine_set_due(e, d);
         return;
     }
     d->wanted &= ~effect_of(c->kind);

@@ -84,9 +84,10 @@ struct engine {
     struct inventory inventory;
     struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
     size_t n_operations, n_shutting_down;
-    uint64_t last_place;    /* of the queue of stops */
-    uint64_t last_sequence; /* committed */
-    bool is_first_picture;  /* nothing was ever reported: the first full read is only taken down */
+    size_t n_queued, n_queued_forced; /* soft stops that wait for their turn, and power cuts */
+    uint64_t last_place;              /* of the queue of stops */
+    uint64_t last_sequence;           /* committed */
+    bool is_first_picture; /* nothing was ever reported: the first full read is only taken down */
     bool quiescing;
     struct error *load_problem; /* of the journal's content, more exact than the journal's own */
 
@@ -142,7 +143,7 @@ struct engine {
     int64_t clock_offset; /* of the real-time clock from the monotonic one */
     usec_t ahead;         /* what was written before looks older by this, until … */
     usec_t ahead_until;
-    usec_t clock_at;   /* no domain or operation is due before */
+    bool once_more;    /* another turn is needed at once */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
     bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
@@ -156,6 +157,8 @@ struct engine {
 
 /* --- engine.c: a turn's staging -------------------------------------------------------------- */
 void engine_stage_domain(struct engine *e, struct domain *d);
+/* What is due of the domain has changed outside of a turn's staging. */
+void engine_set_due(struct engine *e, struct domain *d);
 /* The operation as this turn has made it so far; NULL: none, or finished. */
 const struct operation *engine_operation_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
@@ -196,6 +199,10 @@ void engine_dispatch(struct engine *e, struct domain *d);
 void engine_admit(struct engine *e, struct domain *d);
 /* Lets the first in line begin for whom there is a place. */
 void engine_admit_in_line(struct engine *e);
+/* Would engine_admit_in_line() admit anybody in a new turn? */
+bool engine_may_admit(const struct engine *e);
+/* An operation is durable as it is (by 1), or is so no more (by -1). */
+void engine_count_in_line(struct engine *e, const struct operation *op, int by);
 
 /* --- engine-glance.c ------------------------------------------------------------------------- */
 /* The next glance is some minutes away. */

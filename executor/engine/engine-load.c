@@ -39,8 +39,7 @@ static int load_operation(void *userdata, struct operation *op)
     op->place = ++e->last_place;
     d->op = op;
     e->n_operations++;
-    if (op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    engine_count_in_line(e, op, 1);
     return 0;
 }
 
@@ -110,7 +109,7 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->event_waiters);
     list_init(&e->identifying);
     e->glance_at = USEC_NEVER;
-    e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
+    e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
     e->clock_offset = (int64_t)(e->now.realtime - e->now.monotonic);
     e->retain_at = e->reserve_at = e->now.monotonic;
     e->operations = lh_kchar_table_new(64, NULL);
@@ -127,7 +126,6 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
 void engine_configure(struct engine *e, const struct engine_settings *settings)
 {
     e->settings = *settings;
-    e->clock_at = 0; /* a higher stop.parallel lets more begin */
 }
 
 static void discard_arrivals(struct engine *e)

@@ -45,12 +45,33 @@ void engine_admit(struct engine *e, struct domain *d)
     engine_step(e, d, &admitted);
 }
 
+bool engine_may_admit(const struct engine *e)
+{
+    unsigned bound = e->settings.parallel;
+    bool has_place = bound == 0 || e->n_shutting_down < bound;
+
+    return e->attachment == ATTACHED && (e->n_queued_forced > 0 || (e->n_queued > 0 && has_place));
+}
+
+void engine_count_in_line(struct engine *e, const struct operation *op, int by)
+{
+    size_t *n = op->stage == STAGE_SHUTTING_DOWN ? &e->n_shutting_down
+                : op->stage != STAGE_QUEUED      ? NULL
+                : op->force_stop                 ? &e->n_queued_forced
+                                                 : &e->n_queued;
+
+    if (n)
+        *n += (size_t)by;
+}
+
 /* Whose place is free goes to the first in line, so that behind this nobody waits beside one. */
 void engine_admit_in_line(struct engine *e)
 {
     struct domain *d;
 
-    while (e->settings.parallel && e->attachment == ATTACHED && has_room(e) &&
-           (d = first_in_line(e)))
+    if (!engine_may_admit(e))
+        return;
+    while (e->settings.parallel && has_room(e) && (d = first_in_line(e)))
         engine_admit(e, d);
+    inventory_foreach(&e->inventory, d) engine_admit(e, d);
 }

@@ -260,6 +260,8 @@ static int stop(struct engine *e, struct request *r, struct answer *a, struct er
         result = look_up_token(e, c, a->request_id, err);
     if (result != 0)
         return result < 0 ? result : 0;
+    if (c->expires && e->now.realtime > c->expires)
+        return error_set(err, ERROR_TOO_OLD, NULL);
     result = find_domain(e, c->instance_id, &d, err);
     return result != 0 ? result : accept_command(e, d, r, err);
 }

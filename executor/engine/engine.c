@@ -263,12 +263,9 @@ static void adopt_operation(struct engine *e, struct domain *d)
 {
     bool is_new = !d->op;
 
-    if (!is_new && d->op->stage == STAGE_SHUTTING_DOWN) {
-        e->n_shutting_down--;
-        e->clock_at = 0; /* who is queued may have its turn now */
-    }
-    if (d->next_op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    if (!is_new)
+        engine_count_in_line(e, d->op, -1);
+    engine_count_in_line(e, d->next_op, 1);
     if (is_new) {
         lh_table_insert(e->operations, d->next_op->request_id, d);
         e->n_operations++;
@@ -323,12 +320,16 @@ static usec_t due_of(const struct domain *d)
     return d->op ? operation_next_due(d->op) : d->next_look;
 }
 
+void engine_set_due(struct engine *e, struct domain *d)
+{
+    agenda_set(&e->inventory.agenda, &d->due, due_of(d));
+}
+
 static void unstage(struct engine *e, struct domain *d)
 {
     d->staged = d->op_changed = d->reported_changed = false;
     d->next_staged = NULL;
-    if (due_of(d) < e->clock_at)
-        e->clock_at = due_of(d);
+    engine_set_due(e, d);
 }
 
 static void send_replies(struct engine *e, const struct error *failure)
@@ -473,33 +474,52 @@ static void step_due(struct engine *e, struct domain *d)
     }
 }
 
-/* Looks at every domain, but only when one of them is due: clock_at is the earliest. */
+static void step_due_domain(struct engine *e, struct domain *d)
+{
+    if (engine_operation_now(d)) {
+        step_due(e, d);
+    } else if (d->next_look <= e->now.monotonic) {
+        d->next_look = USEC_NEVER;
+        d->wanted |= EFFECT_LOOK;
+        engine_stage_domain(e, d);
+    }
+}
+
+/* Whoever is due is taken off the agenda; with the turn's end, or where nothing came of it, it has
+ * its new place there. */
 static void step_clock(struct engine *e)
 {
-    struct domain *d;
+    struct agenda *agenda = &e->inventory.agenda;
+    struct agenda_entry *first;
+    struct domain *unmoved = NULL, *d;
 
-    if (e->clock_at > e->now.monotonic)
-        return;
-    e->clock_at = USEC_NEVER;
+    e->once_more = false;
     engine_admit_in_line(e);
-    inventory_foreach(&e->inventory, d)
-    {
-        engine_admit(e, d);
-        if (engine_operation_now(d)) {
-            step_due(e, d);
-        } else if (d->next_look <= e->now.monotonic) {
-            d->next_look = USEC_NEVER;
-            d->wanted |= EFFECT_LOOK;
-            engine_stage_domain(e, d);
+    while ((first = agenda_first(agenda)) && first->due <= e->now.monotonic) {
+        d = domain_of_due(first);
+        agenda_set(agenda, first, USEC_NEVER);
+        step_due_domain(e, d);
+        if (!d->staged) {
+            d->next_due = unmoved;
+            unmoved = d;
         }
-        if (!d->staged && due_of(d) < e->clock_at)
-            e->clock_at = due_of(d);
     }
+    for (; unmoved; unmoved = d) {
+        d = unmoved->next_due;
+        engine_set_due(e, unmoved);
+    }
+}
+
+static usec_t next_due(const struct engine *e)
+{
+    const struct agenda_entry *first = agenda_first(&e->inventory.agenda);
+
+    return e->once_more || engine_may_admit(e) ? 0 : first ? first->due : USEC_NEVER;
 }
 
 usec_t engine_next_turn(const struct engine *e)
 {
-    const usec_t dues[] = {e->retain_at,  e->clock_at,   e->attach_at,          e->glance_at,
+    const usec_t dues[] = {e->retain_at,  next_due(e),   e->attach_at,          e->glance_at,
                            e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
@@ -603,7 +623,6 @@ static void catch_up(struct engine *e)
     if (e->journal_at > e->now.monotonic)
         return;
     e->journal_at = USEC_NEVER;
-    e->clock_at = 0;
     engine_step_all(e, e->attachment == ATTACHED ? IN_ATTACHED : IN_DETACHED);
 }
 

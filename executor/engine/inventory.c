@@ -42,6 +42,7 @@ void inventory_clear(struct inventory *inv)
         inventory_foreach(inv, d) domain_free(d);
         lh_table_free(inv->by_uuid);
     }
+    agenda_clear(&inv->agenda);
     *inv = (struct inventory){0};
 }
 
@@ -66,6 +67,8 @@ struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
 
     if (d)
         return d;
+    if (agenda_reserve(&inv->agenda, (size_t)lh_table_length(inv->by_uuid) + 1) < 0)
+        return NULL;
     d = calloc(1, sizeof(*d));
     if (!d)
         return NULL;
@@ -162,6 +165,7 @@ int inventory_define(struct inventory *inv, struct domain *d, struct instance *i
 void inventory_remove(struct inventory *inv, struct domain *d)
 {
     undefine(inv, d);
+    agenda_set(&inv->agenda, &d->due, USEC_NEVER);
     lh_table_delete(inv->by_uuid, d->key);
     domain_free(d);
 }

@@ -5,6 +5,7 @@
 #ifndef STOPD_ENGINE_INVENTORY_H
 #define STOPD_ENGINE_INVENTORY_H
 
+#include "engine/agenda.h"
 #include "core/stop.h"
 #include "engine/call.h"
 #include "engine/request.h"
@@ -61,7 +62,9 @@ struct domain {
     unsigned wanted;   /* of enum effect; CLEAR and END_CLEAR are no calls and wait for none */
     uint64_t call_out; /* the id of the call that is out; 0: none */
     enum call_kind call_kind;
-    usec_t next_look; /* without an operation: look again then */
+    usec_t next_look;        /* without an operation: look again then */
+    struct agenda_entry due; /* when the clock has something to do here; see engine_set_due() */
+    struct domain *next_due;
     usec_t look_delay;
 
     struct request *waiting; /* for the end of the operation */
@@ -69,10 +72,14 @@ struct domain {
     struct domain *next_same_id; /* another domain that claims the same metadata id */
 };
 
+/* The domain whose entry in the agenda this is. */
+#define domain_of_due(e) ((struct domain *)((char *)(e)-offsetof(struct domain, due)))
+
 struct inventory {
     struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
     struct lh_table *by_id;   /* metadata id → first claimant */
     struct lh_table *by_name;
+    struct agenda agenda; /* has room for every domain */
     uint64_t last_number;
 };
 

@@ -142,6 +142,13 @@ static int statement(struct database *d, const char *sql, sqlite3_stmt **ret, st
     return error_set(err, ERROR_INTERNAL, "more statements than DATABASE_STATEMENTS");
 }
 
+int database_prepare(struct database *d, const char *sql, struct error **err)
+{
+    sqlite3_stmt *q;
+
+    return statement(d, sql, &q, err) < 0 ? -error_errno(ERROR_JOURNAL) : 0;
+}
+
 static int bind(sqlite3_stmt *q, struct values values)
 {
     int r = SQLITE_OK;

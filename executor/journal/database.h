@@ -68,6 +68,8 @@ struct values {
     ((struct values){(const struct value[]){__VA_ARGS__}, \
                      sizeof((const struct value[]){__VA_ARGS__}) / sizeof(struct value)})
 
+/* Prepares a statement that later must not fail for want of memory. */
+int database_prepare(struct database *d, const char *sql, struct error **err);
 /* Runs a statement to its end; rows are thrown away. sql has to be a literal: the statement is
  * prepared at its first use and kept under the literal's address. */
 int database_run(struct database *d, const char *sql, struct values values, struct error **err);

@@ -27,6 +27,11 @@
 /* A log that one long reader let grow is cut back to this. */
 #define LOG_SIZE_LIMIT "16777216"
 
+/* A transaction that is not rolled back would hold up every later one, and this connection would
+ * see what was never committed. So the statement is prepared at the opening, and known by its
+ * address. */
+static const char rollback[] = "ROLLBACK";
+
 static int use_log(struct database *d, bool in_memory, struct error **err)
 {
     char mode[DATABASE_ANSWER];
@@ -81,6 +86,8 @@ static int set_up(struct database *d, bool in_memory, bool *fresh, struct error 
         r = use_log(d, in_memory, err);
     if (r >= 0)
         r = database_execute(d, "PRAGMA foreign_keys = ON", err);
+    if (r >= 0)
+        r = database_prepare(d, rollback, err);
     return r;
 }
 
@@ -222,7 +229,7 @@ void journal_rollback(struct journal *j)
 {
     /* After some errors SQLite has done it by itself. */
     if (in_transaction(j))
-        database_run(&j->database, "ROLLBACK", NO_VALUES, NULL);
+        database_run(&j->database, rollback, NO_VALUES, NULL);
     j->failed = false;
 }
 

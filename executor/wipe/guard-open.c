@@ -239,18 +239,26 @@ static int look_at_threads(struct search *q, struct error **err)
 
 /* --- Mappings -------------------------------------------------------------------------------- */
 
+/* By hand: of all that is read here, most is this. */
 bool maps_parse(char *line, struct mapping *ret)
 {
-    unsigned major, minor;
-    unsigned long long inode;
-    char *rest = line;
+    char *rest = line, *device, *end;
+    unsigned long major, minor;
 
+    /* range permissions offset major:minor inode path */
     ret->range = strsep(&rest, " ");
-    if (!rest || sscanf(rest, "%*s %*s %x:%x %llu", &major, &minor, &inode) != 3 || inode == 0)
+    strsep(&rest, " ");
+    strsep(&rest, " ");
+    device = strsep(&rest, " ");
+    if (!device || !rest)
         return false;
-    ret->device = makedev(major, minor);
-    ret->inode = (ino_t)inode;
-    return true;
+    major = strtoul(device, &end, 16);
+    if (*end != ':')
+        return false;
+    minor = strtoul(end + 1, NULL, 16);
+    ret->device = makedev((unsigned)major, (unsigned)minor);
+    ret->inode = (ino_t)strtoull(rest, NULL, 10);
+    return ret->inode != 0;
 }
 
 static int look_at_mapping(struct search *q, const struct mapping *m, struct error **err)

@@ -12,6 +12,7 @@ ERROR(THROTTLED,              EBUSY,     429, 75, "Throttling.User",     "Reques
 ERROR(ACTION_NOT_FOUND,       ENOENT,    404, 64, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
 ERROR(MISSING_PARAMETER,      EINVAL,    400, 64, "MissingParameter",    "The input parameter InstanceId that is mandatory for processing this request is not supplied.")
 ERROR(INVALID_PARAMETER,      EINVAL,    400, 64, "InvalidParameter",    "")
+ERROR(TOO_OLD,                ETIME,     400, 76, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 ERROR(TOKEN_MISMATCH,         EINVAL,    400, 76, "IdempotentParameterMismatch", "The request is retried with updated parameters.")
 
 /* Ourselves */

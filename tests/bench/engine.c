@@ -439,8 +439,8 @@ int main(int argc, char **argv)
     snprintf(b.path, sizeof(b.path), "%s/stopd.db", folder);
     log_set_level(LOG_LEVEL_ERROR);
     run(&b, folder, operations);
-    for (size_t i = 0; i < 4; i++) {
-        static const char *const names[] = {"", "-wal", "-shm", ".lock"};
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
         char path[4200];
 
         snprintf(path, sizeof(path), "%s%s", b.path, names[i]);

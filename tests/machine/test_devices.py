@@ -9,7 +9,8 @@ import struct
 import zlib
 
 import pytest
-from machine import MIB, wait_for
+from disk import MIB
+from machine import wait_for
 from wipe import NOT_CLEARED, Outcome, cleared, held_by, refused
 
 SIZE = 4 * MIB

@@ -257,13 +257,17 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
 
     if (!seen->is_found)
         return;
-    if (seen->chain != CHAIN_NEW || !g->is_defined || witness_find_row(life, d, &state)) {
+    if (seen->chain != CHAIN_NEW || !g->is_defined ||
+        (witness_find_row(life, d, &state) && state != STATE_PENDING)) {
         seen->is_found = false;
         return;
     }
-    /* One that could not be read may be reported or not when it is; so may all where stopd has been
-     * started anew before the picture was whole, or when all that it knew had left the host. */
-    seen->is_unread |= !g->shows_run || life->witness.n_pictures > 1 || life->witness.n_crashes > 0;
+    /* One whose run could not be told may be reported or not when it is; so may all where stopd has
+     * been started anew before the picture was in the journal, or when all that it knew had left
+     * the host. */
+    seen->is_unread |=
+        !g->shows_run ||
+        (!seen->is_kept && (life->witness.n_pictures > 1 || life->witness.n_crashes > 0));
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -276,6 +280,7 @@ void witness_learned(struct life *life, const struct flight *f)
     if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
         return; /* of an attachment that is over: it counts for nothing */
     life->witness.n_pictures += is_first;
+    life->witness.is_picture_due |= is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
         const struct glimpse *g = &f->glimpses[i];
         struct seen_domain *seen = &life->witness.domains[i];
@@ -349,6 +354,7 @@ static void check_parallel(struct life *life)
 
 void witness_turn(struct life *life)
 {
+    life->witness.is_picture_due = false;
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++)

@@ -74,6 +74,7 @@ struct seen_domain {
     unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run; /* the run of the latest Running that was reported */
     bool is_found;         /* was there when the first picture was taken */
+    bool is_kept;          /* and that picture is in the journal */
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
@@ -89,6 +90,7 @@ struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
+    bool is_picture_due; /* the first one is in this turn */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
     unsigned n_operations, n_events, n_commits, n_crashes;

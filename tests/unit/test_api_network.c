@@ -369,6 +369,24 @@ static void changed_files_count_for_new_connections(void **state)
     tls_hang_up(&old);
 }
 
+/* Nobody may have come between the change and the first that it counts for. */
+static void files_that_changed_long_ago_count_at_once(void **state)
+{
+    struct network *n = *state;
+    struct fixture *f = n->f;
+    struct tls_client fresh;
+    struct stat st;
+
+    identity_free(&n->server);
+    n->server = identity_make(f, "server", &n->ca, 2 * DAY, GNUTLS_KP_TLS_WWW_SERVER, NULL, 0);
+    assert_int_equal(stat(n->server.key_path, &st), 0);
+    eventually(time(NULL) > st.st_ctim.tv_sec + 2);
+    fresh = tls_client_of(f, &n->control);
+    assert_int_equal(tls_server_expiry(&fresh),
+                     gnutls_x509_crt_get_expiration_time(n->server.certificate));
+    tls_hang_up(&fresh);
+}
+
 static void broken_files_leave_the_former_in_force(void **state)
 {
     struct network *n = *state;
@@ -538,6 +556,7 @@ int main(void)
         TLS(who_shows_no_good_certificate_does_not_get_to_http),
         TLS(a_connection_does_not_outlive_its_certificate),
         TLS(changed_files_count_for_new_connections),
+        TLS(files_that_changed_long_ago_count_at_once),
         TLS(broken_files_leave_the_former_in_force),
         TLS(another_ca_counts_for_new_connections),
         TLS(files_that_are_no_good_are_an_error_at_the_start),
