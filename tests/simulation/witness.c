@@ -47,7 +47,7 @@ static bool stands_for(const struct life *life, const struct ask *a,
 
 static bool grace_has_run(const struct ask *a)
 {
-    return a->is_pressed && a->counted >= a->grace;
+    return (a->is_pressed || a->is_presumed) && a->counted >= a->grace;
 }
 
 static bool has_consented(struct life *life, const struct simulated_domain *d, unsigned run)
@@ -97,10 +97,10 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
     if (!somebody_asked(life, d, run))
         rule_broken(life, "4.6 incarnation", "run %u of %s felt a button that nobody asked for",
                     run, domain_word(d));
-    if (a && !a->is_pressed) {
-        a->is_pressed = true;
+    if (a && !a->is_pressed && !a->is_presumed)
         a->counted = 0;
-    }
+    if (a)
+        a->is_pressed = true;
 }
 
 static void see_cut(struct life *life, struct simulated_domain *d, unsigned run)
@@ -189,7 +189,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
 void witness_time(struct life *life, usec_t passed)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->is_pressed && ask_is_under_way(a))
+        if ((a->is_pressed || a->is_presumed) && ask_is_under_way(a))
             a->counted += passed;
 }
 
@@ -199,9 +199,10 @@ void witness_wrote_off(struct life *life, const struct call *c)
     struct simulated_domain *d = simulated_find(life->world, c->domain);
     struct ask *a = d ? witness_operation(life, d) : NULL;
 
-    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed)
+    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
+        a->is_presumed || !engine_is_attached(life->engine))
         return;
-    a->is_pressed = true;
+    a->is_presumed = true;
     a->counted = 0;
 }
 
