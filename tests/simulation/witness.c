@@ -160,6 +160,9 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         if (meddles(life))
             seen->tainted_run = run;
         break;
+    case HAPPENED_CHANGED:
+        life->has_crash |= d->state == DOMAIN_CRASHED;
+        break;
     case HAPPENED_REBOOTED:
         see_reboot(life, d, run);
         break;
@@ -347,8 +350,8 @@ static void check_parallel(struct life *life)
 
         n += op && op->stage == STAGE_SHUTTING_DOWN;
     }
-    /* One that was said to be off leaves its place to another, and is back. */
-    if (life->parallel_most && n > life->parallel_most && !life->has_misjudged)
+    /* One that was said to be off, or has crashed, leaves its place to another, and may be back. */
+    if (life->parallel_most && n > life->parallel_most && !life->has_misjudged && !life->has_crash)
         rule_broken(life, "2 stop.parallel", "%u guests are in shutdown at once, %u may be", n,
                     life->parallel_most);
 }
