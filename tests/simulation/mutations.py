@@ -77,7 +77,7 @@ MUTATIONS = [
      "a->start_time == b->start_time &&",
      "", "4."),
     ("lifecycle actions are put back as the interlock left them",
-     "executor/core/stop-actions.c",
+     "executor/core/stop-ends.c",
      "    want(t, EFFECT_RESTORE);",
      "    t->op->former = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};\n"
      "    want(t, EFFECT_RESTORE);", "4.6 interlock"),
@@ -180,7 +180,7 @@ MUTATIONS = [
      "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        begin_clear,        "
      "STAGE_CLEARING),", "4.2"),
     ("disks are cleared on after their stop has failed",
-     "executor/core/stop-actions.c",
+     "executor/core/stop-ends.c",
      "    if (op->disks.n > 0)\n        want(t, EFFECT_END_CLEAR);",
      "", "4.6 clear"),
     ("a disk is given to two helpers",
@@ -222,9 +222,9 @@ class Build:
 
     def sources(self):
         patterns = ["executor/base/*.c", "executor/core/*.c", "executor/journal/*.c",
-                    "executor/engine/engine*.c", "executor/engine/agenda.c",
-                    "executor/engine/call.c", "executor/engine/request.c",
-                    "executor/engine/inventory.c", "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
+                    "executor/engine/engine*.c", "executor/engine/agenda.c", "executor/engine/call.c",
+                    "executor/engine/request.c", "executor/engine/inventory*.c",
+                    "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
                     "tests/simulation/*.c"]
         found = [f for p in patterns for f in sorted(glob.glob(p, root_dir=self.source))]
         return found
