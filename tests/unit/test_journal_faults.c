@@ -352,7 +352,7 @@ static void a_full_disk_is_no_reason_not_to_start(void **state)
 static void a_reserve_of_holes_is_none(void **state)
 {
     struct scratch *s = *state;
-    char name[128];
+    char name[160];
     struct stat st;
     struct journal *j = open_journal(journal_path(state));
 
