@@ -33,13 +33,13 @@ need_packages() {
 BUILD_PACKAGES=(
     cmake gcc libc6-dev ninja-build pkg-config
     libvirt-dev libxml2-dev libjson-c-dev uuid-dev libsystemd-dev libmicrohttpd-dev libsqlite3-dev
-    libinih-dev libcurl4-gnutls-dev libgnutls28-dev libnvme-dev libblkid-dev liburing-dev libcap-dev
+    libinih-dev libcurl4-gnutls-dev libgnutls28-dev libnvme-dev libblkid-dev liburing-dev libcap-dev libnats-dev
 )
 GUEST_PACKAGES=(
     libvirt-daemon libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu
     qemu-system-x86 seabios ipxe-qemu qemu-utils busybox-static acpid cpio kmod zstd python3 python3-libvirt
 )
 TEST_PACKAGES=(
-    libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl
-    python3-cryptography python3-jsonschema python3-yaml
+    libcmocka-dev python3-pytest clang-format cppcheck mandoc sqlite3 openssl systemd
+    clang-14 libclang-rt-14-dev python3-cryptography python3-jsonschema python3-yaml nats-server
 )

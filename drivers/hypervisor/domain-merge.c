@@ -93,6 +93,12 @@ static int merge_disks(struct instance *live, const struct instance *inactive)
         if (!names_disk(live, d) && instance_add_disk(live, d->target, d->source, d->kind) < 0)
             return -ENOMEM;
     }
+    for (size_t k = 0; k < inactive->n_relatives; k++) {
+        const struct disk_relative *d = &inactive->relatives[k];
+
+        if (instance_add_relative(live, d->target, d->path, d->pool, d->volume) < 0)
+            return -ENOMEM;
+    }
     live->has_passthrough_nvme |= inactive->has_passthrough_nvme;
     return 0;
 }

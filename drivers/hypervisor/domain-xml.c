@@ -140,6 +140,41 @@ static void read_lifecycle(const xmlNode *domain, struct lifecycle *ret)
     ret->on_reboot = read_action(domain, "on_reboot", LIFECYCLE_RESTART);
 }
 
+/* A <source>, or a <mirror>, which has its path in an attribute of its own as well. */
+static int read_relative(const xmlNode *element, const char *target, const char *own,
+                         struct instance *instance)
+{
+    static const char *const paths[] = {"dev", "file"};
+    _cleanup_(freep) char *pool = xml_attribute(element, "pool");
+    _cleanup_(freep) char *volume = xml_attribute(element, "volume");
+
+    if (pool && volume && instance_add_relative(instance, target, NULL, pool, volume) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        _cleanup_(freep) char *path = xml_attribute(element, paths[i]);
+
+        if (is_set(path) && !text_equal(path, own) &&
+            instance_add_relative(instance, target, path, NULL, NULL) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Everything below a disk that names something; libxml2 bounds how deep that can be. */
+static int read_relatives(const xmlNode *element, const char *target, const char *own,
+                          struct instance *instance)
+{
+    int r = 0;
+
+    for (const xmlNode *c = element->children; c && r == 0; c = c->next) {
+        if (xml_is_element(c, "source") || xml_is_element(c, "mirror"))
+            r = read_relative(c, target, own, instance);
+        if (r == 0 && c->type == XML_ELEMENT_NODE)
+            r = read_relatives(c, target, own, instance);
+    }
+    return r;
+}
+
 static int read_disk(const xmlNode *element, struct instance *instance)
 {
     _cleanup_(freep) char *type = xml_attribute(element, "type");
@@ -156,7 +191,9 @@ static int read_disk(const xmlNode *element, struct instance *instance)
     } else if (text_equal(type, "nvme")) {
         instance->has_passthrough_nvme = true;
     }
-    return instance_add_disk(instance, target, source, kind);
+    if (instance_add_disk(instance, target, source, kind) < 0)
+        return -ENOMEM;
+    return read_relatives(element, target, source, instance);
 }
 
 static int read_devices(const xmlNode *devices, struct instance *instance)
@@ -211,18 +248,18 @@ static int read_domain(const xmlNode *domain, struct instance **ret,
 }
 
 /* The message of libxml2 without the newline that it ends in. */
-static int malformed(const xmlError *e, struct error **err)
+static int malformed(const xmlError *e, const char *name, struct error **err)
 {
     const char *message = e && e->message ? e->message : "it is malformed";
 
     if (e && e->code == XML_ERR_NO_MEMORY)
         return error_no_memory(err);
-    return error_set(err, ERROR_UNKNOWN, "the domain's definition cannot be read: line %d: %.*s",
+    return error_set(err, ERROR_UNKNOWN, "the %s's definition cannot be read: line %d: %.*s", name,
                      e ? e->line : 0, (int)strcspn(message, "\n"), message);
 }
 
-static int read_text(const char *text, struct instance **ret, struct lifecycle *ret_lifecycle,
-                     struct error **err)
+/* The document, whose root has this name. */
+static int parse(const char *text, const char *name, xmlDoc **ret, struct error **err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     _cleanup_(parser_free) xmlParserCtxt *parser = NULL;
@@ -232,18 +269,42 @@ static int read_text(const char *text, struct instance **ret, struct lifecycle *
 
     pthread_once(&once, initialize_parser);
     if (length > INT_MAX)
-        return error_set(err, ERROR_UNKNOWN, "the domain's definition is too long");
+        return error_set(err, ERROR_UNKNOWN, "the %s's definition is too long", name);
     parser = xmlNewParserCtxt();
     if (!parser)
         return error_no_memory(err);
-    doc = xmlCtxtReadMemory(parser, text, (int)length, "domain.xml", NULL,
+    doc = xmlCtxtReadMemory(parser, text, (int)length, name, NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     if (!doc)
-        return malformed(xmlCtxtGetLastError(parser), err);
+        return malformed(xmlCtxtGetLastError(parser), name, err);
     root = xmlDocGetRootElement(doc);
-    if (doc->intSubset || doc->extSubset || !root || !xml_is_element(root, "domain"))
-        return error_set(err, ERROR_UNKNOWN, "this is no domain's definition");
-    return read_domain(root, ret, ret_lifecycle, err);
+    if (doc->intSubset || doc->extSubset || !root || !xml_is_element(root, name))
+        return error_set(err, ERROR_UNKNOWN, "this is no %s's definition", name);
+    *ret = take(doc);
+    return 0;
+}
+
+static int read_text(const char *text, struct instance **ret, struct lifecycle *ret_lifecycle,
+                     struct error **err)
+{
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    int r = parse(text, "domain", &doc, err);
+
+    return r < 0 ? r : read_domain(xmlDocGetRootElement(doc), ret, ret_lifecycle, err);
+}
+
+int pool_xml_read(const char *text, char **type, char **folder, struct error **err)
+{
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    const xmlNode *root;
+    int r = parse(text, "pool", &doc, err);
+
+    if (r < 0)
+        return r;
+    root = xmlDocGetRootElement(doc);
+    *type = xml_attribute(root, "type");
+    *folder = xml_child(root, "target") ? child_text(xml_child(root, "target"), "path") : NULL;
+    return 0;
 }
 
 int domain_xml_read(const char *live, const char *inactive, struct instance **ret,

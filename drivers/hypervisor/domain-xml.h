@@ -13,4 +13,7 @@
 int domain_xml_read(const char *live, const char *inactive, struct instance **ret,
                     struct lifecycle *ret_lifecycle, struct error **err);
 
+/* A storage pool's type and its folder; NULL where the definition has none. Errors as above. */
+int pool_xml_read(const char *text, char **type, char **folder, struct error **err);
+
 #endif

@@ -245,14 +245,29 @@ int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarna
     return r;
 }
 
+/* Somebody may have reset it since it was seen, and what runs in it now could lose something. */
+static int check_crashed(const struct act *a, struct error **err)
+{
+    int state, reason;
+
+    if (virDomainGetState(a->dom, &state, &reason, 0) < 0)
+        return libvirt_error(err, "ask the state of domain '%s'", a->name);
+    if (libvirt_domain_state(state, reason) == DOMAIN_CRASHED)
+        return 0;
+    return error_set(err, ERROR_NOT_RUNNING, "the guest of domain '%s' is no longer crashed",
+                     a->name);
+}
+
 int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      struct error **err)
+                      bool only_crashed, struct error **err)
 {
     _cleanup_(act) struct act a = {0};
     int r = act_begin(h, domain, &a, err);
 
     if (r == 0)
         r = check_incarnation(&a, domain, meant, err);
+    if (r == 0 && only_crashed)
+        r = check_crashed(&a, err);
     if (r == 0 && virDomainDestroyFlags(a.dom, VIR_DOMAIN_DESTROY_DEFAULT) < 0)
         r = libvirt_error(err, "destroy domain '%s'", a.name);
     return r;

@@ -3,7 +3,7 @@
  * Theory of operation. Calls are made by several threads, each can hang for a minute, and the
  * connection under them can break at any time. So calls do not use "the connection": each borrows
  * one from a pool and has it to itself for as long as it takes. The pool grows with the calls that
- * are out, up to CONNECTIONS_MAX, and is kept. A connection that broke, or that a reconnect
+ * are out, up to most_calls, and is kept. A connection that broke, or that a reconnect
  * replaces, is retired: no new call gets it, the one in flight keeps it and closes it when it
  * leaves. So a reconnect waits for nobody, and an abandoned call may come back at any later time.
  *
@@ -42,9 +42,6 @@
  * of 4 s each. */
 #define KEEPALIVE_SECONDS 4
 #define KEEPALIVE_COUNT 3
-
-/* More than the workers there are: an abandoned call keeps its connection until it comes back. */
-#define CONNECTIONS_MAX 48
 
 /* Every call is between these two from its first to its last touch of the driver. */
 static void go_in(struct libvirt *l)
@@ -335,7 +332,7 @@ static int find_or_open(struct libvirt *l, struct connection **ret, struct error
     pthread_mutex_unlock(&l->lock);
     if (!connected)
         return error_set(err, ERROR_UNKNOWN, "not connected to %s", l->uri);
-    if (!c && n >= CONNECTIONS_MAX)
+    if (!c && n >= l->most_calls)
         return error_set(err, ERROR_UNKNOWN, "too many calls to %s do not return", l->uri);
     if (!c)
         return widen(l, generation, ret, err);

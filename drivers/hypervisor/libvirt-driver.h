@@ -54,6 +54,7 @@ struct watch;
 struct libvirt {
     struct hypervisor base;
     char *uri;
+    unsigned most_calls;
 
     pthread_mutex_t lock;
     struct connection *connections; /* all, in every state */
@@ -118,6 +119,15 @@ int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err
 int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                  struct sighting *ret, struct error **err);
 
+/* What virDomainState and its reason amount to. */
+enum domain_state libvirt_domain_state(int state, int reason);
+
+/* libvirt-glance.c */
+int libvirt_glance(struct hypervisor *h, struct sightings *ret, struct error **err);
+/* libvirt-volume.c */
+int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volume, char **ret,
+                        struct error **err);
+
 /* libvirt-act.c */
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                          enum button button, bool interlock, bool *interlocked, struct error **err);
@@ -126,7 +136,7 @@ int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct inca
 int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                  struct error **err);
 int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      struct error **err);
+                      bool only_crashed, struct error **err);
 
 static inline void domain_free(virDomainPtr dom)
 {

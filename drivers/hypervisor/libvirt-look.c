@@ -54,14 +54,16 @@ static enum end_cause cause_of_shutoff(int reason)
     }
 }
 
-static enum domain_state state_of(int state)
+/* A guest that has panicked is crashed, or paused for that reason while libvirt is about to act on
+ * it, or has lost the mark of it over a restart. */
+enum domain_state libvirt_domain_state(int state, int reason)
 {
     switch (state) {
     case VIR_DOMAIN_RUNNING:
     case VIR_DOMAIN_BLOCKED:
         return DOMAIN_RUNNING;
     case VIR_DOMAIN_PAUSED:
-        return DOMAIN_PAUSED;
+        return reason == VIR_DOMAIN_PAUSED_CRASHED ? DOMAIN_CRASHED : DOMAIN_PAUSED;
     case VIR_DOMAIN_PMSUSPENDED:
         return DOMAIN_PMSUSPENDED;
     case VIR_DOMAIN_CRASHED:
@@ -107,7 +109,7 @@ static int see_state(struct libvirt *l, virDomainPtr dom, struct sighting *s, st
 
     if (virDomainGetState(dom, &state, &reason, 0) < 0)
         return absent_or_error(dom, s, err, "ask the state of");
-    s->state = state_of(state);
+    s->state = libvirt_domain_state(state, reason);
     s->in_migration = is_migrating(state, reason);
     if (is_up(s->state))
         end_forget(l, s->domain, stamp);

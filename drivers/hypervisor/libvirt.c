@@ -4,6 +4,8 @@
  *
  *   libvirt-connection.c  lends a connection to each call; reconnects without waiting for any
  *   libvirt-look.c        list, look: what is the state, the definition, the process
+ *   libvirt-glance.c      glance: the states of all
+ *   libvirt-volume.c      find_volume: where a storage pool's volume is
  *   libvirt-act.c         press_button, restore, wake, cut_power
  *   libvirt-events.c      what libvirt tells by itself; and how domains ended
  *   libvirt-watch.c       the end of a process, by its pidfd
@@ -54,7 +56,9 @@ static const struct hypervisor_ops libvirt_ops = {
     .name = "libvirt",
     .connect = libvirt_connect,
     .list = libvirt_list,
+    .glance = libvirt_glance,
     .look = libvirt_look,
+    .find_volume = libvirt_find_volume,
     .press_button = libvirt_press_button,
     .restore = libvirt_restore,
     .wake = libvirt_wake,
@@ -75,7 +79,8 @@ static void initialize_locks(struct libvirt *l)
     pthread_condattr_destroy(&attributes);
 }
 
-int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct error **err)
+int hypervisor_libvirt_new(const char *uri, unsigned most_calls, struct hypervisor **ret,
+                           struct error **err)
 {
     struct libvirt *l = calloc(1, sizeof(*l));
     int r;
@@ -84,6 +89,7 @@ int hypervisor_libvirt_new(const char *uri, struct hypervisor **ret, struct erro
         return error_no_memory(err);
     l->base.ops = &libvirt_ops;
     initialize_locks(l);
+    l->most_calls = most_calls;
     l->uri = strdup(uri);
     r = l->uri ? event_loop_acquire(err) : error_no_memory(err);
     if (r < 0)

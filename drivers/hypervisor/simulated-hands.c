@@ -209,7 +209,7 @@ static void lose_power(struct simulated *s, struct simulated_domain *d)
 {
     bool was_there = simulated_is_present(d);
 
-    d->answer_at = d->off_at = USEC_NEVER;
+    d->answer_at = d->off_at = d->reset_at = USEC_NEVER;
     d->in_migration = false;
     d->state = d->is_persistent ? DOMAIN_OFF : DOMAIN_ABSENT;
     while (d->n_processes > 0)

@@ -48,7 +48,7 @@ struct simulated_domain *simulated_define(struct simulated *s, struct instance *
     d->version = 1;
     d->state = DOMAIN_OFF;
     d->defined_lifecycle = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_RESTART};
-    d->answer_at = d->off_at = USEC_NEVER;
+    d->answer_at = d->off_at = d->reset_at = USEC_NEVER;
     while (*end)
         end = &(*end)->next;
     *end = d;
@@ -198,6 +198,7 @@ void world_panic(struct simulated *s, struct simulated_domain *d)
         return;
     }
     d->answer_at = USEC_NEVER;
+    d->reset_at = d->manners.reset_after ? s->now + d->manners.reset_after : USEC_NEVER;
     world_change_state(s, d, DOMAIN_CRASHED);
 }
 
@@ -243,6 +244,8 @@ static usec_t next_of(const struct simulated_domain *d)
 {
     usec_t next = d->answer_at < d->off_at ? d->answer_at : d->off_at;
 
+    if (d->reset_at < next)
+        next = d->reset_at;
     for (size_t i = 0; i < d->n_processes; i++)
         if (d->processes[i].ends_at < next)
             next = d->processes[i].ends_at;
@@ -267,10 +270,15 @@ static void carry_out(struct simulated *s, struct simulated_domain *d, usec_t du
             world_process_gone(s, d, i);
             return;
         }
-    if (d->off_at <= due)
+    if (d->off_at <= due) {
         say_off(s, d);
-    else
+    } else if (d->reset_at <= due) {
+        d->reset_at = USEC_NEVER;
+        if (d->state == DOMAIN_CRASHED)
+            world_reboot(s, d);
+    } else {
         answer(s, d);
+    }
 }
 
 void simulated_advance(struct simulated *s, usec_t now)

@@ -69,6 +69,11 @@ static bool is_said_present(const struct simulated_domain *d)
     return simulated_is_present(d) && !d->is_misjudged;
 }
 
+static enum domain_state state_said(const struct simulated_domain *d)
+{
+    return is_said_present(d) || !simulated_is_present(d) ? d->state : DOMAIN_OFF;
+}
+
 static int describe_process(const struct incarnation *who, struct sighting *ret)
 {
     if (ret->remembered != PROCESS_ALIVE)
@@ -90,7 +95,7 @@ static int see(struct simulated *s, struct simulated_domain *d,
         return 0;
     }
     uuid_copy(ret->domain, d->definition->uuid);
-    ret->state = is_said_present(d) || !simulated_is_present(d) ? d->state : DOMAIN_OFF;
+    ret->state = state_said(d);
     for (size_t i = 0; i < d->n_processes; i++)
         d->processes[i].is_watched = true;
     if (is_said_present(d)) {
@@ -147,6 +152,33 @@ static int simulated_list(struct hypervisor *h, struct sightings *ret, struct er
         uuid_copy(item->domain, d->definition->uuid);
         if (!d->manners.is_unreadable && see(s, d, NULL, item, err) < 0)
             return -1;
+    }
+    return 0;
+}
+
+static int simulated_glance(struct hypervisor *h, struct sightings *ret, struct error **err)
+{
+    struct simulated *s = simulated_of(h);
+    size_t n = 0;
+
+    if (take_fault(s) != FAULT_NONE || !s->is_connected)
+        return fail(err);
+    for (struct simulated_domain *d = s->domains; d; d = d->next)
+        n += d->state != DOMAIN_ABSENT;
+    ret->items = calloc(n + 1, sizeof(*ret->items));
+    if (!ret->items)
+        return error_no_memory(err);
+    for (struct simulated_domain *d = s->domains; d; d = d->next) {
+        struct sighting *item = &ret->items[ret->n];
+        const struct simulated_process *p = world_process(d, d->run);
+
+        if (d->state == DOMAIN_ABSENT)
+            continue;
+        ret->n++;
+        uuid_copy(item->domain, d->definition->uuid);
+        item->state = d->manners.is_unreadable ? DOMAIN_UNKNOWN : state_said(d);
+        if (p && is_said_present(d) && !d->manners.hides_process)
+            item->incarnation = p->who;
     }
     return 0;
 }
@@ -211,6 +243,8 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
         return r;
     if (d->state != DOMAIN_RUNNING)
         return error_set(err, ERROR_NOT_RUNNING, NULL);
+    if (d->manners.refuses_button)
+        return error_set(err, ERROR_UNKNOWN, "the monitor does not know the command");
     *interlocked = wants_interlock && interlock(s, d);
     if (fault == FAULT_BETWEEN)
         return fail(err);
@@ -266,13 +300,16 @@ static int simulated_wake(struct hypervisor *h, const uuid_t domain,
         return r;
     if (d->state != DOMAIN_PMSUSPENDED)
         return error_set(err, ERROR_NOT_RUNNING, "the domain is not suspended");
+    if (d->manners.refuses_wake)
+        return error_set(err, ERROR_UNKNOWN, "the monitor does not know the command");
     world_tell(s, d, HAPPENED_WOKEN, d->run);
     world_change_state(s, d, DOMAIN_RUNNING);
     return fault == FAULT_NONE ? 0 : fail(err);
 }
 
 static int simulated_cut_power(struct hypervisor *h, const uuid_t domain,
-                               const struct incarnation *meant, struct error **err)
+                               const struct incarnation *meant, bool only_crashed,
+                               struct error **err)
 {
     struct simulated *s = simulated_of(h);
     enum call_fault fault = take_fault(s);
@@ -284,6 +321,8 @@ static int simulated_cut_power(struct hypervisor *h, const uuid_t domain,
     r = reach(s, domain, meant, &d, err);
     if (r < 0)
         return r;
+    if (only_crashed && d->state != DOMAIN_CRASHED)
+        return error_set(err, ERROR_NOT_RUNNING, "the guest has been reset since it crashed");
     if (d->manners.destroys_failed > 0) {
         d->manners.destroys_failed--;
         return error_set(err, ERROR_IO, "the process does not end");
@@ -306,6 +345,7 @@ static const struct hypervisor_ops simulated_ops = {
     .name = "simulated",
     .connect = simulated_connect,
     .list = simulated_list,
+    .glance = simulated_glance,
     .look = simulated_look,
     .press_button = simulated_press,
     .restore = simulated_restore,

@@ -32,14 +32,16 @@ struct guest_manners {
     usec_t flush;  /* between the guest's end and the hypervisor's word that it is off */
     usec_t linger; /* the process outlives that word by this; USEC_NEVER: for good; 0: not at all */
     bool kept_when_crashed;   /* on_crash preserve */
+    usec_t reset_after;       /* … and then another hand resets it so soon; 0: nobody does */
     unsigned destroys_failed; /* so many power cuts fail first */
     unsigned destroys_lost;   /* and so many say that they succeeded and do nothing */
     bool cannot_interlock;
     bool refuses_restore;
-    bool is_unreadable;      /* the hypervisor cannot tell its state */
-    bool hides_process;      /* its pid cannot be read */
-    bool fate_is_unprovable; /* whether a process of it has ended cannot be told */
-    bool forgets_cause;      /* off, and nobody knows why */
+    bool refuses_button, refuses_wake; /* the hypervisor does, with an error of its own */
+    bool is_unreadable;                /* the hypervisor cannot tell its state */
+    bool hides_process;                /* its pid cannot be read */
+    bool fate_is_unprovable;           /* whether a process of it has ended cannot be told */
+    bool forgets_cause;                /* off, and nobody knows why */
 };
 
 struct simulated_process {
@@ -67,7 +69,7 @@ struct simulated_domain {
 
     struct simulated_process *processes; /* alive */
     size_t n_processes;
-    usec_t answer_at, off_at; /* NEVER: not on its way */
+    usec_t answer_at, off_at, reset_at; /* NEVER: not on its way */
     struct simulated_domain *next;
 };
 

@@ -104,21 +104,7 @@ int block_read(struct storage_device *d, const struct storage_reading *reading, 
     return transfer_read(d->fd, d->size, reading, err);
 }
 
-int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n,
-                bool *written, struct error **err)
+int block_write(struct storage_device *d, const struct storage_writing *writing, struct error **err)
 {
-    size_t aligned = (n + TRANSFER_ALIGNMENT - 1) / TRANSFER_ALIGNMENT * TRANSFER_ALIGNMENT;
-    _cleanup_(freep) void *copy = aligned_alloc(TRANSFER_ALIGNMENT, aligned);
-    ssize_t done;
-
-    if (!copy)
-        return error_no_memory(err);
-    memcpy(copy, data, n);
-    done = pwrite(d->fd, copy, n, (off_t)offset);
-    if (done < 0)
-        return error_set_errno(err, ERROR_IO, errno, "writing at byte %" PRIu64, offset);
-    if ((size_t)done != n)
-        return error_set(err, ERROR_IO, "writing at byte %" PRIu64 " ended early", offset);
-    *written = true;
-    return 0;
+    return transfer_write(d->fd, d->size, writing, err);
 }

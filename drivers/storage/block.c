@@ -97,6 +97,11 @@ int block_offer(struct storage_device *d, enum clear_method method, struct stora
     struct storage_offer o = {.level = LEVEL_CLEAR, .reach = REACH_SPAN};
     const char *attribute = NULL;
 
+    if (b->is_zoned) { /* nor could it be marked, or made zeros after a format */
+        snprintf(o.why, sizeof(o.why), "it is a zoned device, which cannot be written to at will");
+        *ret = o;
+        return 0;
+    }
     switch (method) {
     case CLEAR_WRITE_ZEROES:
         attribute = "queue/write_zeroes_max_bytes";
@@ -246,9 +251,7 @@ int block_init(struct block_device *b, const char *path, int fd, const struct st
         return error_set(err, ERROR_UNSUPPORTED, "%s has blocks of %d bytes", path, block_size);
     b->base.block_size = (uint32_t)block_size;
     sysfs_text(b->sysfs.disk, "queue/zoned", zoned, sizeof(zoned));
-    if (is_set(zoned) && !text_equal(zoned, "none"))
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "%s is a zoned device, which cannot be overwritten at will", path);
+    b->is_zoned = is_set(zoned) && !text_equal(zoned, "none");
     return 0;
 }
 

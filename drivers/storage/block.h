@@ -12,6 +12,7 @@ struct block_device {
     dev_t devno;
     struct sysfs_block sysfs;
     int lock_fd; /* the whole disk, under flock; -1 until claimed */
+    bool is_zoned;
 };
 
 /* Takes fd, open for reading. The object is the caller's to make (a driver may have a larger one)
@@ -31,8 +32,8 @@ int block_clear(struct storage_device *d, enum clear_method method, struct stora
                 struct error **err);
 int block_flush(struct storage_device *d, struct error **err);
 int block_read(struct storage_device *d, const struct storage_reading *reading, struct error **err);
-int block_write(struct storage_device *d, uint64_t offset, const void *data, size_t n,
-                bool *written, struct error **err);
+int block_write(struct storage_device *d, const struct storage_writing *writing,
+                struct error **err);
 void block_close(struct storage_device *d);
 
 #endif

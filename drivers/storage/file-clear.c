@@ -165,16 +165,34 @@ int file_read(struct storage_device *d, const struct storage_reading *reading, s
     return transfer_read(d->fd, d->size, reading, err);
 }
 
-int file_write(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-               struct error **err)
+static int write_where_stored(struct storage_device *d, struct storage_span span,
+                              const struct storage_writing *writing, void *data, struct error **err)
 {
     struct storage_span there;
-    int r = next_data(d, offset, offset + n, &there, err);
+    int r = next_data(d, span.offset, span.offset + span.length, &there, err);
 
-    *written = false;
     if (r < 0 || there.length == 0)
         return r;
-    r = write_buffered(d, offset, data, n, err);
-    *written = r >= 0;
+    writing->fill(writing->context, span.offset, data, span.length);
+    r = write_buffered(d, span.offset, data, span.length, err);
+    if (r >= 0)
+        writing->written(writing->context, span.offset);
+    return r;
+}
+
+/* One after the other: each has to be looked for first. */
+int file_write(struct storage_device *d, const struct storage_writing *writing, struct error **err)
+{
+    _cleanup_(freep) void *data = malloc(writing->piece);
+    struct storage_span span;
+    int r;
+
+    if (!data)
+        return error_no_memory(err);
+    while ((r = writing->next(writing->context, &span, err)) > 0) {
+        r = write_where_stored(d, span, writing, data, err);
+        if (r < 0)
+            break;
+    }
     return r;
 }

@@ -9,7 +9,6 @@ int file_clear(struct storage_device *d, enum clear_method method, struct storag
                struct error **err);
 int file_flush(struct storage_device *d, struct error **err);
 int file_read(struct storage_device *d, const struct storage_reading *reading, struct error **err);
-int file_write(struct storage_device *d, uint64_t offset, const void *data, size_t n, bool *written,
-               struct error **err);
+int file_write(struct storage_device *d, const struct storage_writing *writing, struct error **err);
 
 #endif

@@ -20,6 +20,8 @@ static int nvme_offer(struct storage_device *d, enum clear_method method, struct
 {
     struct nvme_device *n = nvme_of(d);
 
+    if (n->block.is_zoned)
+        return block_offer(d, method, ret, err);
     switch (method) {
     case CLEAR_NVME_FORMAT_CRYPTO:
     case CLEAR_NVME_FORMAT_USER_DATA:

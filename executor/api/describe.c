@@ -1,15 +1,18 @@
 /* describe.c - DescribeInstanceStatus: which instance is in which state, a page at a time
  *
- * Theory of operation. The engine tells of every instance there is; which of them are asked for, in
- * which order they stand and which page they make is decided here. The order is the ids', so that a
- * caller who turns the pages while instances come and go sees each that stays.
+ * Theory of operation. The engine tells of every instance there is, a slice at a time; which of
+ * them are asked for, in which order they stand and which page they make is decided here. The order
+ * is the ids', so that a caller who turns the pages while instances come and go sees each that
+ * stays.
  */
 #include "api/route.h"
 
+#include "api/instances.h"
 #include "api/respond.h"
 #include "api/urlencoded.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,35 +87,35 @@ static bool is_wanted(const struct parameters *p, json_object *instance)
 
 static int compare_ids(const void *a, const void *b)
 {
-    return strcmp(text_of(*(json_object *const *)a, "instanceId"),
-                  text_of(*(json_object *const *)b, "instanceId"));
+    return strcmp(text_of(*(json_object *const *)a, "InstanceId"),
+                  text_of(*(json_object *const *)b, "InstanceId"));
 }
 
-/* The wanted ones, sorted; NULL when out of memory. */
-static json_object *select_wanted(const struct parameters *p, json_object *instances)
+/* Of one instance, as the answer has it; NULL when out of memory. */
+static json_object *make_status(json_object *instance)
 {
-    _cleanup_(json) json_object *wanted = json_object_new_array();
+    _cleanup_(json) json_object *status = json_object_new_object();
 
-    if (!wanted)
+    if (!status || json_add_string(status, "InstanceId", text_of(instance, "instanceId")) < 0 ||
+        json_add_string(status, "Status", text_of(instance, "state")) < 0)
         return NULL;
-    for (size_t i = 0; i < json_object_array_length(instances); i++) {
-        json_object *instance = json_object_array_get_idx(instances, i);
-
-        if (is_wanted(p, instance) && json_append(wanted, json_object_get(instance)) < 0)
-            return NULL;
-    }
-    json_object_array_sort(wanted, compare_ids);
-    return take(wanted);
+    return take(status);
 }
 
-static int add_status(json_object *list, json_object *instance)
+static int gather(struct exchange *x, json_object *slice)
 {
-    json_object *status = json_object_new_object();
+    if (!x->gathered.list)
+        x->gathered.list = json_object_new_array();
+    if (!x->gathered.list)
+        return -ENOMEM;
+    for (size_t i = 0; i < json_object_array_length(slice); i++) {
+        json_object *instance = json_object_array_get_idx(slice, i);
 
-    if (!status || json_append(list, status) < 0)
-        return -1;
-    return json_add_string(status, "InstanceId", text_of(instance, "instanceId")) |
-           json_add_string(status, "Status", text_of(instance, "state"));
+        if (is_wanted(&x->parameters, instance) &&
+            json_append(x->gathered.list, make_status(instance)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 static int fill_page(json_object *body, const struct page *page, json_object *wanted)
@@ -127,18 +130,18 @@ static int fill_page(json_object *body, const struct page *page, json_object *wa
     }
     r = json_add(statuses, "InstanceStatus", list);
     for (uint64_t i = first; r == 0 && i < n && i < first + page->size; i++)
-        r = add_status(list, json_object_array_get_idx(wanted, i));
+        r = json_append(list, json_object_get(json_object_array_get_idx(wanted, i)));
     return r;
 }
 
 /* NULL when out of memory. */
-static json_object *make_body(const struct exchange *x, const struct page *page,
-                              json_object *instances)
+static json_object *make_body(const struct exchange *x, const struct page *page)
 {
     _cleanup_(json) json_object *body = json_object_new_object();
-    _cleanup_(json) json_object *wanted = select_wanted(&x->parameters, instances);
+    json_object *wanted = x->gathered.list;
 
-    if (!body || !wanted || json_add_string(body, "RequestId", x->request_id) < 0 ||
+    json_object_array_sort(wanted, compare_ids);
+    if (!body || json_add_string(body, "RequestId", x->request_id) < 0 ||
         json_add_number(body, "TotalCount", json_object_array_length(wanted)) < 0 ||
         json_add_number(body, "PageNumber", page->number) < 0 ||
         json_add_number(body, "PageSize", page->size) < 0 || fill_page(body, page, wanted) < 0)
@@ -146,17 +149,12 @@ static json_object *make_body(const struct exchange *x, const struct page *page,
     return take(body);
 }
 
-static void answered(struct exchange *x, const struct answer *a)
+static void finish(struct exchange *x)
 {
-    json_object *instances;
     struct page page;
 
-    if (respond_failure(x, a))
-        return;
-    if (json_get_array(a->body, "instances", &instances) < 0)
-        respond_code(x, ERROR_INTERNAL, "The list of instances could not be read.");
-    else if (read_page(&x->parameters, &page, NULL) == 0)
-        respond_object(x, make_body(x, &page, instances));
+    if (read_page(&x->parameters, &page, NULL) == 0)
+        respond_object(x, make_body(x, &page));
 }
 
 void describe_handle(struct exchange *x)
@@ -170,5 +168,5 @@ void describe_handle(struct exchange *x)
              read_page(&x->parameters, &page, &err) < 0)
         respond_error(x, err);
     else
-        exchange_ask_or_fail(x, exchange_request(x, REQUEST_INSTANCES), answered);
+        instances_ask(x, gather, finish);
 }

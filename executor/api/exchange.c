@@ -205,6 +205,10 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
         connection_set_quiet(&l->connections, x->connection);
     parameters_clear(&x->parameters);
     error_free(x->malformed);
+    if (x->gathered.file)
+        fclose(x->gathered.file);
+    free(x->gathered.text);
+    json_object_put(x->gathered.list);
     free(x->argument);
     free(x->body);
     free(x->target);

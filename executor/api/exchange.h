@@ -8,6 +8,8 @@
 #include "api/server.h"
 #include "core/command.h"
 
+#include <stdio.h>
+
 enum verb { VERB_GET = 1, VERB_HEAD = 2, VERB_POST = 4, VERB_OTHER = 8 };
 enum format { FORMAT_JSON, FORMAT_XML };
 
@@ -49,6 +51,14 @@ struct exchange {
     void (*then)(struct exchange *x, const struct answer *a);
     bool only_waits; /* the question: nothing is lost when it is interrupted */
     usec_t deadline; /* of a wait, for its handler; monotonic */
+    struct {
+        FILE *file; /* writes to text */
+        char *text;
+        size_t size;
+        json_object *list;
+    } gathered; /* of an answer that comes in slices, by its handler; see instances.h */
+    int (*gather)(struct exchange *x, json_object *slice);
+    void (*finish)(struct exchange *x);
     LIST_ENTRY(exchange) link;
 };
 

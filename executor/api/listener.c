@@ -26,6 +26,7 @@
 #include "stopd/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <gnutls/abstract.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +38,9 @@
 #define CONNECTIONS_SPARE 32
 /* How long stopping waits for clients to fetch their answers. */
 #define FAREWELL USEC_PER_SEC
+/* How often it is said that there are no descriptors, and how soon one is asked for again. */
+#define COMPLAIN_EVERY (60 * USEC_PER_SEC)
+#define PAUSE_MS 100
 /* One line about clients that were refused in so long. */
 #define REFUSALS_LOGGED_EVERY (10 * USEC_PER_SEC)
 
@@ -124,8 +128,7 @@ static void connection_changed(void *cls, struct MHD_Connection *http, void **co
     }
 }
 
-/* Anybody can make the library complain, by sending nonsense. */
-static void log_complaint(void *cls, const char *format, va_list ap)
+static void log_library(const char *format, va_list ap)
 {
     char text[512];
     int n = vsnprintf(text, sizeof(text), format, ap);
@@ -133,6 +136,33 @@ static void log_complaint(void *cls, const char *format, va_list ap)
     while (n > 0 && (size_t)n < sizeof(text) && text[n - 1] == '\n')
         text[--n] = '\0';
     log_debug("libmicrohttpd: %s", text);
+}
+
+/* No descriptor is left for a connection that knocks; it waits in the socket's queue. The library
+ * asks again and again while it has no connection at all, and then there is nobody whom a pause
+ * would hold up. */
+static void complain_of_descriptors(struct listener *l, bool is_first)
+{
+    usec_t now = moment_now().monotonic;
+
+    if (l->complained_at == 0 || now - l->complained_at >= COMPLAIN_EVERY) {
+        l->complained_at = now;
+        log_warning("clients of the API wait outside, for stopd has no file descriptor or memory "
+                    "left for them; "
+                    "raise its limit (LimitNOFILE= under systemd)");
+    }
+    if (is_first)
+        poll(NULL, 0, PAUSE_MS);
+}
+
+/* Anybody can make the library complain, by sending nonsense. */
+static void log_complaint(void *cls, const char *format, va_list ap)
+{
+    if (strstr(format, "resource limit")) {
+        complain_of_descriptors(cls, strstr(format, "FIRST"));
+        return;
+    }
+    log_library(format, ap);
 }
 
 /* The thread is the library's, and signals are not for it. */
@@ -148,7 +178,7 @@ static struct MHD_Daemon *start_thread(struct listener *l, int fd)
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem options[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_complaint, NULL}, /* first: for the others */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_complaint, l}, /* first: for the others */
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, l->connections.most + CONNECTIONS_SPARE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_SIZE, NULL},

@@ -64,6 +64,7 @@ struct listener {
     /* Of the listener's own thread: */
     struct connections connections;
     struct journal_reader *reader;
+    usec_t complained_at;  /* of having no descriptor left for a connection */
     unsigned refused;      /* clients, since that was logged: */
     usec_t refusal_logged; /* monotonic; 0: never */
 

@@ -59,16 +59,6 @@ static void pass_on(struct exchange *x, const struct answer *a)
         respond_code(x, ERROR_INTERNAL, "There is no answer.");
 }
 
-void instances_handle(struct exchange *x)
-{
-    _cleanup_(error_free) struct error *err = NULL;
-
-    if (v1_check_parameters(x, KNOWN(NULL), &err) < 0)
-        respond_error(x, err);
-    else
-        exchange_ask_or_fail(x, exchange_request(x, REQUEST_INSTANCES), pass_on);
-}
-
 void instance_handle(struct exchange *x)
 {
     _cleanup_(error_free) struct error *err = NULL;

@@ -14,6 +14,14 @@ int json_add(json_object *object, const char *key, json_object *value)
     return 0;
 }
 
+int json_to_text(json_object *o, char **ret)
+{
+    const char *text =
+        json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+    return text ? text_replace(ret, text) : -ENOMEM;
+}
+
 int json_append(json_object *array, json_object *value)
 {
     if (!value)

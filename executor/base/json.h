@@ -24,6 +24,8 @@ int json_add_time(json_object *object, const char *key, usec_t realtime);
 /* Takes value; a NULL value is a failed allocation. */
 int json_add(json_object *object, const char *key, json_object *value);
 int json_append(json_object *array, json_object *value);
+/* The object as compact JSON, in memory of the caller's. */
+int json_to_text(json_object *o, char **ret);
 
 /* *ret points into the object; NULL for null. */
 int json_get_string(json_object *object, const char *key, const char **ret);

@@ -102,7 +102,7 @@ static int check_local_disks(const struct command *c, const struct check_context
             err, ERROR_DISK_STATUS,
             "No local disk of %s was found, and a disk that is not found is not cleared.",
             instance_public_id(x->instance));
-    return 0;
+    return x->at_start ? disk_plan_compare(x->at_start, x->plan, err) : 0;
 }
 
 static int refuse_status(struct error **err, const char *sentence)

@@ -19,6 +19,9 @@ struct parameters {
 int parameters_add(struct parameters *p, const char *name, const char *value);
 /* The value; NULL where absent or empty (an empty value counts as absent). */
 const char *parameters_get(const struct parameters *p, const char *name);
+/* Adds the members of a JSON object: strings, numbers and booleans as their text, null as empty.
+ * What a parser would pass over is ERROR_INVALID_PARAMETER: a member twice, a text with a NUL. */
+int parameters_add_json(struct parameters *p, const char *text, size_t size, struct error **err);
 void parameters_clear(struct parameters *p);
 
 /* Who asks, as the edge that took the request knows it. */
@@ -42,6 +45,7 @@ struct command {
     bool override_lock, override_arrears;
     struct principal principal;
     char *traceparent; /* W3C trace context, or NULL */
+    usec_t expires;    /* realtime: later it is refused, unless its token is known; 0: never */
     /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=length:value" a
      * line.
      */
@@ -59,6 +63,8 @@ int parameter_boolean(const char *name, const char *value, bool *ret, struct err
 /* A decimal number within the bounds, nothing else. */
 int parameter_integer(const char *name, const char *value, uint64_t least, uint64_t most,
                       uint64_t *ret, struct error **err);
+/* Is it a W3C trace context? */
+bool traceparent_is_valid(const char *t);
 void command_clear(struct command *c);
 void command_cleanup(struct command *c); /* for _cleanup_(command) struct command c = {} */
 

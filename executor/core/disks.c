@@ -15,6 +15,7 @@ void planned_disk_clear(struct planned_disk *d)
 {
     free(d->target);
     free(d->device);
+    free(d->born);
     free(d->method);
     free(d->problem);
     json_object_put(d->identity);
@@ -50,10 +51,10 @@ static int copy_object(json_object **to, json_object *from)
 static int copy_disk(struct planned_disk *to, const struct planned_disk *from)
 {
     *to = *from;
-    to->target = to->device = to->method = to->problem = NULL;
+    to->target = to->device = to->born = to->method = to->problem = NULL;
     to->identity = to->resume = NULL;
     if (text_replace(&to->target, from->target) < 0 ||
-        text_replace(&to->device, from->device) < 0 ||
+        text_replace(&to->device, from->device) < 0 || text_replace(&to->born, from->born) < 0 ||
         text_replace(&to->method, from->method) < 0 ||
         text_replace(&to->problem, from->problem) < 0 ||
         copy_object(&to->identity, from->identity) < 0 ||
@@ -279,6 +280,51 @@ json_object *planned_disk_expectation(const struct planned_disk *d)
     return expected;
 }
 
+static const char *value_of(json_object *identity, const char *key)
+{
+    json_object *value = NULL;
+
+    return json_object_object_get_ex(identity, key, &value) && value ? json_object_get_string(value)
+                                                                     : "";
+}
+
+static int compare_disk(const struct planned_disk *then, const struct planned_disk *now,
+                        struct error **err)
+{
+    _cleanup_(json) json_object *expected = planned_disk_expectation(then);
+
+    if (!expected)
+        return error_no_memory(err);
+    /* It may be renewed while the disk is in use. */
+    json_object_object_del(expected, "firmware");
+    json_object_object_foreach(expected, key, value)
+    {
+        const char *was = value ? json_object_get_string(value) : "";
+        const char *is = value_of(now->identity, key);
+
+        if (!text_equal(was, is))
+            return error_set(
+                err, ERROR_DISK_STATUS,
+                "The local disk %s (%s) is not the one that it was while the instance "
+                "ran: its %s was %s and is %s. If it was exchanged on purpose, restart "
+                "stopd, which then goes by what is there.",
+                now->target, now->device, key, was, is_set(is) ? is : "not known");
+    }
+    return 0;
+}
+
+int disk_plan_compare(const struct disk_plan *then, const struct disk_plan *now, struct error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < then->n; i++)
+        for (size_t k = 0; k < now->n && r == 0; k++)
+            if (text_equal(then->items[i].target, now->items[k].target) &&
+                text_equal(then->items[i].device, now->items[k].device))
+                r = compare_disk(&then->items[i], &now->items[k], err);
+    return r;
+}
+
 /* --- As JSON ------------------------------------------------------------------------------- */
 
 static int add_copy(json_object *o, const char *key, json_object *value)
@@ -304,7 +350,8 @@ json_object *planned_disk_to_json(const struct planned_disk *d, bool for_journal
         json_add_number(o, "tries", d->tries) || json_add_string(o, "problem", d->problem))
         return NULL;
     if (for_journal && (json_add_string(o, "kind", disk_source_to_string(d->kind)) ||
-                        add_copy(o, "resume", d->resume)))
+                        json_add_string(o, "bootId", d->boot_id) ||
+                        json_add_string(o, "born", d->born) || add_copy(o, "resume", d->resume)))
         return NULL;
     return take(o);
 }
@@ -330,7 +377,7 @@ static int get_text(json_object *o, const char *key, char **ret)
 int planned_disk_from_json(json_object *o, struct planned_disk *ret)
 {
     struct planned_disk d = {0};
-    const char *state = NULL, *kind = NULL;
+    const char *state = NULL, *kind = NULL, *boot_id = NULL;
     uint64_t tries = 0;
 
     if (get_text(o, "target", &d.target) || get_text(o, "device", &d.device) || !d.device ||
@@ -340,11 +387,14 @@ int planned_disk_from_json(json_object *o, struct planned_disk *ret)
         json_get_string(o, "state", &state) || disk_state_from_string(state, &d.state) ||
         json_get_number(o, "tries", &tries) || tries > UINT32_MAX ||
         get_text(o, "problem", &d.problem) || json_get_string(o, "kind", &kind) ||
-        disk_source_from_string(kind, &d.kind) || get_copy(o, "resume", &d.resume)) {
+        disk_source_from_string(kind, &d.kind) || json_get_string(o, "bootId", &boot_id) ||
+        !boot_id || strlen(boot_id) >= sizeof(d.boot_id) || get_text(o, "born", &d.born) ||
+        get_copy(o, "resume", &d.resume)) {
         planned_disk_clear(&d);
         return -EINVAL;
     }
     d.tries = (unsigned)tries;
+    strcpy(d.boot_id, boot_id);
     *ret = d;
     return 0;
 }

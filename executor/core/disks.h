@@ -25,8 +25,10 @@ struct planned_disk {
     char *target; /* vdb */
     char *device; /* the path that the domain names */
     enum disk_source kind;
-    json_object *identity; /* as the helper took it at acceptance: an object of texts (see
-                              wipe-protocol.h) */
+    json_object *identity;        /* as the helper took it at acceptance: an object of texts (see
+                                     wipe-protocol.h) */
+    char boot_id[UUID_TEXT_SIZE]; /* of the boot in which it was; "": not known */
+    char *born; /* of a file: when it was made, by its file system; NULL: that does not say */
     uint64_t bytes;
 
     enum disk_state state;
@@ -36,6 +38,7 @@ struct planned_disk {
     uint64_t mib_per_s, seconds_left; /* of this moment */
     json_object *resume; /* the helper's word on where to go on; NULL: from the beginning */
     unsigned tries;      /* that failed */
+    unsigned waits;      /* of late that failed for what is nobody's doing; not journalled */
     char *problem;       /* of the last try, or NULL */
     usec_t next_try;     /* monotonic, not journalled: WAITING for it */
 };
@@ -74,8 +77,14 @@ bool disks_differ(const struct instance *i, const char *snapshot);
 int disk_matches_metadata(const struct local_disk *named, json_object *identity,
                           struct error **err);
 
+/* Are the disks of `now` what they were then? Those that only one of the two has are not compared.
+ * ERROR_DISK_STATUS names the disk and what differs. */
+int disk_plan_compare(const struct disk_plan *then, const struct disk_plan *now,
+                      struct error **err);
+
 /* What a later look has to find again: everything by which the device is told from others. Numbers
- * that change with a reboot are left out where it has a name of its own. NULL when out of memory.
+ * that change with a reboot are left out where it has a name of its own; a file's has none, and it
+ * is for the caller to tell it by boot_id and born after one. NULL when out of memory.
  */
 json_object *planned_disk_expectation(const struct planned_disk *d);
 

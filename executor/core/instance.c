@@ -39,6 +39,13 @@ void instance_free(struct instance *i)
         free(i->disks[k].target);
         free(i->disks[k].source);
     }
+    for (size_t k = 0; k < i->n_relatives; k++) {
+        free(i->relatives[k].target);
+        free(i->relatives[k].path);
+        free(i->relatives[k].pool);
+        free(i->relatives[k].volume);
+    }
+    free(i->relatives);
     free(i->locks);
     free(i->local_disks);
     free(i->disks);
@@ -97,6 +104,38 @@ int instance_add_disk(struct instance *i, const char *target, const char *source
     return 0;
 }
 
+static bool has_relative(const struct instance *i, const struct disk_relative *wanted)
+{
+    for (size_t k = 0; k < i->n_relatives; k++) {
+        const struct disk_relative *d = &i->relatives[k];
+
+        if (text_equal(d->target, wanted->target) && text_equal(d->path, wanted->path) &&
+            text_equal(d->pool, wanted->pool) && text_equal(d->volume, wanted->volume))
+            return true;
+    }
+    return false;
+}
+
+int instance_add_relative(struct instance *i, const char *target, const char *path,
+                          const char *pool, const char *volume)
+{
+    const struct disk_relative wanted = {(char *)target, (char *)path, (char *)pool,
+                                         (char *)volume};
+    struct disk_relative *relatives, *added;
+
+    if (has_relative(i, &wanted))
+        return 0;
+    relatives = grow(i->relatives, i->n_relatives, sizeof(*relatives));
+    if (!relatives)
+        return -ENOMEM;
+    i->relatives = relatives;
+    added = &relatives[i->n_relatives++];
+    return text_replace(&added->target, target) < 0 || text_replace(&added->path, path) < 0 ||
+                   text_replace(&added->pool, pool) < 0 || text_replace(&added->volume, volume) < 0
+               ? -ENOMEM
+               : 0;
+}
+
 struct local_disk *instance_add_local_disk(struct instance *i)
 {
     struct local_disk *disks = grow(i->local_disks, i->n_local_disks, sizeof(*disks));
@@ -136,6 +175,12 @@ static int copy_lists(struct instance *to, const struct instance *from)
         const struct disk *d = &from->disks[k];
 
         if (instance_add_disk(to, d->target, d->source, d->kind) < 0)
+            return -ENOMEM;
+    }
+    for (size_t k = 0; k < from->n_relatives; k++) {
+        const struct disk_relative *d = &from->relatives[k];
+
+        if (instance_add_relative(to, d->target, d->path, d->pool, d->volume) < 0)
             return -ENOMEM;
     }
     for (size_t k = 0; k < from->n_local_disks; k++) {

@@ -33,6 +33,10 @@ const char *operation_phase(const struct operation *op)
 {
     if (op->stage == STAGE_CLEARING && is_verifying(&op->disks))
         return "verifying";
+    /* It goes on trying without an end in sight, and what stands in its way is said. */
+    if (op->is_unseen ||
+        ((op->stage == STAGE_RELENTING || op->stage == STAGE_FORCING) && op->detail))
+        return "blocked";
     return stage_to_string(op->stage == STAGE_RELENTING ? STAGE_SHUTTING_DOWN : op->stage);
 }
 

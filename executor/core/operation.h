@@ -72,7 +72,7 @@ struct operation {
     usec_t off_at, finished_at;
     struct timeline_entry *timeline;
     size_t n_timeline;
-    char *detail; /* what it waits for while blocked, or NULL */
+    char *detail; /* what it waits for, or NULL */
 
     /* What acting on the guest needs */
     struct incarnation incarnation; /* the run that is being stopped; pid 0: not seen yet */
@@ -84,7 +84,7 @@ struct operation {
     unsigned agent_tries;
     unsigned cuts;
     unsigned restore_tries;
-    usec_t grace_left; /* as of grace_since */
+    usec_t grace_left; /* as of grace_since; before the first button how long it may be refused */
 
     /* The local disks of an I1-class instance, as they were identified at acceptance; else empty */
     struct disk_plan disks;
@@ -95,11 +95,14 @@ struct operation {
     usec_t grace_since; /* the grace is running since; NEVER: it stands still */
     usec_t next_press;
     usec_t next_look;
-    usec_t look_delay; /* the last back-off */
+    usec_t look_delay;  /* the last back-off */
+    usec_t press_delay; /* … of a call that failed: of the stage's own kind */
+    bool is_unseen;     /* and detail says so */
     usec_t next_cut;
     usec_t next_restore;
     usec_t next_clear;
     unsigned acting; /* the enum effect whose result is awaited; 0: none */
+    uint64_t place;  /* in the queue; rises in the order of acceptance */
 };
 
 struct operation *operation_new(void);

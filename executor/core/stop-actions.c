@@ -15,10 +15,11 @@
 #define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
 /* A power cut that had no effect is tried again after this. */
 #define CUT_AGAIN (10 * USEC_PER_SEC)
-#define RESTORE_AGAIN USEC_PER_SEC
-#define RESTORE_TRIES_MOST 5
-/* A button that the hypervisor did not take is tried again after this. */
-#define PRESS_AGAIN USEC_PER_SEC
+/* A call that failed is made again after this, which doubles each time. */
+#define AGAIN_LEAST USEC_PER_SEC
+#define PRESS_AGAIN_MOST (10 * USEC_PER_SEC)
+/* What has failed so often stands in the open as what the stop waits for. */
+#define TRIES_UNSAID 3
 
 /* --- Guards -------------------------------------------------------------------------------- */
 
@@ -70,14 +71,26 @@ bool never_pressed(const struct turn *t)
     return t->op->presses == 0;
 }
 
-bool agent_is_absent(const struct turn *t)
+static bool agent_was_asked(const struct turn *t)
 {
-    return t->in->error && t->in->error->code == ERROR_AGENT_ABSENT;
+    return operation_button(t->op) == BUTTON_AGENT;
+}
+
+bool agent_is_silent(const struct turn *t)
+{
+    return agent_was_asked(t) && t->in->is_stuck;
 }
 
 bool agent_gives_way(const struct turn *t)
 {
-    return agent_is_absent(t) && t->op->method == METHOD_AGENT_ACPI;
+    return t->op->method == METHOD_AGENT_ACPI && agent_was_asked(t) &&
+           (t->in->is_stuck || (t->in->error && t->in->error->code == ERROR_AGENT_ABSENT));
+}
+
+/* One that was asked and is gone now may have gone on the way down. */
+bool agent_is_absent(const struct turn *t)
+{
+    return never_pressed(t) && t->in->error && t->in->error->code == ERROR_AGENT_ABSENT;
 }
 
 bool nothing_to_restore(const struct turn *t)
@@ -87,13 +100,8 @@ bool nothing_to_restore(const struct turn *t)
 
 bool may_restore_now(const struct turn *t)
 {
-    return !t->op->acting;
-}
-
-bool restore_is_hopeless(const struct turn *t)
-{
-    return t->in->error && t->in->error->code != ERROR_UNKNOWN &&
-           t->in->error->code != ERROR_NOT_RUNNING && t->op->restore_tries >= RESTORE_TRIES_MOST;
+    return !t->op->acting &&
+           (t->op->next_restore == USEC_NEVER || t->op->next_restore <= t->now.monotonic);
 }
 
 /* --- Words --------------------------------------------------------------------------------- */
@@ -103,7 +111,7 @@ void set_text(char **s, const char *value)
     (void)text_replace(s, value); /* a sentence lost to lack of memory is only a sentence */
 }
 
-static const char *error_text(const struct turn *t)
+const char *error_text(const struct turn *t)
 {
     return t->in->error ? error_message(t->in->error) : "no answer";
 }
@@ -113,7 +121,8 @@ const char *end_reason(const struct operation *op, enum end_cause cause)
 {
     switch (cause) {
     case END_SHUTDOWN:
-        return op->presses > 0 ? "guest shut down" : "guest shut down by itself";
+        return op->presses > 0 || op->agent_tries > 0 ? "guest shut down"
+                                                      : "guest shut down by itself";
     case END_DESTROYED:
         return op->cuts > 0 ? "power cut" : "destroyed by another hand";
     case END_CRASHED:
@@ -125,14 +134,6 @@ const char *end_reason(const struct operation *op, enum end_cause cause)
     default:
         return op->cuts > 0 ? "power cut" : "off, cause unknown";
     }
-}
-
-static void report(struct turn *t, enum instance_state to, const char *reason)
-{
-    t->out->has_transition = true;
-    t->out->from = STATE_STOPPING;
-    t->out->to = to;
-    snprintf(t->out->reason, sizeof(t->out->reason), "%s", reason);
 }
 
 /* --- Actions ------------------------------------------------------------------------------- */
@@ -168,7 +169,24 @@ void stand_still(struct turn *t)
     op->acting = 0;
     op->next_press = op->next_look = op->next_cut = op->next_restore = USEC_NEVER;
     op->next_clear = USEC_NEVER;
-    op->look_delay = 0;
+    op->look_delay = op->press_delay = 0;
+}
+
+usec_t again_after(usec_t delay, usec_t most)
+{
+    delay = delay ? delay * 2 : AGAIN_LEAST;
+    return delay < most ? delay : most;
+}
+
+/* What it waits for stands in the open, once it has failed often enough. */
+void say_obstacle(struct turn *t, unsigned tries, const char *what)
+{
+    char text[600];
+
+    if (tries < TRIES_UNSAID)
+        return;
+    snprintf(text, sizeof(text), "%s: %s", what, error_text(t));
+    set_text(&t->op->detail, text);
 }
 
 /* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same.
@@ -179,10 +197,21 @@ static void resume_grace(struct turn *t)
         t->op->grace_since = t->now.monotonic;
 }
 
+/* Where no button has been taken the same allowance bounds how long the hypervisor may refuse it.
+ * The first that it takes begins the grace, whole. */
+static void begin_patience(struct turn *t)
+{
+    if (never_pressed(t) && t->op->grace_since == USEC_NEVER)
+        t->op->grace_since = t->now.monotonic;
+}
+
 /* The hypervisor is at hand again. Whatever was under way is forgotten; the look decides. */
 void look_afresh(struct turn *t)
 {
     stand_still(t);
+    if (t->op->stage == STAGE_SHUTTING_DOWN || t->op->stage == STAGE_RELENTING ||
+        t->op->stage == STAGE_FORCING)
+        set_text(&t->op->detail, NULL);
     if (t->op->stage == STAGE_SHUTTING_DOWN)
         resume_grace(t);
     look(t);
@@ -220,12 +249,11 @@ void count_press(struct turn *t)
     const char *button = button_to_string(operation_button(op));
 
     op->acting &= ~(unsigned)EFFECT_PRESS;
-    op->presses++;
+    op->press_delay = 0;
     set_text(&op->detail, NULL);
-    if (op->grace_since == USEC_NEVER)
-        op->grace_since = t->now.monotonic;
-    op->grace_left = operation_grace_left(op, t->now.monotonic);
+    op->grace_left = op->presses == 0 ? op->grace : operation_grace_left(op, t->now.monotonic);
     op->grace_since = t->now.monotonic;
+    op->presses++;
     op->next_press = t->now.monotonic + op->resend;
     if (op->presses == 1)
         operation_note(op, t->now.realtime, false, "button", "%s", button);
@@ -241,13 +269,38 @@ void press_failed(struct turn *t)
     struct operation *op = t->op;
 
     op->acting &= ~(unsigned)EFFECT_PRESS;
-    op->next_press = t->now.monotonic + PRESS_AGAIN;
+    op->press_delay = again_after(op->press_delay, PRESS_AGAIN_MOST);
+    op->next_press = t->now.monotonic + op->press_delay;
     operation_note(op, t->now.realtime, true, "button not taken", "%s", error_text(t));
     set_text(&op->detail, error_text(t)); /* no grace runs yet: it stands in the open */
+    begin_patience(t);
     if (t->in->error && t->in->error->code == ERROR_NOT_RUNNING)
         look(t);
     else
         look_later(t);
+}
+
+/* It has been asked, and whether it does anything about it is seen by the guest's end. */
+void count_silent_agent(struct turn *t)
+{
+    operation_note(t->op, t->now.realtime, true, "agent does not answer", "%s", error_text(t));
+    count_press(t);
+}
+
+/* For so long as nothing can be told nothing is concluded; but it stands in the open. */
+void look_unseen(struct turn *t)
+{
+    const char *detail = t->in->sighting->process_detail;
+    char text[600];
+
+    look_later(t);
+    if (t->op->look_delay < LOOK_DELAY_MOST || t->op->is_unseen)
+        return;
+    snprintf(text, sizeof(text), "the hypervisor cannot tell its state: %s",
+             t->in->error || !is_set(detail) ? error_text(t) : detail);
+    set_text(&t->op->detail, text);
+    t->op->is_unseen = true;
+    t->out->unchanged = false;
 }
 
 void press_acpi_instead(struct turn *t)
@@ -262,6 +315,7 @@ void press_acpi_instead(struct turn *t)
 void wake(struct turn *t)
 {
     operation_note(t->op, t->now.realtime, true, "waking", "the guest is suspended to memory");
+    begin_patience(t);
     want(t, EFFECT_WAKE);
     look_later(t);
 }
@@ -286,8 +340,9 @@ static void note_forcing(struct turn *t, const char *why)
 static void start_cutting(struct turn *t, const char *why)
 {
     note_forcing(t, why);
+    set_text(&t->op->detail, NULL);
     t->op->next_press = USEC_NEVER;
-    t->op->look_delay = 0;
+    t->op->look_delay = t->op->press_delay = 0;
     if (!t->op->has_processes || t->op->incarnation.pid)
         cut(t);
     else
@@ -345,8 +400,10 @@ void look_after_cut(struct turn *t)
 void cut_failed(struct turn *t)
 {
     t->op->acting &= ~(unsigned)EFFECT_CUT;
-    t->op->next_cut = t->now.monotonic + PRESS_AGAIN;
+    t->op->press_delay = again_after(t->op->press_delay, PRESS_AGAIN_MOST);
+    t->op->next_cut = t->now.monotonic + t->op->press_delay;
     operation_note(t->op, t->now.realtime, true, "power cut failed", "%s", error_text(t));
+    say_obstacle(t, t->op->cuts, "the power cut does not succeed");
     if (t->in->error && t->in->error->code == ERROR_NOT_RUNNING)
         look(t);
     else
@@ -379,160 +436,6 @@ void unblock(struct turn *t)
     if (!is_given_up(t))
         resume_grace(t);
     look(t);
-}
-
-static void resolve(struct turn *t, enum error_code code, const char *message)
-{
-    t->op->error = code;
-    set_text(&t->op->error_message, message);
-}
-
-/* The operation is over: nothing of it is due any more. */
-static void finish(struct turn *t, enum outcome outcome)
-{
-    struct operation *op = t->op;
-
-    stand_still(t);
-    op->outcome = outcome;
-    op->finished_at = t->now.realtime;
-    set_text(&op->detail, NULL);
-    if (op->disks.n > 0)
-        want(t, EFFECT_END_CLEAR);
-}
-
-void finish_stopped(struct turn *t, const char *reason)
-{
-    resolve(t, ERROR_NONE, NULL);
-    finish(t, OUTCOME_STOPPED);
-    if (t->op->action == ACTION_STOP)
-        report(t, STATE_STOPPED, reason);
-}
-
-void report_stopped(struct turn *t)
-{
-    const char *reason = end_reason(t->op, t->in->sighting->cause);
-
-    t->op->off_at = t->now.realtime;
-    operation_note(t->op, t->now.realtime, false, "off", "%s", reason);
-    finish_stopped(t, reason);
-}
-
-static void report_failed(struct turn *t, enum instance_state state)
-{
-    bool cancelled = t->op->error == ERROR_CANCELLED;
-
-    finish(t, cancelled ? OUTCOME_CANCELLED : OUTCOME_FAILED);
-    operation_note(t->op, t->now.realtime, false, cancelled ? "cancelled" : "failed", "%s",
-                   t->op->error_message);
-    if (t->op->action == ACTION_STOP)
-        report(t, state, t->op->error_message ? t->op->error_message : "failed");
-    t->out->failed = true;
-}
-
-/* What was resolved when relenting began is said now. */
-void settle(struct turn *t)
-{
-    report_failed(t, STATE_RUNNING);
-}
-
-void settle_unrestored(struct turn *t)
-{
-    operation_note(t->op, t->now.realtime, false, "not put back",
-                   "on_reboot and on_poweroff stay as the stop set them: %s", error_text(t));
-    settle(t);
-}
-
-static void fail_with(struct turn *t, enum error_code code, enum instance_state state)
-{
-    resolve(t, code, error_public_message(code));
-    report_failed(t, state);
-}
-
-void fail_saved(struct turn *t)
-{
-    fail_with(t, ERROR_SAVED, STATE_STOPPED);
-}
-
-void fail_migrated(struct turn *t)
-{
-    fail_with(t, ERROR_MIGRATED, STATE_RUNNING);
-}
-
-void fail_started_again(struct turn *t)
-{
-    fail_with(t, ERROR_STARTED_AGAIN, STATE_RUNNING);
-}
-
-void restore(struct turn *t)
-{
-    t->op->acting = EFFECT_RESTORE;
-    t->op->restore_tries++;
-    t->op->next_restore = USEC_NEVER;
-    want(t, EFFECT_RESTORE);
-}
-
-static void begin_relenting(struct turn *t)
-{
-    stand_still(t);
-    if (t->op->interlock_wanted) {
-        operation_note(t->op, t->now.realtime, false, "giving up", "%s", t->op->error_message);
-        restore(t);
-    } else {
-        look(t); /* one call at a time: its result comes when no button is on its way any more */
-    }
-}
-
-void give_up(struct turn *t)
-{
-    char message[160];
-
-    snprintf(message, sizeof(message),
-             "The guest did not shut down within %" PRIu64
-             " s, and nobody consented to a power cut.",
-             t->op->grace / USEC_PER_SEC);
-    resolve(t, ERROR_GRACE_OVER, message);
-    begin_relenting(t);
-}
-
-static void resolve_cancelled(struct turn *t)
-{
-    char message[400];
-
-    snprintf(message, sizeof(message), "Cancelled by %s.", t->in->principal);
-    resolve(t, ERROR_CANCELLED, message);
-}
-
-void cancel(struct turn *t)
-{
-    resolve_cancelled(t);
-    begin_relenting(t);
-}
-
-void cancel_unbegun(struct turn *t)
-{
-    resolve_cancelled(t);
-    settle(t);
-}
-
-void refuse_paused(struct turn *t)
-{
-    resolve(t, ERROR_INSTANCE_STATUS,
-            "The domain is paused and cannot answer a power button; resume it, or use "
-            "ForceStop=true.");
-    begin_relenting(t);
-}
-
-void refuse_agentless(struct turn *t)
-{
-    resolve(t, ERROR_AGENT_ABSENT, error_text(t));
-    begin_relenting(t);
-}
-
-void restore_failed(struct turn *t)
-{
-    t->op->acting &= ~(unsigned)EFFECT_RESTORE;
-    operation_note(t->op, t->now.realtime, true, "not put back yet", "%s", error_text(t));
-    t->op->next_restore = t->now.monotonic + RESTORE_AGAIN;
 }
 
 enum button operation_button(const struct operation *op)

@@ -22,9 +22,9 @@ bool button_due(const struct turn *t);
 bool never_pressed(const struct turn *t);
 bool agent_is_absent(const struct turn *t);
 bool agent_gives_way(const struct turn *t);
+bool agent_is_silent(const struct turn *t);
 bool nothing_to_restore(const struct turn *t);
 bool may_restore_now(const struct turn *t);
-bool restore_is_hopeless(const struct turn *t);
 
 /* … of the clear, in stop-clear.c */
 bool owes_a_clear(const struct turn *t);
@@ -45,6 +45,8 @@ void press(struct turn *t);
 void count_press(struct turn *t);
 void press_failed(struct turn *t);
 void press_acpi_instead(struct turn *t);
+void count_silent_agent(struct turn *t);
+void look_unseen(struct turn *t);
 void wake(struct turn *t);
 void begin_forcing(struct turn *t);
 void cut_after_grace(struct turn *t);
@@ -55,6 +57,9 @@ void look_after_cut(struct turn *t);
 void cut_failed(struct turn *t);
 void block(struct turn *t);
 void unblock(struct turn *t);
+
+/* … of its end, in stop-ends.c */
+bool restore_is_hopeless(const struct turn *t);
 void report_stopped(struct turn *t);
 void settle(struct turn *t);
 void settle_unrestored(struct turn *t);
@@ -63,6 +68,7 @@ void fail_migrated(struct turn *t);
 void fail_started_again(struct turn *t);
 void restore(struct turn *t);
 void give_up(struct turn *t);
+void give_up_unpressed(struct turn *t);
 void cancel(struct turn *t);
 void cancel_unbegun(struct turn *t);
 void refuse_paused(struct turn *t);
@@ -83,9 +89,14 @@ void note_silence(struct turn *t);
 void disk_cleared(struct turn *t);
 void last_disk_cleared(struct turn *t);
 
-/* What both files' actions are made of. */
+/* What all files' actions are made of. */
 void want(struct turn *t, enum effect effect);
 void set_text(char **s, const char *value);
+const char *error_text(const struct turn *t);
+/* The delay after this one: it doubles, up to the most. */
+usec_t again_after(usec_t delay, usec_t most);
+/* What it waits for stands in the open, once it has failed often enough. */
+void say_obstacle(struct turn *t, unsigned tries, const char *what);
 const char *end_reason(const struct operation *op, enum end_cause cause);
 void finish_stopped(struct turn *t, const char *reason);
 

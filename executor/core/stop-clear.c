@@ -5,8 +5,9 @@
  * its progress, so that another helper goes on there after a crash. A try that fails is reported
  * and made again after a while; past its tries, or where no try can help (another identity, a level
  * that no method reaches), the disk is quarantined, and the operation stands in the open until an
- * operator says retry. It is Stopped when every disk is cleared, verified and certified, and not
- * before.
+ * operator says retry. What is nobody's doing (libvirt cannot tell, there is no helper) is no try,
+ * and waited out with a backoff of its own. It is Stopped when every disk is cleared, verified and
+ * certified, and not before.
  *
  * If the domain is started by somebody meanwhile the stop has failed: helpers end, and nothing is
  * cleared any more.
@@ -18,6 +19,8 @@
 
 #define CLEAR_DELAY_LEAST (5 * USEC_PER_SEC)
 #define CLEAR_DELAY_MOST (300 * USEC_PER_SEC)
+/* What is nobody's doing passes by itself, and without a sign that it has. */
+#define WAIT_DELAY_MOST (60 * USEC_PER_SEC)
 #define CLEAR_TRIES_MOST 8
 
 static struct planned_disk *disk_of(const struct turn *t)
@@ -132,16 +135,41 @@ void refuse_to_clear(struct turn *t)
     t->out->every_disk_failed = true;
 }
 
+/* An operator's word, or else the next try. */
+static void say_what_it_waits_for(struct turn *t)
+{
+    const struct planned_disk *held = NULL;
+    char text[512];
+
+    for (size_t i = 0; i < t->op->disks.n; i++) {
+        const struct planned_disk *d = &t->op->disks.items[i];
+
+        if (d->state == DISK_QUARANTINED || (d->state == DISK_WAITING && d->problem && !held))
+            held = d;
+        if (d->state == DISK_QUARANTINED)
+            break;
+    }
+    if (held)
+        snprintf(text, sizeof(text), "the local disk %s %s: %s", held->target,
+                 held->state == DISK_QUARANTINED ? "is not cleared" : "waits for its next try",
+                 held->problem);
+    set_text(&t->op->detail, held ? text : NULL);
+}
+
 void note_progress(struct turn *t)
 {
     const struct disk_news *news = t->in->news;
     struct planned_disk *d = disk_of(t);
+    bool was_waiting = d->state == DISK_WAITING;
 
     if (news->state == DISK_VERIFYING && d->state != DISK_VERIFYING)
         operation_note(t->op, t->now.realtime, false, "verifying", "%s", d->target);
     if (!text_equal(d->method, news->method) && news->method)
         operation_note(t->op, t->now.realtime, false, "method", "%s: %s", d->target, news->method);
     d->state = news->state;
+    d->waits = 0;
+    if (was_waiting)
+        say_what_it_waits_for(t);
     if (news->method)
         set_text(&d->method, news->method);
     d->done = news->done;
@@ -185,6 +213,7 @@ void disk_cleared(struct turn *t)
     operation_note(t->op, t->now.realtime, false, "cleared", "%s by %s, verified", d->target,
                    d->method ? d->method : "a helper");
     t->out->disk_cleared = true;
+    say_what_it_waits_for(t);
 }
 
 void last_disk_cleared(struct turn *t)
@@ -198,6 +227,7 @@ static void note_failure(struct turn *t, const char *what)
     struct planned_disk *d = disk_of(t);
 
     d->tries += !t->in->news->is_nobodys;
+    d->waits = t->in->news->is_nobodys ? d->waits + 1 : 0;
     d->mib_per_s = d->seconds_left = 0;
     if (t->in->news->is_spent) {
         json_object_put(d->resume);
@@ -208,30 +238,36 @@ static void note_failure(struct turn *t, const char *what)
     t->out->disk_failed = !t->in->news->is_nobodys;
 }
 
+/* Doubled with each failure, and up to half as long again by lot. */
+static usec_t delay_of(const struct turn *t)
+{
+    const struct planned_disk *d = disk_of(t);
+    unsigned failures = d->waits ? d->waits - 1 : d->tries;
+    usec_t most = d->waits ? WAIT_DELAY_MOST : CLEAR_DELAY_MOST;
+    usec_t delay = CLEAR_DELAY_LEAST << (failures < 8 ? failures : 8);
+
+    if (delay > most)
+        delay = most;
+    return delay + delay / 2 * t->in->news->spread / 1000;
+}
+
 void clear_later(struct turn *t)
 {
     struct planned_disk *d = disk_of(t);
-    usec_t delay;
 
     note_failure(t, "not cleared");
-    delay = CLEAR_DELAY_LEAST << (d->tries < 8 ? d->tries : 8);
-    if (delay > CLEAR_DELAY_MOST)
-        delay = CLEAR_DELAY_MOST;
     d->state = DISK_WAITING;
-    d->next_try = t->now.monotonic + delay;
+    d->next_try = t->now.monotonic + delay_of(t);
     if (d->next_try < t->op->next_clear)
         t->op->next_clear = d->next_try;
+    say_what_it_waits_for(t);
 }
 
 void quarantine(struct turn *t)
 {
-    struct planned_disk *d = disk_of(t);
-    char text[512];
-
     note_failure(t, "quarantined");
-    d->state = DISK_QUARANTINED;
-    snprintf(text, sizeof(text), "the local disk %s is not cleared: %s", d->target, d->problem);
-    set_text(&t->op->detail, text);
+    disk_of(t)->state = DISK_QUARANTINED;
+    say_what_it_waits_for(t);
 }
 
 /* Past its tries an operator has looked: every disk that is not cleared has all its tries again. */
@@ -245,7 +281,7 @@ void clear_again(struct turn *t)
         if (d->state == DISK_CLEARED || d->state == DISK_CLEARING || d->state == DISK_VERIFYING)
             continue;
         d->state = DISK_WAITING;
-        d->tries = 0;
+        d->tries = d->waits = 0;
         d->next_try = 0;
     }
     look(t);

@@ -9,14 +9,18 @@
  *
  * The grace is an allowance of time, not a date: it runs from the first button that the hypervisor
  * took, and stands still while the hypervisor is away or this program is, so that no outage turns
- * into a power cut that no button preceded.
+ * into a power cut that no button preceded. A hypervisor that is at hand and refuses the button
+ * gets the same allowance before the stop fails with its reason: by then nothing has been asked of
+ * the guest, and the consent to a power cut at the time-out is a consent to cut off a guest that
+ * was asked.
  *
  * A stop that fails or is cancelled after the reboot interlock was set first puts the guest's
  * lifecycle actions back (relenting), or a reboot hours later would turn the guest off. Where there
  * is nothing to put back it still looks once more before it says that the instance is Running: a
  * button may be on its way yet, and a guest that went off on the last one has stopped.
  *
- * This file is the table. The guards and actions that its rows name are in stop-actions.c.
+ * This file is the table. The guards and actions that its rows name are in stop-actions.c and
+ * stop-ends.c; those of the clear in stop-clear.c.
  */
 #include "core/stop-actions.h"
 
@@ -61,12 +65,15 @@ static const struct rule {
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESSED,        NULL,                count_press,        STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_gives_way,     press_acpi_instead, STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_is_silent,     count_silent_agent, STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_is_absent,     refuse_agentless,   STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   NULL,                press_failed,       STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_SUSPENDED, NULL,                wake,               STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    never_pressed,       refuse_paused,      STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    NULL,                look_later,         STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_CRASHED,   NULL,                end_crashed,        STAGE_FORCING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     never_pressed,       give_up_unpressed,  STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     may_force,           cut_after_grace,    STAGE_FORCING),
     RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     NULL,                give_up,            STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
@@ -80,6 +87,7 @@ static const struct rule {
     RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_RELENTING,     IN_RESTORE_DUE,    NULL,                look,               STAY),
     RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, restore_is_hopeless, settle_unrestored,  STAGE_DONE),
@@ -98,6 +106,7 @@ static const struct rule {
     RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_FORCING,       IN_CUT,            NULL,                look_after_cut,     STAY),
     RULE(STAGE_FORCING,       IN_CUT_FAILED,     NULL,                cut_failed,         STAY),
     RULE(STAGE_FORCING,       IN_CUT_DUE,        NULL,                look,               STAY),
@@ -179,10 +188,10 @@ static const struct {
     {STAGE_QUEUED, IN_SEEN_SUSPENDED, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_CRASHED, "its turn has not come"},
     {STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING, "the button has been pressed, the guest is at it"},
-    {STAGE_RELENTING, IN_SEEN_RUNNING, "the restoring call is under way"},
-    {STAGE_RELENTING, IN_SEEN_PAUSED, "the restoring call is under way"},
-    {STAGE_RELENTING, IN_SEEN_SUSPENDED, "the restoring call is under way"},
-    {STAGE_RELENTING, IN_SEEN_CRASHED, "the restoring call is under way"},
+    {STAGE_RELENTING, IN_SEEN_RUNNING, "the restoring call is under way, or not due"},
+    {STAGE_RELENTING, IN_SEEN_PAUSED, "the restoring call is under way, or not due"},
+    {STAGE_RELENTING, IN_SEEN_SUSPENDED, "the restoring call is under way, or not due"},
+    {STAGE_RELENTING, IN_SEEN_CRASHED, "the restoring call is under way, or not due"},
     {STAGE_RELENTING, IN_CANCEL, "it is given up already; operation_may_cancel() says so"},
     {STAGE_FORCING, IN_CANCEL, "the power is being cut; operation_may_cancel() says so"},
     {STAGE_BLOCKED, IN_CANCEL, "the guest is off; operation_may_cancel() says so"},
@@ -237,6 +246,11 @@ static bool learn(struct operation *op, const struct input *in)
     if (in->definition && op->disks.n > 0 && !op->disks_changed &&
         disks_differ(in->definition, op->disks_at_acceptance))
         op->disks_changed = learnt = true;
+    if (in->sighting && in->kind != IN_SEEN_UNKNOWN && op->is_unseen) {
+        op->is_unseen = false;
+        set_text(&op->detail, NULL);
+        learnt = true;
+    }
     return learnt;
 }
 
@@ -300,7 +314,8 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     if (!rule)
         return;
     ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||
-                                 rule->action == clear || rule->action == keep_waiting);
+                                 rule->action == look_unseen || rule->action == clear ||
+                                 rule->action == keep_waiting);
     rule->action(&t);
     if (rule->next != STAY)
         op->stage = rule->next;

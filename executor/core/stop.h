@@ -60,6 +60,7 @@ struct disk_news {
     bool is_spent;   /* FAILED: no method is left to go on with; the next try begins anew */
     bool is_nobodys; /* FAILED: it was not the disk's doing (libvirt away, no helper): not counted
                         as a try */
+    unsigned spread; /* FAILED: per mille, drawn by lot: what failed together comes back apart */
 };
 
 struct input {
@@ -68,8 +69,9 @@ struct input {
     const struct instance *definition; /* SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
     bool interlocked;                  /* PRESSED */
-    const struct disk_news *news;      /* DISK_* */
-    const char *request_id;            /* FORCE, CANCEL: who and by what */
+    bool is_stuck;                /* *_FAILED: it has not come back, and may have its effect yet */
+    const struct disk_news *news; /* DISK_* */
+    const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;
 };
 
@@ -156,6 +158,8 @@ struct check_context {
     bool can_clear;                        /* there is a way to the helper that clears */
     const struct disk_plan *plan;          /* its local disks, identified just now; NULL: not yet */
     const struct error *plan_error;        /* or why they could not be */
+    const struct disk_plan *at_start;      /* as they were when this run was first seen; empty, or
+                                              NULL: not known */
     const struct operation *running;       /* an unfinished operation of the instance, or NULL */
 };
 /* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that

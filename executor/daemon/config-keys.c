@@ -18,8 +18,8 @@ static const struct config_key keys[] = {
 
     {"hypervisor", "uri", &config_type_text, "qemu:///system", MEMBER(hypervisor_uri), 0, 0,
      "the libvirt URI of the hypervisor"},
-    {"hypervisor", "workers", &config_type_count, "8", MEMBER(workers), 1, 1024,
-     "the most libvirt calls in flight"},
+    {"hypervisor", "workers", &config_type_count, "8", MEMBER(workers), 2, 1024,
+     "the most libvirt calls in flight; acts leave a quarter, at least one, for asking"},
     {"hypervisor", "call_timeout", &config_type_duration, "30s", MEMBER(call_timeout), USEC_PER_SEC,
      DAYS, "past it a libvirt call counts as stuck and the state as unknown"},
     {"hypervisor", "destroy_timeout", &config_type_duration, "90s", MEMBER(destroy_timeout),
@@ -44,10 +44,10 @@ static const struct config_key keys[] = {
 
     {"local_storage", "families", &config_type_list, "ecs.i1", MEMBER(local_families), 0, 0,
      "instance families that have local disks, whose stop needs ConfirmStop"},
-    {"local_storage", "devices", &config_type_list, "/dev/nvme*n*", MEMBER(local_devices), 0, 0,
+    {"local_storage", "devices", &config_type_globs, "/dev/nvme*n*", MEMBER(local_devices), 0, 0,
      "globs of the block devices that may ever be cleared, whatever names them; what links lead to "
      "is matched, not their names"},
-    {"local_storage", "files", &config_type_list, "", MEMBER(local_files), 0, 0,
+    {"local_storage", "files", &config_type_globs, "", MEMBER(local_files), 0, 0,
      "the same for image files"},
     {"local_storage", "methods", &config_type_clear_methods,
      "nvme-format-crypto,nvme-format-user-data,write-zeroes,overwrite", MEMBER(local_methods), 0, 0,

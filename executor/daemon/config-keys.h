@@ -48,6 +48,10 @@ extern const struct config_type config_type_text, config_type_name, config_type_
     config_type_mode, config_type_list, config_type_method, config_type_on_timeout,
     config_type_stopped_mode, config_type_log_level, config_type_log_format, config_type_sink,
     config_type_clear_methods, config_type_clear_level, config_type_verify, config_type_helper,
-    config_type_flag, config_type_listen;
+    config_type_flag, config_type_listen, config_type_globs;
+
+/* Can what is configured clear a disk at all? A purge that no method reaches, or that is not
+ * proved, would leave every disk in quarantine after its guest is off. */
+int config_check_storage(const struct config *c, struct error **err);
 
 #endif

@@ -1,4 +1,5 @@
-/* config-storage.c - the kinds of value that local_storage.* has beside the common ones */
+/* config-storage.c - the kinds of value that local_storage.* has beside the common ones, and what
+ * only all of it together can tell */
 #include "daemon/config-keys.h"
 
 #include "stopd/storage.h"
@@ -28,14 +29,16 @@ static int check_methods(const struct words *list, struct error **err)
     return 0;
 }
 
-static int parse_methods(const struct config_key *key, const char *text, void *member,
-                         struct error **err)
+/* The member is untouched where the check refuses. */
+static int parse_checked_list(const struct config_key *key, const char *text,
+                              int (*check)(const struct words *, struct error **), void *member,
+                              struct error **err)
 {
     struct words list = {0};
     int r = config_type_list.parse(key, text, &list, err);
 
     if (r == 0)
-        r = check_methods(&list, err);
+        r = check(&list, err);
     if (r < 0) {
         config_type_list.clear(&list);
         return r;
@@ -43,6 +46,35 @@ static int parse_methods(const struct config_key *key, const char *text, void *m
     config_type_list.clear(member);
     *(struct words *)member = list;
     return 0;
+}
+
+static int parse_methods(const struct config_key *key, const char *text, void *member,
+                         struct error **err)
+{
+    return parse_checked_list(key, text, check_methods, member, err);
+}
+
+/* A pattern is matched with resolved paths, which begin at the root: another would never match, and
+ * a local disk that was meant by it would be no local disk. */
+static int check_globs(const struct words *list, struct error **err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->items[i][0] != '/')
+            return error_set(err, ERROR_CONFIGURATION,
+                             "must be patterns of absolute paths, such as /dev/nvme*n*, not '%s'",
+                             list->items[i]);
+        for (size_t k = 0; k < i; k++)
+            if (text_equal(list->items[i], list->items[k]))
+                return error_set(err, ERROR_CONFIGURATION,
+                                 "must have each pattern once, not '%s' again", list->items[i]);
+    }
+    return 0;
+}
+
+static int parse_globs(const struct config_key *key, const char *text, void *member,
+                       struct error **err)
+{
+    return parse_checked_list(key, text, check_globs, member, err);
 }
 
 static int parse_level(const struct config_key *key, const char *text, void *member,
@@ -104,6 +136,38 @@ static void clear_list(void *member)
 
 const struct config_type config_type_clear_methods = {"methods", parse_methods, format_list,
                                                       clear_list};
+const struct config_type config_type_globs = {"list", parse_globs, format_list, clear_list};
 const struct config_type config_type_clear_level = {"word", parse_level, format_text, clear_text};
 const struct config_type config_type_verify = {"word", parse_verify, format_text, clear_text};
 const struct config_type config_type_helper = {"helper", parse_helper, format_text, clear_text};
+
+/* --- All of it together -------------------------------------------------------------------------
+ */
+
+/* What no device can make of the others: a format's worth is not known without its maker's word. */
+static bool can_reach_purge(const struct words *methods)
+{
+    enum clear_method method;
+
+    for (size_t i = 0; i < methods->n; i++)
+        if (clear_method_from_string(methods->items[i], &method) == 0 &&
+            (method == CLEAR_NVME_SANITIZE_CRYPTO || method == CLEAR_NVME_SANITIZE_BLOCK))
+            return true;
+    return false;
+}
+
+int config_check_storage(const struct config *c, struct error **err)
+{
+    if (!text_equal(c->local_level, "purge"))
+        return 0;
+    if (text_equal(c->local_verify, "none"))
+        return error_set(err, ERROR_CONFIGURATION,
+                         "local_storage.level is purge, which has to be verified, and "
+                         "local_storage.verify is none");
+    if (!can_reach_purge(&c->local_methods))
+        return error_set(err, ERROR_CONFIGURATION,
+                         "local_storage.level is purge, and no method of local_storage.methods "
+                         "reaches it: add nvme-sanitize-crypto or nvme-sanitize-block, or set the "
+                         "level to clear");
+    return 0;
+}

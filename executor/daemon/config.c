@@ -236,16 +236,6 @@ static int check_sinks(const struct config_builder *b, struct error **err)
     return 0;
 }
 
-/* A purge is only one when it is proved; the helper would refuse every clear. */
-static int check_storage(const struct config *c, struct error **err)
-{
-    if (text_equal(c->local_level, "purge") && text_equal(c->local_verify, "none"))
-        return error_set(err, ERROR_CONFIGURATION,
-                         "local_storage.level is purge, which has to be verified, and "
-                         "local_storage.verify is none");
-    return 0;
-}
-
 int config_load_from(const char *directory, const char *file, char *const *settings,
                      size_t n_settings, struct config **ret, struct error **err)
 {
@@ -266,7 +256,7 @@ int config_load_from(const char *directory, const char *file, char *const *setti
     if (r == 0)
         r = check_sinks(&b, err);
     if (r == 0)
-        r = check_storage(b.config, err);
+        r = config_check_storage(b.config, err);
     if (r == 0)
         r = config_check_network(b.config, err);
     if (r < 0)

@@ -8,12 +8,15 @@
 #include "daemon/service.h"
 
 #include "api/api.h"
+#include "daemon/commands.h"
 #include "daemon/config-network.h"
 #include "daemon/sinks.h"
 #include "drivers/hypervisor/libvirt.h"
+#include "drivers/nats/nats.h"
 #include "engine/certificate.h"
 #include "engine/loop.h"
 #include "engine/markers.h"
+#include "engine/workers.h"
 #include "journal/journal.h"
 
 #include <stdio.h>
@@ -21,6 +24,8 @@
 #include <systemd/sd-daemon.h>
 
 #define IDENTIFY_TIMEOUT (10 * USEC_PER_SEC)
+/* That are no worker's: the clearing asks libvirt which disks other domains name. */
+#define OTHER_CALLS 16
 #define SILENCE (60 * USEC_PER_SEC)
 
 struct service {
@@ -35,6 +40,7 @@ struct service {
     struct loop *loop;
     struct sinks *sinks;
     struct api *api;
+    struct commands *commands; /* NULL: none from a queue */
 };
 
 /* --- Settings -------------------------------------------------------------------------------- */
@@ -169,6 +175,7 @@ static void say_what_needs_a_restart(const struct config *was, const struct conf
         {"api.insecure_loopback", was->api_insecure_loopback != is->api_insecure_loopback},
         {"journal.path", !text_equal(was->journal_path, is->journal_path)},
         {"upstream.*", was->n_sinks != is->n_sinks},
+        {"commands.nats_url", !text_equal(was->commands.url, is->commands.url)},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
@@ -215,6 +222,7 @@ static void reload(void *userdata)
     loop_configure_wiper(s->loop, &wiper);
     api = api_settings_of(s);
     api_configure(s->api, &api);
+    commands_set_max_age(s->commands, fresh->commands_max_age);
     log_set_level(fresh->log_level);
     log_info("configuration reloaded");
     sd_notify(false, "READY=1");
@@ -241,6 +249,7 @@ static void add_metrics(void *userdata, FILE *f)
     struct service *s = userdata;
 
     sinks_write_metrics(s->sinks, f);
+    commands_write_metrics(s->commands, f);
 }
 
 static int start_sinks(struct service *s, struct error **err)
@@ -290,50 +299,37 @@ static int prepare_key(struct service *s, struct error **err)
     return r < 0 ? r : join_methods(s, err);
 }
 
-struct debts {
-    struct service *service;
-    struct marker_list markers;
-};
-
 /* A journal that was lost forgives nothing: what it does not know stays owed. */
-static bool is_of_unknown_operation(const struct debts *debts, const uuid_t domain)
+static bool is_owed(void *userdata, const struct marker *m)
 {
+    const struct service *s = userdata;
+    const struct operation *op = engine_find_operation(loop_engine(s->loop), m->domain);
     char own[UUID_TEXT_SIZE];
 
-    for (size_t i = 0; i < debts->markers.n; i++) {
-        const struct marker *m = &debts->markers.items[i];
-
-        if (uuid_compare(m->domain, domain) == 0 &&
-            journal_resolve(debts->service->journal, m->request_id, own, NULL) <= 0) {
-            log_warning(
-                "%s (%s) is owed a clear by RequestId %s, which this journal does not know; "
-                "no domain may start on it until its marker in %s is taken away by hand",
-                m->device, m->instance_id ? m->instance_id : "no instance", m->request_id,
-                debts->service->marker_folder);
-            return true;
-        }
-    }
-    return false;
+    if (op && op->disks.n > 0)
+        return true;
+    if (journal_resolve(s->journal, m->request_id, own, NULL) > 0)
+        return false;
+    log_warning("%s (%s) is owed a clear by RequestId %s, which this journal does not know; no "
+                "domain may start on it until its marker in %s is taken away by hand",
+                m->device, m->instance_id, m->request_id, s->marker_folder);
+    return true;
 }
 
-static bool is_owed(void *userdata, const uuid_t domain)
+static void unreadable_marker(void *userdata, const struct error *why)
 {
-    const struct debts *debts = userdata;
-    const struct operation *op = engine_find_operation(loop_engine(debts->service->loop), domain);
-
-    return (op && op->disks.n > 0) || is_of_unknown_operation(debts, domain);
+    log_warning("%s: which disk is owed a clear by it cannot be told, so that libvirt's hook lets "
+                "no domain start that names any disk; find out what it was, and take the file away "
+                "by hand",
+                error_message(why));
 }
 
 /* Markers of operations that ended while they could not be taken away. */
-static int reconcile_markers(struct service *s, bool fresh, struct error **err)
+static int reconcile_markers(struct service *s, struct error **err)
 {
-    struct debts debts = {.service = s};
-    int r = markers_read(s->marker_folder, &debts.markers, err);
+    const struct marker_reconciler reconciler = {is_owed, unreadable_marker, s};
 
-    if (r == 0)
-        r = markers_reconcile(s->marker_folder, fresh, is_owed, &debts, err);
-    marker_list_clear(&debts.markers);
-    return r;
+    return markers_reconcile(s->marker_folder, &reconciler, err);
 }
 
 /* --- Up and down ------------------------------------------------------------------------------ */
@@ -348,7 +344,9 @@ static int start_loop(struct service *s, struct error **err)
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;
-    int r = hypervisor_libvirt_new(s->config->hypervisor_uri, &hypervisor, err);
+    int r = hypervisor_libvirt_new(s->config->hypervisor_uri,
+                                   workers_most_calls(s->config->workers) + OTHER_CALLS,
+                                   &hypervisor, err);
 
     if (r < 0)
         return r;
@@ -369,6 +367,27 @@ static int start_api(struct service *s, struct error **err)
     return api_start(&settings, &s->api, err);
 }
 
+static int start_commands(struct service *s, struct error **err)
+{
+    const struct config *c = s->config;
+    const struct nats_settings nats = {.host_id = c->host_id,
+                                       .url = c->commands.url,
+                                       .tls_ca = c->commands.tls_ca,
+                                       .tls_cert = c->commands.tls_cert,
+                                       .tls_key = c->commands.tls_key,
+                                       .credentials = c->commands.credentials};
+    struct commands_settings settings = {
+        .host_id = c->host_id, .max_age = c->commands_max_age, .post = post_request, .userdata = s};
+    int r;
+
+    if (!is_set(c->commands.url))
+        return 0;
+    r = nats_queue_new(&nats, &settings.queue, err);
+    if (r == 0)
+        r = commands_start(&settings, &s->commands, err);
+    return r < 0 ? error_context(err, "[commands]") : 0;
+}
+
 static int bring_up(struct service *s, struct error **err)
 {
     bool fresh;
@@ -386,21 +405,25 @@ static int bring_up(struct service *s, struct error **err)
     if (r == 0)
         r = start_loop(s, err);
     if (r == 0)
-        r = reconcile_markers(s, fresh, err);
+        r = reconcile_markers(s, err);
     if (r == 0)
         r = start_sinks(s, err);
-    return r < 0 ? r : start_api(s, err);
+    if (r == 0)
+        r = start_api(s, err);
+    return r < 0 ? r : start_commands(s, err);
 }
 
 static void wind_down(struct service *s)
 {
     if (s->api)
         api_quiesce(s->api);
+    commands_quiesce(s->commands);
     api_stop(s->api);
     sinks_stop(s->sinks);
     if (s->loop)
         loop_finish(s->loop);
     loop_free(s->loop);
+    commands_stop(s->commands); /* the engine has answered by now */
     journal_close(s->journal);
     certificate_key_free(s->key);
     free(s->public_key);

@@ -1,6 +1,7 @@
 /* sinks.c - the configured sinks, each behind a relay of its own; see sinks.h */
 #include "daemon/sinks.h"
 
+#include "drivers/nats/nats.h"
 #include "drivers/upstream/file.h"
 #include "engine/relay.h"
 
@@ -23,12 +24,26 @@ static int make_file(const struct config *c, const struct config_sink *sink, str
     return upstream_file_new(sink->peer.url, ret, err);
 }
 
+static int make_nats(const struct config *c, const struct config_sink *sink, struct upstream **ret,
+                     struct error **err)
+{
+    const struct nats_settings settings = {.host_id = c->host_id,
+                                           .url = sink->peer.url,
+                                           .tls_ca = sink->peer.tls_ca,
+                                           .tls_cert = sink->peer.tls_cert,
+                                           .tls_key = sink->peer.tls_key,
+                                           .credentials = sink->peer.credentials};
+
+    return nats_sink_new(&settings, sink->create, ret, err);
+}
+
 static const struct {
     const char *type;
     int (*make)(const struct config *c, const struct config_sink *sink, struct upstream **ret,
                 struct error **err);
 } makers[] = {
     {"file", make_file},
+    {"nats", make_nats},
 };
 
 static int make_upstream(const struct config *c, const struct config_sink *sink,

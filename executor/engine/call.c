@@ -1,8 +1,8 @@
 /* call.c - one call to the hypervisor, made where it may block */
 #include "engine/call.h"
 
-DEFINE_ENUM_WORDS(enum call_kind, call_kind, CALL_KIND_MAX, "connect", "look", "wake", "press",
-                  "restore", "cut");
+DEFINE_ENUM_WORDS(enum call_kind, call_kind, CALL_KIND_MAX, "connect", "look", "glance", "wake",
+                  "press", "restore", "cut");
 
 struct call *call_new(enum call_kind kind)
 {
@@ -30,6 +30,12 @@ static int connect_and_list(struct call *c, struct hypervisor *h)
     return r < 0 ? r : h->ops->list(h, &c->list, &c->error);
 }
 
+bool call_acts(const struct call *c)
+{
+    return c->kind == CALL_WAKE || c->kind == CALL_PRESS || c->kind == CALL_RESTORE ||
+           c->kind == CALL_CUT;
+}
+
 void call_execute(struct call *c, struct hypervisor *h)
 {
     switch (c->kind) {
@@ -39,6 +45,9 @@ void call_execute(struct call *c, struct hypervisor *h)
     case CALL_LOOK:
         c->result =
             h->ops->look(h, c->domain, c->meant.pid ? &c->meant : NULL, &c->sighting, &c->error);
+        break;
+    case CALL_GLANCE:
+        c->result = h->ops->glance(h, &c->list, &c->error);
         break;
     case CALL_WAKE:
         c->result = h->ops->wake(h, c->domain, &c->meant, &c->error);
@@ -51,7 +60,7 @@ void call_execute(struct call *c, struct hypervisor *h)
         c->result = h->ops->restore(h, c->domain, &c->meant, &c->former, &c->error);
         break;
     case CALL_CUT:
-        c->result = h->ops->cut_power(h, c->domain, &c->meant, &c->error);
+        c->result = h->ops->cut_power(h, c->domain, &c->meant, c->only_crashed, &c->error);
         break;
     case CALL_KIND_MAX:
         break;

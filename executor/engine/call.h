@@ -7,6 +7,7 @@
 enum call_kind {
     CALL_CONNECT,
     CALL_LOOK,
+    CALL_GLANCE,
     CALL_WAKE,
     CALL_PRESS,
     CALL_RESTORE,
@@ -26,14 +27,16 @@ struct call {
     enum button button;
     bool interlock;
     struct lifecycle former;
+    bool only_crashed; /* CUT */
 
     /* What came of it */
-    bool stuck; /* written off: the real result, if it ever comes, is thrown away */
+    bool stuck;   /* written off: the real result, if it ever comes, says no more than is_late */
+    bool is_late; /* it was written off, and has come back: it may have had its effect since */
     int result;
     struct error *error;
     bool interlocked;         /* PRESS */
     bool has_processes;       /* CONNECT */
-    struct sightings list;    /* CONNECT: every domain */
+    struct sightings list;    /* CONNECT, GLANCE: every domain */
     struct sighting sighting; /* LOOK */
 
     struct call *next; /* of whoever queues it */
@@ -41,6 +44,9 @@ struct call {
 struct call *call_new(enum call_kind kind);
 void call_free(struct call *c);
 DEFINE_CLEANUP(struct call *, call_free);
+
+/* Is it one that does something to a domain? */
+bool call_acts(const struct call *c);
 
 /* Makes the call, on the thread that asks, and fills in what came of it. CONNECT also lists. */
 void call_execute(struct call *c, struct hypervisor *h);

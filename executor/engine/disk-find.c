@@ -20,6 +20,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECTOR ((uint64_t)512) /* sysfs counts in these, whatever the device's blocks are */
@@ -33,6 +34,19 @@ int disk_boot_id(char ret[static UUID_TEXT_SIZE])
     if (uuid_parse(text, parsed) < 0)
         return -ENODATA;
     uuid_unparse_lower(parsed, ret);
+    return 0;
+}
+
+int disk_file_birth(const char *path, char ret[static FILE_BIRTH_SIZE])
+{
+    struct statx found;
+
+    if (statx(AT_FDCWD, path, 0, STATX_BTIME, &found) < 0)
+        return -errno;
+    if (!(found.stx_mask & STATX_BTIME))
+        return -ENODATA;
+    snprintf(ret, FILE_BIRTH_SIZE, "%" PRId64 ".%09" PRIu32, (int64_t)found.stx_btime.tv_sec,
+             found.stx_btime.tv_nsec);
     return 0;
 }
 

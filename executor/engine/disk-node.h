@@ -51,6 +51,11 @@ size_t disk_node_controllers(const struct disk_node *node, char (*ret)[PCI_ADDRE
 int disk_node_find(const char *path, enum disk_source kind, json_object *identity, bool same_boot,
                    struct disk_node *ret);
 
+/* When the file was made, in a writing that is equal for equal times. 0; -ENODATA: its file system
+ * does not say; another negative errno. */
+#define FILE_BIRTH_SIZE 40
+int disk_file_birth(const char *path, char ret[static FILE_BIRTH_SIZE]);
+
 /* The boot id of this run of the host. 0 or a negative errno. */
 int disk_boot_id(char ret[static UUID_TEXT_SIZE]);
 

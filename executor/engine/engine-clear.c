@@ -136,7 +136,7 @@ static void let_others_begin(struct engine *e)
     if (!e->clears_wait)
         return;
     e->clears_wait = false;
-    e->clock_at = 0; /* with the next turn, where this one is past that already */
+    e->once_more = true; /* where this turn is past that already */
     inventory_foreach(&e->inventory, d) if (d->op && d->op->stage == STAGE_CLEARING)
     {
         d->wanted |= EFFECT_CLEAR;
@@ -173,8 +173,7 @@ static void start(struct engine *e, struct domain *d, size_t index)
     if (!job) {
         free(out);
         d->op->next_clear = e->now.monotonic + START_AGAIN;
-        if (d->op->next_clear < e->clock_at)
-            e->clock_at = d->op->next_clear;
+        engine_set_due(e, d);
         return;
     }
     out->id = job->id;
@@ -273,7 +272,8 @@ static void told(struct engine *e, struct wipe_report *r)
                              .message = r->error ? r->error->message : r->message,
                              .is_final = r->is_final,
                              .is_spent = r->is_spent,
-                             .is_nobodys = r->error && r->error->code == ERROR_UNKNOWN};
+                             .is_nobodys = r->error && r->error->code == ERROR_UNKNOWN,
+                             .spread = e->host.random(e->host.userdata, 1000)};
     struct input in = {.kind = input_of(r->kind), .news = &news};
     const struct operation *op;
     struct domain *d;
@@ -298,6 +298,8 @@ void engine_process_report(struct engine *e, struct wipe_report *r)
 {
     _cleanup_(wipe_report_free) struct wipe_report *owned = r;
 
+    if (owned->kind == WIPE_REPORT_IDENTIFIED && engine_take_start(e, owned))
+        return;
     if (owned->kind == WIPE_REPORT_IDENTIFIED)
         identified(e, owned);
     else

@@ -53,9 +53,7 @@ static int stage(struct engine *e, const struct domain *d, const char *type,
         json_add_string(o, "datacontenttype", "application/json") ||
         json_add_string(o, "sequence", sequence) ||
         (traceparent && json_add_string(o, "traceparent", traceparent)) ||
-        json_add(o, "data", json_object_get(data)) ||
-        text_replace(&s->body, json_object_to_json_string_ext(
-                                   o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) ||
+        json_add(o, "data", json_object_get(data)) || json_to_text(o, &s->body) ||
         text_replace(&s->instance_id, d->instance_id)) {
         json_object_put(data);
         staged_event_free(s);
@@ -141,10 +139,7 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
     struct staged_certificate *c = calloc(1, sizeof(*c));
     json_object *data = disk_data(d, op, index), *copy = NULL;
 
-    if (!c || !data ||
-        text_replace(&c->document,
-                     json_object_to_json_string_ext(
-                         certificate, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) ||
+    if (!c || !data || json_to_text(certificate, &c->document) ||
         text_replace(&c->target, op->disks.items[index].target) ||
         json_object_deep_copy(certificate, &copy, NULL) < 0 ||
         json_add(data, "certificate", copy)) {

@@ -17,6 +17,9 @@
 #define ATTACH_DELAY_MOST (30 * USEC_PER_SEC)
 /* Opening a connection and reading ten thousand domains takes its time. */
 #define ATTACH_TIMEOUT (120 * USEC_PER_SEC)
+/* What an agent may take of the time for a shutdown before the next button; longer than a broken
+ * connection goes unnoticed, so that silence is the agent's. */
+#define AGENT_BUDGET (20 * USEC_PER_SEC)
 #define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
 #define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
 
@@ -53,6 +56,7 @@ static void detach(struct engine *e, const char *why)
     say_away(e, why);
     e->generation++;
     e->attach_tries = 0;
+    e->glance_at = USEC_NEVER;
     attach_later(e);
     inventory_foreach(&e->inventory, d)
     {
@@ -125,14 +129,21 @@ static const char *unasked_reason(const struct sighting *s, enum input_kind seen
     }
 }
 
+/* It was there when the first picture was taken, whose states are taken down in silence; of one
+ * that could not be read then, the journal knows that much as Pending. */
+static bool is_found(const struct domain *d)
+{
+    return d->is_found || (d->reported.known && d->reported.state == STATE_PENDING);
+}
+
 static void settle_running(struct engine *e, struct domain *d, const struct sighting *s)
 {
     const struct last_report *last = &d->reported;
     bool is_same = !s->incarnation.pid || !last->incarnation.pid ||
                    incarnation_equal(&s->incarnation, &last->incarnation);
 
-    if (!last->known) {
-        if (d->is_found)
+    if (!last->known || last->state == STATE_PENDING) {
+        if (is_found(d))
             engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
         else
             engine_report_unasked(e, d, STATE_PENDING, STATE_RUNNING, "started", &s->incarnation);
@@ -149,7 +160,7 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
 static void settle_off(struct engine *e, struct domain *d, const struct sighting *s,
                        enum input_kind seen)
 {
-    if (!d->reported.known)
+    if (!d->reported.known || d->reported.state == STATE_PENDING)
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
     else if (seen == IN_SEEN_MIGRATED) /* it runs elsewhere: nothing has stopped */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
@@ -162,7 +173,8 @@ static void settle_off(struct engine *e, struct domain *d, const struct sighting
  * off. */
 static bool is_known_off(const struct domain *d)
 {
-    return !d->reported.known || d->reported.state == STATE_STOPPED;
+    return !d->reported.known || d->reported.state == STATE_STOPPED ||
+           d->reported.state == STATE_PENDING;
 }
 
 static void settle_unasked(struct engine *e, struct domain *d, const struct sighting *s)
@@ -217,6 +229,7 @@ static void picture(struct engine *e, struct domain *d, struct sighting *s)
     /* Of one that is gone the last definition is kept until its end has been reported. */
     if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
         e->turn_failed = true;
+    engine_note_start(e, d);
 }
 
 static void take_sighting(struct engine *e, struct domain *d, struct sighting *s,
@@ -245,6 +258,12 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     }
 }
 
+void engine_want_look(struct engine *e, struct domain *d)
+{
+    d->wanted |= EFFECT_LOOK;
+    engine_stage_domain(e, d);
+}
+
 void engine_process_hint(struct engine *e, const uuid_t domain)
 {
     struct domain *d;
@@ -254,8 +273,7 @@ void engine_process_hint(struct engine *e, const uuid_t domain)
     d = inventory_get(&e->inventory, domain);
     if (!d)
         return;
-    d->wanted |= EFFECT_LOOK;
-    engine_stage_domain(e, d);
+    engine_want_look(e, d);
 }
 
 /* --- Attached -------------------------------------------------------------------------------- */
@@ -269,12 +287,13 @@ static void take_listed(struct engine *e, struct sighting *s)
         return;
     }
     d->is_found |= e->is_first_picture;
+    d->is_listed = true;
     if (s->state == DOMAIN_UNKNOWN) {
-        d->wanted |= EFFECT_LOOK;
-        engine_stage_domain(e, d);
+        if (e->is_first_picture && !d->reported.known)
+            engine_stage_reported(e, d, STATE_PENDING, NULL);
+        engine_want_look(e, d);
         return;
     }
-    d->is_listed = true;
     if (engine_operation_now(d))
         picture(e, d, s); /* the operation asks for a look of its own */
     else
@@ -291,7 +310,7 @@ static void attached(struct engine *e, struct call *c)
     e->attach_tries = 0;
     e->generation++;
     e->counters.attachments++;
-    e->clock_at = 0;
+    engine_glance_later(e);
     log_say(LOG_LEVEL_INFO, &fields, "the hypervisor is at hand, with %zu domains", c->list.n);
     e->away_said = false;
     inventory_foreach(&e->inventory, d) d->is_listed = false;
@@ -358,9 +377,14 @@ static void look_ended(struct engine *e, struct domain *d, struct call *c)
 static void call_ended(struct engine *e, struct call *c)
 {
     struct domain *d = inventory_find_uuid(&e->inventory, c->domain);
-    struct input in = {.kind = result_input(c), .error = c->error, .interlocked = c->interlocked};
+    struct input in = {.kind = result_input(c),
+                       .error = c->error,
+                       .interlocked = c->interlocked,
+                       .is_stuck = c->stuck};
 
-    if (!d || d->call_out != c->id)
+    if (d && c->is_late)
+        engine_process_hint(e, c->domain);
+    if (!d || c->is_late || d->call_out != c->id)
         return;
     d->call_out = 0;
     engine_stage_domain(e, d);
@@ -382,6 +406,8 @@ void engine_process_call(struct engine *e, struct call *c)
 
     if (c->kind == CALL_CONNECT)
         attach_ended(e, owned);
+    else if (c->kind == CALL_GLANCE)
+        engine_process_glance(e, owned);
     else
         call_ended(e, owned);
 }
@@ -423,7 +449,10 @@ static void fill_in(const struct engine *e, const struct domain *d, struct call 
         c->button = operation_button(d->op);
         c->interlock = d->op->interlock_wanted;
         c->former = d->op->former;
+        c->only_crashed = !operation_has_consent(d->op);
     }
+    if (c->kind == CALL_PRESS && c->button == BUTTON_AGENT && c->timeout > AGENT_BUDGET)
+        c->timeout = AGENT_BUDGET;
 }
 
 void engine_dispatch(struct engine *e, struct domain *d)
@@ -435,11 +464,8 @@ void engine_dispatch(struct engine *e, struct domain *d)
         return;
     c = call_new(strongest(d->wanted));
     if (!c) {
-        usec_t again = e->now.monotonic + LOOK_DELAY_MOST;
-
-        *(d->op ? &d->op->next_look : &d->next_look) = again;
-        if (again < e->clock_at)
-            e->clock_at = again;
+        *(d->op ? &d->op->next_look : &d->next_look) = e->now.monotonic + LOOK_DELAY_MOST;
+        engine_set_due(e, d);
         return;
     }
     d->wanted &= ~effect_of(c->kind);

@@ -84,9 +84,12 @@ struct engine {
     struct inventory inventory;
     struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
     size_t n_operations, n_shutting_down;
-    uint64_t last_sequence; /* committed */
-    bool is_first_picture;  /* nothing was ever reported: the first full read is only taken down */
+    size_t n_queued, n_queued_forced; /* soft stops that wait for their turn, and power cuts */
+    uint64_t last_place;              /* of the queue of stops */
+    uint64_t last_sequence;           /* committed */
+    bool is_first_picture; /* nothing was ever reported: the first full read is only taken down */
     bool quiescing;
+    struct error *load_problem; /* of the journal's content, more exact than the journal's own */
 
     /* What has arrived since the last turn */
     LIST_OF(struct request) requests;
@@ -105,6 +108,8 @@ struct engine {
     uint64_t generation; /* calls that began under another one are over, whatever they say */
     uint64_t next_call_id;
     uint64_t attach_call;
+    uint64_t glance_call; /* 0: none is out */
+    usec_t glance_at;     /* NEVER: one is out, or the hypervisor is away */
     bool lost_while_attaching;
 
     /* This turn */
@@ -115,13 +120,15 @@ struct engine {
     LIST_OF(struct staged_reply) replies;
     LIST_OF(struct staged_binding) bindings;
     LIST_OF(struct staged_certificate) certificates;
-    struct domain *staged;
+    struct domain *staged, **staged_end; /* in the order in which they were */
     uint64_t staged_sequence;
 
     /* Clears under way */
     struct clear_job *clear_jobs;
     size_t n_clear_jobs;
-    bool clears_wait; /* for a place: local_storage.parallel are under way */
+    bool clears_wait;     /* for a place: local_storage.parallel are under way */
+    size_t n_start_looks; /* at local disks of instances that have started */
+    bool starts_wait;
 
     /* Parked */
     LIST_OF(struct request) identifying; /* for their local disks to be identified */
@@ -133,9 +140,14 @@ struct engine {
         cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
     usec_t retain_at;
     bool retain_more;
-    usec_t clock_at;   /* no domain or operation is due before */
+    int64_t clock_offset; /* of the real-time clock from the monotonic one */
+    usec_t ahead;         /* what was written before looks older by this, until … */
+    usec_t ahead_until;
+    bool once_more;    /* another turn is needed at once */
     usec_t journal_at; /* after a failed commit: try again then; NEVER: the journal is at hand */
     bool journal_said;
+    bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
+    usec_t reserve_at; /* look then whether it still is; NEVER: it is not */
 
     struct {
         uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
@@ -145,13 +157,13 @@ struct engine {
 
 /* --- engine.c: a turn's staging -------------------------------------------------------------- */
 void engine_stage_domain(struct engine *e, struct domain *d);
+/* What is due of the domain has changed outside of a turn's staging. */
+void engine_set_due(struct engine *e, struct domain *d);
 /* The operation as this turn has made it so far; NULL: none, or finished. */
 const struct operation *engine_operation_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
 void engine_step(struct engine *e, struct domain *d, const struct input *in);
 void engine_step_all(struct engine *e, enum input_kind kind);
-/* Lets a queued operation begin, if it may. */
-void engine_admit(struct engine *e, struct domain *d);
 void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
                            const struct incarnation *incarnation);
 /* Reports a transition of a domain that nobody commanded. */
@@ -178,8 +190,25 @@ void engine_process_lost(struct engine *e);
 void engine_process_call(struct engine *e, struct call *c);
 void engine_process_hint(struct engine *e, const uuid_t domain);
 void engine_attach_if_due(struct engine *e);
+void engine_want_look(struct engine *e, struct domain *d);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-queue.c -------------------------------------------------------------------------- */
+/* Lets a queued operation begin, if it may. */
+void engine_admit(struct engine *e, struct domain *d);
+/* Lets the first in line begin for whom there is a place. */
+void engine_admit_in_line(struct engine *e);
+/* Would engine_admit_in_line() admit anybody in a new turn? */
+bool engine_may_admit(const struct engine *e);
+/* An operation is durable as it is (by 1), or is so no more (by -1). */
+void engine_count_in_line(struct engine *e, const struct operation *op, int by);
+
+/* --- engine-glance.c ------------------------------------------------------------------------- */
+/* The next glance is some minutes away. */
+void engine_glance_later(struct engine *e);
+void engine_glance_if_due(struct engine *e);
+void engine_process_glance(struct engine *e, const struct call *c);
 
 /* --- engine-clear.c -------------------------------------------------------------------------- */
 void engine_process_report(struct engine *e, struct wipe_report *r);
@@ -190,6 +219,14 @@ void engine_dispatch_clears(struct engine *e, struct domain *d);
 void engine_identify(struct engine *e, struct domain *d, struct request *r);
 /* Answers all that are parked so: nothing was accepted. */
 void engine_refuse_identifying(struct engine *e);
+
+/* --- engine-at-start.c ----------------------------------------------------------------------- */
+/* After each look at a domain: wants its disks identified where its run, or they, are new. */
+void engine_note_start(struct engine *e, struct domain *d);
+/* Starts what is wanted, as far as there is a place. After the commit. */
+void engine_look_at_starts(struct engine *e);
+/* Is the report of such a look? Then it is taken. */
+bool engine_take_start(struct engine *e, struct wipe_report *r);
 
 /* --- engine-requests.c ----------------------------------------------------------------------- */
 void engine_process_request(struct engine *e, struct request *r);
@@ -202,6 +239,18 @@ usec_t engine_next_overdue(const struct engine *e);
 void engine_refuse_late(struct request *r);
 struct answer *answer_new(const struct request *r);
 void engine_reply(struct request *r, struct answer *a);
+
+/* --- engine-clock.c --------------------------------------------------------------------------- */
+/* Begins each turn. */
+void engine_watch_clock(struct engine *e);
+/* What is older than this, by the real-time clock, may be forgotten. */
+usec_t engine_retain_from(const struct engine *e);
+
+/* --- engine-reserve.c ------------------------------------------------------------------------- */
+/* After a turn that failed: true: try again at once. */
+bool engine_spend_reserve(struct engine *e, const struct error *failure);
+/* Begins each turn. */
+void engine_watch_reserve(struct engine *e);
 
 /* --- engine-metrics.c ------------------------------------------------------------------------ */
 char *engine_metrics_text(const struct engine *e);

@@ -21,15 +21,25 @@ static int load_operation(void *userdata, struct operation *op)
     struct engine *e = userdata;
     struct domain *d = inventory_get(&e->inventory, op->domain);
 
-    if (!d || d->op || (!d->instance_id && text_replace(&d->instance_id, op->instance_id) < 0) ||
+    if (d && d->op) {
+        error_set(
+            &e->load_problem, ERROR_JOURNAL,
+            "the journal holds two unfinished operations of %s, %s and %s, and only one can "
+            "go on; it was altered by another hand: put back a copy of it, or move it away to "
+            "begin a new one, which forgets every stop under way",
+            op->instance_id, d->op->request_id, op->request_id);
+        operation_free(op);
+        return -EBADMSG;
+    }
+    if (!d || (!d->instance_id && text_replace(&d->instance_id, op->instance_id) < 0) ||
         lh_table_insert(e->operations, op->request_id, d) < 0) {
         operation_free(op);
         return -ENOMEM;
     }
+    op->place = ++e->last_place;
     d->op = op;
     e->n_operations++;
-    if (op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    engine_count_in_line(e, op, 1);
     return 0;
 }
 
@@ -44,7 +54,11 @@ static int load(struct engine *e, struct error **err)
     }
     if (r == 0)
         r = journal_load_unfinished(e->journal, load_operation, e, err);
-    return r;
+    if (!e->load_problem)
+        return r;
+    if (err)
+        error_free(take(*err));
+    return error_move(err, &e->load_problem);
 }
 
 static int make_cursors(struct engine *e)
@@ -94,8 +108,10 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->certificates);
     list_init(&e->event_waiters);
     list_init(&e->identifying);
-    e->clock_at = e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
-    e->retain_at = e->now.monotonic;
+    e->glance_at = USEC_NEVER;
+    e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
+    e->clock_offset = (int64_t)(e->now.realtime - e->now.monotonic);
+    e->retain_at = e->reserve_at = e->now.monotonic;
     e->operations = lh_kchar_table_new(64, NULL);
     if (!e->operations || inventory_init(&e->inventory) < 0 || make_cursors(e) < 0)
         return error_no_memory(err);
@@ -110,7 +126,6 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
 void engine_configure(struct engine *e, const struct engine_settings *settings)
 {
     e->settings = *settings;
-    e->clock_at = 0; /* a higher stop.parallel lets more begin */
 }
 
 static void discard_arrivals(struct engine *e)
@@ -149,6 +164,7 @@ void engine_free(struct engine *e)
     for (size_t i = 0; i < e->n_cursors; i++)
         free(e->cursors[i].sink);
     free(e->cursors);
+    error_free(e->load_problem);
     free(e->lost);
     free(e->away_why);
     free(e);

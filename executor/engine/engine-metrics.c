@@ -34,6 +34,8 @@ char *engine_metrics_text(const struct engine *e)
     metric(f, "stopd_journal_commits_total", "counter", "Transactions begun.", e->counters.commits);
     metric(f, "stopd_journal_failures_total", "counter", "Transactions that failed.",
            e->counters.commit_failures);
+    metric(f, "stopd_journal_reserve_in_use", "gauge",
+           "1 while the journal's disk is full and no new command is taken.", e->on_reserve);
     metric(f, "stopd_events_sequence", "counter", "Sequence of the last event written.",
            e->last_sequence);
     metric(f, "stopd_commands_accepted_total", "counter",

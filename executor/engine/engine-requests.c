@@ -122,6 +122,7 @@ static int begin(struct engine *e, struct domain *d, const struct command *c,
 
     if (!op)
         return error_no_memory(err);
+    op->place = ++e->last_place;
     d->next_op = op;
     d->op_changed = true;
     engine_stage_domain(e, d);
@@ -173,6 +174,7 @@ static struct check_context context_of(const struct engine *e, const struct doma
         .can_clear = e->host.start_wipe != NULL,
         .plan = has_plan(d, r) ? &r->plan : NULL,
         .plan_error = r->plan_error,
+        .at_start = &d->at_start.disks,
         .running = engine_operation_now(d),
     };
 }
@@ -224,6 +226,10 @@ static int check_at_hand(const struct engine *e, struct error **err)
     if (e->journal_said)
         return error_set(err, ERROR_UNAVAILABLE,
                          "The journal cannot be written; nothing was accepted.");
+    if (e->on_reserve)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "The disk of the journal is full; what is under way is finished, and "
+                         "nothing new is accepted.");
     if (e->attachment != ATTACHED)
         return error_set(err, ERROR_UNAVAILABLE,
                          "libvirt is not at hand (%s); nothing was accepted.",
@@ -254,6 +260,8 @@ static int stop(struct engine *e, struct request *r, struct answer *a, struct er
         result = look_up_token(e, c, a->request_id, err);
     if (result != 0)
         return result < 0 ? result : 0;
+    if (c->expires && e->now.realtime > c->expires)
+        return error_set(err, ERROR_TOO_OLD, NULL);
     result = find_domain(e, c->instance_id, &d, err);
     return result != 0 ? result : accept_command(e, d, r, err);
 }
@@ -322,23 +330,31 @@ static void process_clear(struct engine *e, struct request *r)
 
 /* --- The picture ----------------------------------------------------------------------------- */
 
-static void process_instances(struct engine *e, struct request *r)
+/* A slice, so that a host of ten thousand domains holds up nobody who asks for one. */
+static json_object *instances_slice(struct engine *e, const struct request *r)
 {
     _cleanup_(json) json_object *body = json_object_new_object();
     json_object *array = json_object_new_array();
+    unsigned n = 0;
     struct domain *d;
 
-    if (!body || json_add(body, "instances", array) < 0) {
-        reply_body(r, NULL);
-        return;
-    }
-    inventory_foreach(&e->inventory,
-                      d) if (d->instance_id && json_append(array, domain_to_json(d)) < 0)
+    if (!body || json_add(body, "instances", array) < 0)
+        return NULL;
+    inventory_foreach(&e->inventory, d)
     {
-        reply_body(r, NULL);
-        return;
+        if (d->number <= r->after || !d->instance_id)
+            continue;
+        if (json_append(array, domain_to_json(d)) < 0)
+            return NULL;
+        if (++n == r->most)
+            return json_add_number(body, "last", d->number) < 0 ? NULL : take(body);
     }
-    reply_body(r, take(body));
+    return take(body);
+}
+
+static void process_instances(struct engine *e, struct request *r)
+{
+    reply_body(r, instances_slice(e, r));
 }
 
 static void process_instance(struct engine *e, struct request *r)

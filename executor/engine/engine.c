@@ -34,8 +34,9 @@ void engine_stage_domain(struct engine *e, struct domain *d)
     if (d->staged)
         return;
     d->staged = true;
-    d->next_staged = e->staged;
-    e->staged = d;
+    d->next_staged = NULL;
+    *(e->staged ? e->staged_end : &e->staged) = d;
+    e->staged_end = &d->next_staged;
 }
 
 const struct operation *engine_operation_now(const struct domain *d)
@@ -149,7 +150,7 @@ static int write_domain(struct engine *e, struct domain *d, struct error **err)
     if (d->next_op && d->op_changed)
         r = journal_put_operation(e->journal, d->next_op, err);
     if (r == 0 && d->reported_changed) {
-        struct reported reported = {.instance_id = d->instance_id,
+        struct reported reported = {.instance_id = d->instance_id ? d->instance_id : d->key,
                                     .state = d->next_reported.state,
                                     .incarnation = d->next_reported.incarnation};
 
@@ -187,8 +188,8 @@ static int write_all(struct engine *e, struct error **err)
             r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
     if (r == 0 && e->journal_said)
         r = journal_touch(e->journal, e->now.realtime, err);
-    if (r == 0 && e->retain_at <= e->now.monotonic && e->now.realtime > e->settings.retain)
-        r = journal_retain(e->journal, e->now.realtime - e->settings.retain, e->settings.sinks,
+    if (r == 0 && e->retain_at <= e->now.monotonic)
+        r = journal_retain(e->journal, engine_retain_from(e), e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);
     e->retain_more = r >= RETAIN_MOST;
     return r < 0 ? r : 0;
@@ -262,12 +263,9 @@ static void adopt_operation(struct engine *e, struct domain *d)
 {
     bool is_new = !d->op;
 
-    if (!is_new && d->op->stage == STAGE_SHUTTING_DOWN) {
-        e->n_shutting_down--;
-        e->clock_at = 0; /* who is queued may have its turn now */
-    }
-    if (d->next_op->stage == STAGE_SHUTTING_DOWN)
-        e->n_shutting_down++;
+    if (!is_new)
+        engine_count_in_line(e, d->op, -1);
+    engine_count_in_line(e, d->next_op, 1);
     if (is_new) {
         lh_table_insert(e->operations, d->next_op->request_id, d);
         e->n_operations++;
@@ -322,12 +320,16 @@ static usec_t due_of(const struct domain *d)
     return d->op ? operation_next_due(d->op) : d->next_look;
 }
 
+void engine_set_due(struct engine *e, struct domain *d)
+{
+    agenda_set(&e->inventory.agenda, &d->due, due_of(d));
+}
+
 static void unstage(struct engine *e, struct domain *d)
 {
     d->staged = d->op_changed = d->reported_changed = false;
     d->next_staged = NULL;
-    if (due_of(d) < e->clock_at)
-        e->clock_at = due_of(d);
+    engine_set_due(e, d);
 }
 
 static void send_replies(struct engine *e, const struct error *failure)
@@ -374,7 +376,7 @@ static void forget_turn(struct engine *e)
 
 static bool is_idle(const struct domain *d)
 {
-    return !d->op && !d->call_out && !d->wanted && !d->waiting && !d->staged;
+    return !d->op && !d->call_out && !d->wanted && !d->waiting && !d->staged && !d->at_start.job;
 }
 
 static void act(struct engine *e)
@@ -396,6 +398,7 @@ static void act(struct engine *e)
             (void)inventory_define(&e->inventory, d, NULL);
         engine_dispatch(e, d);
     }
+    engine_look_at_starts(e);
     if (e->events.first) {
         e->host.committed(e->host.userdata, e->last_sequence);
         engine_answer_event_waiters(e);
@@ -430,6 +433,10 @@ static void give_back(struct engine *e, const struct error *failure)
     stand_still(e);
     e->staged_sequence = e->last_sequence;
     e->counters.commit_failures++;
+    if (engine_spend_reserve(e, failure)) {
+        e->journal_at = e->now.monotonic;
+        return;
+    }
     e->journal_at = e->now.monotonic + JOURNAL_AGAIN;
     if (!e->journal_said) {
         const struct log_fields fields = {.message_id = MESSAGE_ID_JOURNAL_AWAY};
@@ -467,48 +474,53 @@ static void step_due(struct engine *e, struct domain *d)
     }
 }
 
-/* Its turn has come, unless stop.parallel guests are in shutdown already. */
-void engine_admit(struct engine *e, struct domain *d)
+static void step_due_domain(struct engine *e, struct domain *d)
 {
-    const struct input admitted = {.kind = IN_ADMITTED};
-    const struct operation *op = engine_operation_now(d);
-    unsigned bound = e->settings.parallel;
-
-    if (!op || op->stage != STAGE_QUEUED || e->attachment != ATTACHED)
-        return;
-    if (!op->force_stop && bound && e->n_shutting_down + e->n_admitted >= bound)
-        return;
-    e->n_admitted += !op->force_stop;
-    engine_step(e, d, &admitted);
+    if (engine_operation_now(d)) {
+        step_due(e, d);
+    } else if (d->next_look <= e->now.monotonic) {
+        d->next_look = USEC_NEVER;
+        d->wanted |= EFFECT_LOOK;
+        engine_stage_domain(e, d);
+    }
 }
 
-/* Looks at every domain, but only when one of them is due: clock_at is the earliest. */
+/* Whoever is due is taken off the agenda; with the turn's end, or where nothing came of it, it has
+ * its new place there. */
 static void step_clock(struct engine *e)
 {
-    struct domain *d;
+    struct agenda *agenda = &e->inventory.agenda;
+    struct agenda_entry *first;
+    struct domain *unmoved = NULL, *d;
 
-    if (e->clock_at > e->now.monotonic)
-        return;
-    e->clock_at = USEC_NEVER;
-    inventory_foreach(&e->inventory, d)
-    {
-        engine_admit(e, d);
-        if (engine_operation_now(d)) {
-            step_due(e, d);
-        } else if (d->next_look <= e->now.monotonic) {
-            d->next_look = USEC_NEVER;
-            d->wanted |= EFFECT_LOOK;
-            engine_stage_domain(e, d);
+    e->once_more = false;
+    engine_admit_in_line(e);
+    while ((first = agenda_first(agenda)) && first->due <= e->now.monotonic) {
+        d = domain_of_due(first);
+        agenda_set(agenda, first, USEC_NEVER);
+        step_due_domain(e, d);
+        if (!d->staged) {
+            d->next_due = unmoved;
+            unmoved = d;
         }
-        if (!d->staged && due_of(d) < e->clock_at)
-            e->clock_at = due_of(d);
     }
+    for (; unmoved; unmoved = d) {
+        d = unmoved->next_due;
+        engine_set_due(e, unmoved);
+    }
+}
+
+static usec_t next_due(const struct engine *e)
+{
+    const struct agenda_entry *first = agenda_first(&e->inventory.agenda);
+
+    return e->once_more || engine_may_admit(e) ? 0 : first ? first->due : USEC_NEVER;
 }
 
 usec_t engine_next_turn(const struct engine *e)
 {
-    const usec_t dues[] = {e->retain_at, e->clock_at, e->attach_at, e->cursors_at,
-                           engine_next_overdue(e)};
+    const usec_t dues[] = {e->retain_at,  next_due(e),   e->attach_at,          e->glance_at,
+                           e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
     if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
@@ -611,7 +623,6 @@ static void catch_up(struct engine *e)
     if (e->journal_at > e->now.monotonic)
         return;
     e->journal_at = USEC_NEVER;
-    e->clock_at = 0;
     engine_step_all(e, e->attachment == ATTACHED ? IN_ATTACHED : IN_DETACHED);
 }
 
@@ -623,10 +634,13 @@ void engine_turn(struct engine *e)
     e->counters.turns++;
     e->n_admitted = 0;
     e->turn_failed = false;
+    engine_watch_clock(e);
+    engine_watch_reserve(e);
     process_arrivals(e);
     if (e->journal_at != USEC_NEVER)
         catch_up(e);
     engine_attach_if_due(e);
+    engine_glance_if_due(e);
     if (e->journal_at == USEC_NEVER)
         step_clock(e);
     if (commit(e, &failure) < 0)

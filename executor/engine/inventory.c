@@ -17,6 +17,8 @@ static void domain_free(struct domain *d)
     operation_free(d->op);
     operation_free(d->next_op);
     free(d->instance_id);
+    free(d->at_start.of);
+    disk_plan_clear(&d->at_start.disks);
     free(d);
 }
 
@@ -40,6 +42,7 @@ void inventory_clear(struct inventory *inv)
         inventory_foreach(inv, d) domain_free(d);
         lh_table_free(inv->by_uuid);
     }
+    agenda_clear(&inv->agenda);
     *inv = (struct inventory){0};
 }
 
@@ -64,12 +67,15 @@ struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
 
     if (d)
         return d;
+    if (agenda_reserve(&inv->agenda, (size_t)lh_table_length(inv->by_uuid) + 1) < 0)
+        return NULL;
     d = calloc(1, sizeof(*d));
     if (!d)
         return NULL;
     uuid_copy(d->uuid, uuid);
     uuid_unparse_lower(uuid, d->key);
     d->next_look = USEC_NEVER;
+    d->number = ++inv->last_number;
     if (lh_table_insert(inv->by_uuid, d->key, d) < 0) {
         free(d);
         return NULL;
@@ -159,6 +165,7 @@ int inventory_define(struct inventory *inv, struct domain *d, struct instance *i
 void inventory_remove(struct inventory *inv, struct domain *d)
 {
     undefine(inv, d);
+    agenda_set(&inv->agenda, &d->due, USEC_NEVER);
     lh_table_delete(inv->by_uuid, d->key);
     domain_free(d);
 }
@@ -167,7 +174,7 @@ enum instance_state domain_state_of(const struct domain *d)
 {
     if (d->op)
         return operation_state(d->op);
-    if (d->reported.known)
+    if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
 }

@@ -5,6 +5,7 @@
 #ifndef STOPD_ENGINE_INVENTORY_H
 #define STOPD_ENGINE_INVENTORY_H
 
+#include "engine/agenda.h"
 #include "core/stop.h"
 #include "engine/call.h"
 #include "engine/request.h"
@@ -19,9 +20,20 @@ struct last_report {
     struct incarnation incarnation; /* of the run that it was about; pid 0: none */
 };
 
+/* See engine-at-start.c. */
+struct disks_at_start {
+    char *of;               /* disks_snapshot() of the definition … */
+    struct incarnation run; /* … and the run that they are of */
+    struct disk_plan disks; /* empty: not known */
+    bool is_wanted;
+    uint64_t job;  /* that is out to identify them; 0: none */
+    bool is_stale; /* it is of another run, or of other disks */
+};
+
 struct domain {
     char key[UUID_TEXT_SIZE];
     uuid_t uuid;
+    uint64_t number;           /* rises in the order in which they became known */
     char *instance_id;         /* as last known; survives the definition */
     struct instance *instance; /* NULL: absent, or not read yet */
 
@@ -32,6 +44,7 @@ struct domain {
     bool is_listed; /* by the full read that is being taken in */
     bool is_found;  /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
+    struct disks_at_start at_start;
 
     struct last_report reported;
     struct operation *op; /* unfinished, durable; or NULL */
@@ -49,7 +62,9 @@ struct domain {
     unsigned wanted;   /* of enum effect; CLEAR and END_CLEAR are no calls and wait for none */
     uint64_t call_out; /* the id of the call that is out; 0: none */
     enum call_kind call_kind;
-    usec_t next_look; /* without an operation: look again then */
+    usec_t next_look;        /* without an operation: look again then */
+    struct agenda_entry due; /* when the clock has something to do here; see engine_set_due() */
+    struct domain *next_due;
     usec_t look_delay;
 
     struct request *waiting; /* for the end of the operation */
@@ -57,10 +72,15 @@ struct domain {
     struct domain *next_same_id; /* another domain that claims the same metadata id */
 };
 
+/* The domain whose entry in the agenda this is. */
+#define domain_of_due(e) ((struct domain *)((char *)(e)-offsetof(struct domain, due)))
+
 struct inventory {
     struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
     struct lh_table *by_id;   /* metadata id → first claimant */
     struct lh_table *by_name;
+    struct agenda agenda; /* has room for every domain */
+    uint64_t last_number;
 };
 
 int inventory_init(struct inventory *inv); /* 0 or -ENOMEM */

@@ -289,8 +289,7 @@ static void host_owe_wipe(void *userdata, const struct operation *op)
 {
     struct loop *l = userdata;
 
-    wiper_owe(l->wiper, op->domain, op->request_id, op->instance_id, op->incarnation.boot_id,
-              &op->disks);
+    wiper_owe(l->wiper, op->domain, op->request_id, op->instance_id, &op->disks);
 }
 
 static void host_end_wipe(void *userdata, const uuid_t domain)

@@ -82,11 +82,24 @@ static int sync_parent_of(const char *folder)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What a crash left half written. */
+static void remove_temporary(const char *folder)
+{
+    _cleanup_(closedir) DIR *d = opendir(folder);
+    const struct dirent *e;
+
+    while (d && (e = readdir(d)))
+        if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+}
+
 int markers_make_folder(const char *folder, struct error **err)
 {
     int r = mkdir(folder, 0700) < 0 ? -errno : sync_parent_of(folder);
 
-    if (r < 0 && r != -EEXIST)
+    if (r == -EEXIST)
+        remove_temporary(folder);
+    else if (r < 0)
         return error_set_errno(err, ERROR_IO, r, "making the folder %s of what is owed a clear",
                                folder);
     return 0;
@@ -240,22 +253,36 @@ static int parse(const char *text, size_t n, struct marker *ret)
     return o && json_tokener_get_parse_end(t) == n ? marker_from_json(o, ret) : -EINVAL;
 }
 
-static int read_one(int folder, const char *name, struct marker_list *l)
+/* 1; 0: it was removed just now; negative names what is wrong. */
+static int read_marker(int fd, const char *folder, const char *name, struct marker *ret,
+                       struct error **err)
+{
+    _cleanup_(freep) char *text = NULL;
+    size_t n = 0;
+    int r = read_file(fd, name, &text, &n);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = parse(text, n, ret);
+    if (r == -EINVAL)
+        return error_set(err, ERROR_IO, "%s/%s is no marker of an owed clear", folder, name);
+    if (r < 0)
+        return error_set_errno(err, ERROR_IO, r, "reading %s/%s", folder, name);
+    return 1;
+}
+
+static int add_marker(struct marker_list *l, struct marker *m, struct error **err)
 {
     struct marker *items = reallocarray(l->items, l->n + 1, sizeof(*items));
-    _cleanup_(freep) char *text = NULL;
-    size_t n;
-    int r;
 
-    if (!items)
-        return -ENOMEM;
+    if (!items) {
+        marker_clear(m);
+        return error_no_memory(err);
+    }
     l->items = items;
-    r = read_file(folder, name, &text, &n);
-    if (r == 0)
-        r = parse(text, n, &items[l->n]);
-    if (r == 0)
-        l->n++;
-    return r == -ENOENT ? 0 : r; /* removed just now */
+    items[l->n++] = *m;
+    return 0;
 }
 
 int markers_read(const char *folder, struct marker_list *ret, struct error **err)
@@ -270,13 +297,15 @@ int markers_read(const char *folder, struct marker_list *ret, struct error **err
     if (!d)
         return error_set_errno(err, ERROR_IO, errno, "opening %s", folder);
     while (errno = 0, (e = readdir(d))) {
-        int r = is_marker(e->d_name, domain) ? read_one(dirfd(d), e->d_name, &l) : 0;
+        struct marker m = {0};
+        int r = 0;
 
-        if (r == -EINVAL)
-            return error_set(err, ERROR_IO, "%s/%s is no marker of an owed clear", folder,
-                             e->d_name);
+        if (is_marker(e->d_name, domain))
+            r = read_marker(dirfd(d), folder, e->d_name, &m, err);
+        if (r > 0)
+            r = add_marker(&l, &m, err);
         if (r < 0)
-            return error_set_errno(err, ERROR_IO, r, "reading %s/%s", folder, e->d_name);
+            return r;
     }
     if (errno)
         return error_set_errno(err, ERROR_IO, errno, "listing %s", folder);
@@ -286,6 +315,13 @@ int markers_read(const char *folder, struct marker_list *ret, struct error **err
 }
 
 /* --- Removing -------------------------------------------------------------------------------- */
+
+static int remove_marker(int fd, const char *folder, const char *name, struct error **err)
+{
+    if (unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+        return error_set_errno(err, ERROR_IO, errno, "removing %s/%s", folder, name);
+    return 0;
+}
 
 int markers_remove(const char *folder,
                    bool (*is_over)(void *userdata, const uuid_t domain, const char *name),
@@ -303,8 +339,8 @@ int markers_remove(const char *folder,
     while (errno = 0, (e = readdir(d))) {
         if (!is_marker(e->d_name, domain) || !is_over(userdata, domain, e->d_name))
             continue;
-        if (unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
-            return error_set_errno(err, ERROR_IO, errno, "removing %s/%s", folder, e->d_name);
+        if (remove_marker(dirfd(d), folder, e->d_name, err) < 0)
+            return -EIO;
         any = true;
     }
     if (errno)
@@ -312,35 +348,38 @@ int markers_remove(const char *folder,
     return any ? sync_folder(dirfd(d), folder, err) : 0;
 }
 
-struct debts {
-    bool (*is_owed)(void *userdata, const uuid_t domain);
-    void *userdata;
-};
+/* --- At the start ---------------------------------------------------------------------------- */
 
-static bool owes_nothing(void *userdata, const uuid_t domain, const char *name)
+/* What is owed by one that cannot be read nobody knows: it stays, and the hook refuses by it. */
+static bool is_settled(int fd, const char *folder, const char *name,
+                       const struct marker_reconciler *r)
 {
-    const struct debts *debts = userdata;
+    _cleanup_(error_free) struct error *error = NULL;
+    _cleanup_(marker) struct marker m = {0};
+    int there = read_marker(fd, folder, name, &m, &error);
 
-    return !debts->is_owed(debts->userdata, domain);
+    if (there < 0)
+        r->unreadable(r->userdata, error);
+    return there > 0 && !r->is_owed(r->userdata, &m);
 }
 
-/* What a crash left half written. */
-static void remove_temporary(const char *folder)
+int markers_reconcile(const char *folder, const struct marker_reconciler *reconciler,
+                      struct error **err)
 {
     _cleanup_(closedir) DIR *d = opendir(folder);
     const struct dirent *e;
+    uuid_t domain = {0};
+    int r = 0;
 
-    while (d && (e = readdir(d)))
-        if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
-            unlinkat(dirfd(d), e->d_name, 0);
-}
-
-int markers_reconcile(const char *folder, bool journal_is_new,
-                      bool (*is_owed)(void *userdata, const uuid_t domain), void *userdata,
-                      struct error **err)
-{
-    struct debts debts = {is_owed, userdata};
-
-    remove_temporary(folder);
-    return journal_is_new ? 0 : markers_remove(folder, owes_nothing, &debts, err);
+    if (!d && errno == ENOENT)
+        return 0;
+    if (!d)
+        return error_set_errno(err, ERROR_IO, errno, "opening %s", folder);
+    while (r == 0 && (errno = 0, e = readdir(d))) {
+        if (is_marker(e->d_name, domain) && is_settled(dirfd(d), folder, e->d_name, reconciler))
+            r = remove_marker(dirfd(d), folder, e->d_name, err);
+    }
+    if (r == 0 && errno)
+        r = error_set_errno(err, ERROR_IO, errno, "listing %s", folder);
+    return r < 0 ? r : sync_folder(dirfd(d), folder, err);
 }

@@ -37,7 +37,8 @@ int marker_find(const struct marker *m, struct disk_node *ret);
 json_object *marker_to_json(const struct marker *m);      /* NULL: out of memory */
 int marker_from_json(json_object *o, struct marker *ret); /* 0 or -EINVAL, -ENOMEM */
 
-/* Makes the folder where it is missing, its parent must be there. */
+/* Makes the folder where it is missing, its parent must be there; in one that is there, removes
+ * what a crash left half written. Before anybody writes to it. */
 int markers_make_folder(const char *folder, struct error **err);
 
 /* Durable when it returns 0; in the place of an older one of the same disk of the same domain. */
@@ -62,10 +63,13 @@ int markers_remove(const char *folder,
                    bool (*is_over)(void *userdata, const uuid_t domain, const char *name),
                    void *userdata, struct error **err);
 
-/* At the start, before anything is claimed: removes those of domains that owe nothing by the
- * journal. A journal that is new knows of no debts, and forgives none. */
-int markers_reconcile(const char *folder, bool journal_is_new,
-                      bool (*is_owed)(void *userdata, const uuid_t domain), void *userdata,
-                      struct error **err);
+/* At the start, before anything is claimed: removes those whose debt is settled. One that cannot be
+ * read is told of (the error names it) and stays, for nobody knows what it stands for. */
+struct marker_reconciler {
+    bool (*is_owed)(void *userdata, const struct marker *m);
+    void (*unreadable)(void *userdata, const struct error *why);
+    void *userdata;
+};
+int markers_reconcile(const char *folder, const struct marker_reconciler *r, struct error **err);
 
 #endif

@@ -42,9 +42,22 @@ static int add(void *userdata, const struct upstream_event *e)
     return b->bytes >= BATCH_BYTES ? 1 : 0;
 }
 
+int batch_init(struct batch *b, size_t most)
+{
+    b->most = most > 0 ? most : BATCH_EVENTS;
+    b->events = calloc(b->most, sizeof(*b->events));
+    return b->events ? 0 : -ENOMEM;
+}
+
+void batch_free(struct batch *b)
+{
+    batch_clear(b);
+    free(b->events);
+}
+
 int batch_read(struct batch *b, struct journal_reader *reader, uint64_t after, struct error **err)
 {
-    return journal_read_events(reader, after, BATCH_EVENTS, add, b, err);
+    return journal_read_events(reader, after, (unsigned)b->most, add, b, err);
 }
 
 void batch_clear(struct batch *b)

@@ -4,15 +4,19 @@
 
 #include "journal/journal.h"
 
-#define BATCH_EVENTS 256
-#define BATCH_BYTES ((size_t)1024 * 1024)
+#define BATCH_EVENTS 256 /* where the sink has no wish */
+#define BATCH_BYTES ((size_t)4 * 1024 * 1024)
 
 struct batch {
-    struct upstream_event events[BATCH_EVENTS];
+    struct upstream_event *events;
+    size_t most; /* room for so many */
     size_t n;
     size_t bytes;
 };
 
+/* most: 0 for BATCH_EVENTS. 0 or -ENOMEM. */
+int batch_init(struct batch *b, size_t most);
+void batch_free(struct batch *b);
 /* Fills an empty batch with the events behind a sequence, as many as it holds. */
 int batch_read(struct batch *b, struct journal_reader *reader, uint64_t after, struct error **err);
 /* Frees the copies; the batch is empty then. */

@@ -201,6 +201,7 @@ static void relay_free(struct relay *r)
     pthread_mutex_destroy(&r->calling);
     pthread_cond_destroy(&r->wake);
     pthread_cond_destroy(&r->gone);
+    batch_free(&r->batch);
     free(r->name);
     free(r->journal_path);
     free(r);
@@ -280,7 +281,8 @@ int relay_start(const struct relay_settings *settings, struct relay **ret, struc
     }
     r->upstream = settings->upstream;
     if (text_replace(&r->name, settings->name) < 0 ||
-        text_replace(&r->journal_path, settings->journal_path) < 0)
+        text_replace(&r->journal_path, settings->journal_path) < 0 ||
+        batch_init(&r->batch, r->upstream->ops->batch) < 0)
         return error_no_memory(err);
     errnum = start_thread(r);
     if (errnum != 0)

@@ -14,7 +14,8 @@
 
 enum request_kind {
     REQUEST_STOP,      /* command → body null, request_id of the accepted (or replayed) command */
-    REQUEST_INSTANCES, /* every instance → {"instances": […]} (what /v1/instances answers) */
+    REQUEST_INSTANCES, /* the instances behind `after`, at most `most` → {"instances": […]}, and
+                          where there may be more "last": to go on behind */
     REQUEST_INSTANCE,  /* instance_id → one instance's object */
     REQUEST_CLEAR, /* instance_id, confirm → request_id of the operation that clears its kept disks
                     */
@@ -46,7 +47,8 @@ struct request {
     char *instance_id;      /* INSTANCE, CLEAR */
     bool confirm;           /* CLEAR */
     char *operation_id;     /* CANCEL, RETRY, WAIT_OPERATION: a RequestId, any of an operation's */
-    uint64_t after;         /* WAIT_EVENTS: a sequence */
+    uint64_t after;         /* WAIT_EVENTS: a sequence; INSTANCES: a "last"; 0: from the start */
+    unsigned most;          /* INSTANCES; 0: all */
     usec_t wait;            /* WAIT_*: at most so long, from when the engine takes it */
 
     void (*reply)(struct request *r, struct answer *a);

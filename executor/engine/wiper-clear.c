@@ -20,6 +20,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 /* How long to wait for a line before looking around. */
 #define TICK USEC_PER_SEC
@@ -38,8 +39,7 @@ static int hold(struct clearing *c, struct error **err)
     _cleanup_(error_free) struct error *error = NULL;
     struct marker m;
 
-    if (marker_of(&m, order->domain, order->request_id, order->instance_id, order->ended.boot_id,
-                  &order->disk) < 0)
+    if (marker_of(&m, order->domain, order->request_id, order->instance_id, &order->disk) < 0)
         return error_no_memory(err);
     if (marker_keeper_hold(c->job->wiper->keeper, &m, &c->hold, &error) < 0)
         return error_set(err, ERROR_UNKNOWN, "not begun, for it could not be marked as owed: %s",
@@ -96,6 +96,36 @@ static int find_device(struct clearing *c, struct error **err)
     return r < 0 ? error_set_errno(err, ERROR_IO, r, "looking for %s", disk->device) : 0;
 }
 
+/* Is the file that is there the one of then, and only the number of its file system may be another?
+ * Never within one boot: there that number is part of what tells the file from others. */
+static bool is_file_of_another_boot(const struct planned_disk *disk, const struct disk_node *there)
+{
+    char now[UUID_TEXT_SIZE], birth[FILE_BIRTH_SIZE], inode[32];
+    json_object *recorded;
+
+    if (disk->kind != DISK_FILE || there->kind != DISK_FILE || !*disk->boot_id || !disk->born ||
+        disk_boot_id(now) < 0 || text_equal(disk->boot_id, now))
+        return false;
+    snprintf(inode, sizeof(inode), "%llu", (unsigned long long)there->self.inode);
+    return json_object_object_get_ex(disk->identity, "inode", &recorded) &&
+           text_equal(json_object_get_string(recorded), inode) &&
+           disk_file_birth(disk->device, birth) == 0 && text_equal(disk->born, birth);
+}
+
+/* The host was down meanwhile, and a file system may come up under another number. What stays is
+ * the path, the file's inode, and the time at which that was made, which no other file of this
+ * inode has. The helper is told the number of now, and compares it with what it has opened. */
+static int renumber(const struct clearing *c, struct wipe_request *r, struct error **err)
+{
+    char device[32];
+
+    if (!is_file_of_another_boot(&c->job->order->disk, &c->node))
+        return 0;
+    snprintf(device, sizeof(device), "%u:%u", major(c->node.self.device),
+             minor(c->node.self.device));
+    return text_replace(&r->identity.value[IDENTITY_DEVICE], device) < 0 ? error_no_memory(err) : 0;
+}
+
 static int check_others(const struct clearing *c, const struct survey *v, struct error **err)
 {
     const struct named_disk *other =
@@ -104,7 +134,7 @@ static int check_others(const struct clearing *c, const struct survey *v, struct
     if (!other)
         return 0;
     return error_set(err, ERROR_CONFLICT, "%s is named by domain %s too (%s, as %s)", c->device,
-                     other->domain->instance->name, other->disk->target, other->disk->source);
+                     other->domain->instance->name, other->target, other->source);
 }
 
 static int add_others(struct wipe_request *r, const struct survey *v, const uuid_t domain)
@@ -113,33 +143,20 @@ static int add_others(struct wipe_request *r, const struct survey *v, const uuid
 
     for (size_t i = 0; i < v->n && result == 0; i++)
         if (uuid_compare(v->disks[i].domain->domain, domain) != 0)
-            result = wipe_request_add_other(r, v->disks[i].domain->instance->name,
-                                            v->disks[i].disk->source);
+            result =
+                wipe_request_add_other(r, v->disks[i].domain->instance->name, v->disks[i].source);
     return result;
 }
 
-/* A method that reaches all of an NVM subsystem reaches the companions as well: so they are the
- * domain's other local disks only, which are to be cleared themselves, and never its system disk.
- */
 static int add_companions(struct clearing *c, struct wipe_request *r, const struct survey *v,
                           struct error **err)
 {
-    const struct sighting *own = survey_find(v, c->job->order->domain);
-    _cleanup_(freep) struct disk_candidate *candidates = NULL;
-    size_t n = 0;
+    const struct wipe_job *order = c->job->order;
+    const struct sighting *own = survey_find(v, order->domain);
 
-    if (!own || !own->instance || disk_candidates(own->instance, &candidates, &n, NULL) < 0)
+    if (!own || !own->instance)
         return 0;
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_(freep) char *resolved = realpath(candidates[i].disk->source, NULL);
-
-        if (!resolved || text_equal(candidates[i].disk->target, c->job->order->disk.target) ||
-            !is_allowed(c->job->config, resolved))
-            continue;
-        if (wipe_list_add(&r->companions, resolved) < 0)
-            return error_no_memory(err);
-    }
-    return 0;
+    return request_add_companions(c->job->config, own->instance, order->disk.target, r, err);
 }
 
 static int look_at_others(struct clearing *c, struct wipe_request *r, struct error **err)
@@ -197,6 +214,8 @@ static int prepare(struct clearing *c, struct error **err)
         r = look_at_domain(c, err);
     if (r == 0)
         r = find_device(c, err);
+    if (r == 0)
+        r = renumber(c, &request, err);
     if (r == 0)
         r = look_at_others(c, &request, err);
     if (r == 0)

@@ -7,7 +7,9 @@
  * been local; one that resolves to something else is simply another disk.
  *
  * Only what may be cleared is shown to a helper. It opens the device for reading and tells what it
- * is; that answer is compared with the metadata, and kept for every later look. Each helper has so
+ * is; that answer is compared with the metadata, and kept for every later look. Where it is not
+ * certain that a method of the ladder will do, the helper is asked for a plan as well: a disk that
+ * none can clear is an error now, and not a quarantine when the guest is off. Each helper has so
  * long and no longer: the answer does not wait for one that hangs, the job does.
  */
 #include "engine/wiper-internal.h"
@@ -15,13 +17,16 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct identification {
     struct job *job;
     const struct instance *instance;
     const struct disk_candidate *candidate; /* the one at hand … */
-    struct helper *helper;                  /* … and the helper that has it */
+    bool has_companions;                    /* it is asked about with the others … */
+    enum wipe_event expected;               /* … for this … */
+    struct helper *helper;                  /* … of the helper that has it */
     struct disk_plan plan;
     struct disk_node *nodes; /* of the plan's disks */
     struct helper **left;    /* helpers that did not end in time */
@@ -91,10 +96,72 @@ static int check_device(const struct identification *i, const char *device, stru
     return 0;
 }
 
+static void tell_reasons(json_object *passed_over, FILE *to)
+{
+    for (size_t k = 0; k < json_object_array_length(passed_over); k++) {
+        json_object *each = json_object_array_get_idx(passed_over, k);
+        const char *method = NULL, *reason = NULL;
+
+        json_get_string(each, "method", &method);
+        json_get_string(each, "reason", &reason);
+        fprintf(to, "%s%s: %s", k ? "; " : "", method ? method : "a method",
+                reason ? reason : "it does not say why");
+    }
+}
+
+/* While the guest runs, its other disks are in use: that passes. */
+static bool may_open_later(const struct identification *i, json_object *passed_over)
+{
+    for (size_t k = 0; i->has_companions && k < json_object_array_length(passed_over); k++) {
+        const char *reason = NULL;
+
+        json_get_string(json_object_array_get_idx(passed_over, k), "reason", &reason);
+        if (reason && strncmp(reason, WIPE_REASON_TENANCY, strlen(WIPE_REASON_TENANCY)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int no_method(const struct identification *i, json_object *passed_over, struct error **err)
+{
+    const char *level = clear_level_to_string(i->job->config->level);
+    _cleanup_(freep) char *reasons = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&reasons, &size);
+
+    if (f)
+        tell_reasons(passed_over, f);
+    if (!f || fclose(f) != 0)
+        return error_no_memory(err);
+    return error_set(err, ERROR_DISK_STATUS,
+                     "The local disk %s (%s) cannot be cleared to level %s by any method of "
+                     "local_storage.methods (%s). Add one that can, or change "
+                     "local_storage.level.",
+                     target_of(i), i->candidate->disk->source, level, reasons);
+}
+
+static int check_methods(const struct identification *i, json_object *plan, struct error **err)
+{
+    const char *method = NULL;
+    json_object *passed_over = NULL;
+
+    if (i->expected != WIPE_EVENT_PLAN)
+        return 0;
+    if (json_get_string(plan, "method", &method) < 0 ||
+        json_get_array(plan, "passedOver", &passed_over) < 0)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "The helper does not tell how the local disk %s would be cleared.",
+                         target_of(i));
+    if (is_set(method) || may_open_later(i, passed_over))
+        return 0;
+    return no_method(i, passed_over, err);
+}
+
 static int add_to_plan(struct identification *i, json_object *identity, uint64_t bytes,
                        const struct disk_node *node, struct error **err)
 {
     struct disk_node *nodes = reallocarray(i->nodes, i->plan.n + 1, sizeof(*nodes));
+    char birth[FILE_BIRTH_SIZE];
     struct planned_disk *d;
 
     if (!nodes)
@@ -106,6 +173,11 @@ static int add_to_plan(struct identification *i, json_object *identity, uint64_t
         text_replace(&d->device, i->candidate->disk->source) < 0)
         return error_no_memory(err);
     d->kind = i->candidate->disk->kind;
+    if (disk_boot_id(d->boot_id) < 0)
+        d->boot_id[0] = '\0';
+    if (d->kind == DISK_FILE && disk_file_birth(d->device, birth) == 0 &&
+        text_replace(&d->born, birth) < 0)
+        return error_no_memory(err);
     d->identity = json_object_get(identity);
     d->bytes = bytes;
     return 0;
@@ -127,6 +199,8 @@ static int take_identity(struct identification *i, const struct wipe_line *l, st
     r = check_device(i, device, &node, err);
     if (r == 0 && i->candidate->named)
         r = disk_matches_metadata(i->candidate->named, identity, err);
+    if (r == 0)
+        r = check_methods(i, l->json, err);
     return r < 0 ? r : add_to_plan(i, identity, bytes, &node, err);
 }
 
@@ -135,7 +209,7 @@ static int take_line(struct identification *i, const char *line, size_t n, struc
     struct wipe_line l = {0};
     int r = wipe_line_parse(line, n, &l, NULL);
 
-    if (r == 0 && l.event == WIPE_EVENT_IDENTITY)
+    if (r == 0 && l.event == i->expected)
         r = take_identity(i, &l, err);
     else if (r == 0 && l.event == WIPE_EVENT_ERROR)
         r = refused(i, &l, err);
@@ -186,7 +260,9 @@ static int start_helper(struct identification *i, struct error **err)
     int r;
 
     wipe_request_init(&request);
-    r = request_for_identify(i->job->config, i->candidate->disk, &request, err);
+    r = request_for_identify(i->job->config, i->instance, i->candidate->disk, &request, err);
+    i->has_companions = request.companions.n > 0;
+    i->expected = request.verb == WIPE_PLAN ? WIPE_EVENT_PLAN : WIPE_EVENT_IDENTITY;
     if (r == 0)
         r = request_send(i->job->config, &request, &i->helper, err);
     return r < 0 ? error_context(err, "The local disk %s cannot be identified", target_of(i)) : 0;

@@ -76,7 +76,7 @@ void job_end_helper(struct job *j, struct helper *h, bool is_done);
 
 /* The marker of one disk. 0 or -ENOMEM. */
 int marker_of(struct marker *ret, const uuid_t domain, const char *request_id,
-              const char *instance_id, const char *boot_id, const struct planned_disk *disk);
+              const char *instance_id, const struct planned_disk *disk);
 
 /* --- The two kinds of jobs; each reports its end --------------------------------------------- */
 
@@ -107,8 +107,14 @@ int clearing_take_line(struct clearing *c, const char *line, size_t n, struct er
 /* --- wiper-request.c: what a helper is asked ------------------------------------------------- */
 
 void request_cleanup(struct wipe_request *r);
-int request_for_identify(const struct wiper_config *c, const struct disk *disk,
-                         struct wipe_request *ret, struct error **err);
+/* A plan where it cannot be told beforehand that some method of the ladder will do, else only what
+ * the device is. */
+int request_for_identify(const struct wiper_config *c, const struct instance *instance,
+                         const struct disk *disk, struct wipe_request *ret, struct error **err);
+/* The instance's other local disks: a method that reaches all of an NVM subsystem reaches them as
+ * well. */
+int request_add_companions(const struct wiper_config *c, const struct instance *instance,
+                           const char *target, struct wipe_request *r, struct error **err);
 /* For everything that is known before the domains are looked at. */
 int request_for_clear(const struct wiper_config *c, const struct wipe_job *order,
                       struct wipe_request *ret, struct error **err);

@@ -24,6 +24,16 @@ int survey_is_whole(const struct survey *v, const uuid_t domain, struct error **
                          "which disks domain %s names cannot be told at present",
                          s->instance ? s->instance->name : text);
     }
+    for (size_t i = 0; i < v->n_untold; i++) {
+        const struct untold_disk *d = &v->untold[i];
+
+        if (uuid_compare(d->domain->domain, domain) != 0)
+            return error_set(err, ERROR_UNKNOWN,
+                             "what disk %s of domain %s is cannot be told (volume %s of pool %s): "
+                             "%s",
+                             d->target ? d->target : "without a target", d->domain->instance->name,
+                             d->volume->volume, d->volume->pool, error_message(d->volume->error));
+    }
     return 0;
 }
 
@@ -35,7 +45,7 @@ const struct named_disk *survey_find_other(const struct survey *v, const uuid_t 
 
         if (uuid_compare(d->domain->domain, domain) == 0)
             continue;
-        if (disk_nodes_share(&d->node, node) || text_equal(d->disk->source, device))
+        if (disk_nodes_share(&d->node, node) || text_equal(d->source, device))
             return d;
     }
     return NULL;

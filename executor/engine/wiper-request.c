@@ -34,10 +34,48 @@ static int begin(const struct wiper_config *c, enum wipe_verb verb, const char *
     return 0;
 }
 
-int request_for_identify(const struct wiper_config *c, const struct disk *disk,
-                         struct wipe_request *ret, struct error **err)
+/* They are to be cleared themselves; its system disk never is one. */
+int request_add_companions(const struct wiper_config *c, const struct instance *instance,
+                           const char *target, struct wipe_request *r, struct error **err)
 {
-    return begin(c, WIPE_IDENTIFY, disk->source, disk->kind, ret, err);
+    _cleanup_(freep) struct disk_candidate *candidates = NULL;
+    size_t n = 0;
+
+    if (disk_candidates(instance, &candidates, &n, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_(freep) char *resolved = realpath(candidates[i].disk->source, NULL);
+
+        if (!resolved || text_equal(candidates[i].disk->target, target) || !is_allowed(c, resolved))
+            continue;
+        if (wipe_list_add(&r->companions, resolved) < 0)
+            return error_no_memory(err);
+    }
+    return 0;
+}
+
+/* Everything can be overwritten. */
+static bool overwrite_will_do(const struct wipe_request *r)
+{
+    for (size_t i = 0; i < r->n_methods; i++)
+        if (r->methods[i] == CLEAR_OVERWRITE)
+            return r->level <= LEVEL_CLEAR;
+    return false;
+}
+
+int request_for_identify(const struct wiper_config *c, const struct instance *instance,
+                         const struct disk *disk, struct wipe_request *r, struct error **err)
+{
+    int result = begin(c, WIPE_IDENTIFY, disk->source, disk->kind, r, err);
+
+    if (result == 0)
+        result = wipe_request_set_methods(r, c->methods, err);
+    r->level = c->level;
+    r->verify = c->verify;
+    if (result < 0 || overwrite_will_do(r))
+        return result;
+    r->verb = WIPE_PLAN;
+    return request_add_companions(c, instance, disk->target, r, err);
 }
 
 static int set_identity(struct wipe_request *r, const struct planned_disk *disk, struct error **err)

@@ -57,6 +57,12 @@ static void survey_free(struct survey *v)
     if (!v)
         return;
     sightings_clear(&v->domains);
+    for (size_t i = 0; i < v->n_volumes; i++) {
+        free(v->volumes[i].path);
+        error_free(v->volumes[i].error);
+    }
+    free(v->volumes);
+    free(v->untold);
     free(v->disks);
     free(v);
 }
@@ -100,47 +106,87 @@ static struct timespec timespec_of(usec_t monotonic)
 
 /* --- Making a survey ------------------------------------------------------------------------- */
 
-static size_t count_disks(const struct sightings *domains)
+/* Room for all that can be: of disks, volumes and disks that are not told. */
+static int make_room(struct survey *v, struct error **err)
 {
-    size_t n = 0;
+    size_t n = 0, n_relatives = 0;
 
-    for (size_t i = 0; i < domains->n; i++)
-        n += domains->items[i].instance ? domains->items[i].instance->n_disks : 0;
-    return n;
+    for (size_t i = 0; i < v->domains.n; i++) {
+        const struct instance *instance = v->domains.items[i].instance;
+
+        n += instance ? instance->n_disks + instance->n_relatives : 0;
+        n_relatives += instance ? instance->n_relatives : 0;
+    }
+    v->disks = calloc(n + 1, sizeof(*v->disks));
+    v->volumes = calloc(n_relatives + 1, sizeof(*v->volumes));
+    v->untold = calloc(n_relatives + 1, sizeof(*v->untold));
+    return v->disks && v->volumes && v->untold ? 0 : error_no_memory(err);
 }
 
 /* What cannot be resolved is not there: a domain may name a disk that is away. One that stands on
  * more than can be told apart is an error, for it might be any. */
-static int resolve(struct named_disk *d, struct error **err)
+static int add_disk(struct survey *v, const struct sighting *domain, const char *target,
+                    const char *source, struct error **err)
 {
-    int r = disk_node_of(d->disk->source, &d->node);
+    struct named_disk *d = &v->disks[v->n++];
+    int r;
 
+    *d = (struct named_disk){.domain = domain, .target = target, .source = source};
+    r = disk_node_of(source, &d->node);
     if (r == -E2BIG)
         return error_set(err, ERROR_UNKNOWN, "what %s of domain %s stands on cannot be told apart",
-                         d->disk->source, d->domain->instance->name);
+                         source, domain->instance->name);
     if (r < 0)
         d->node = (struct disk_node){.kind = DISK_OTHER};
     return 0;
 }
 
-static int list_disks(struct survey *v, struct error **err)
+static const struct found_volume *find_volume(struct surveyor *s, struct survey *v,
+                                              const struct disk_relative *relative)
 {
-    int r = 0;
+    const struct hypervisor_ops *ops = s->hypervisor->ops;
+    struct found_volume *found = &v->volumes[v->n_volumes];
 
-    v->disks = calloc(count_disks(&v->domains) + 1, sizeof(*v->disks));
-    if (!v->disks)
-        return error_no_memory(err);
+    for (size_t i = 0; i < v->n_volumes; i++)
+        if (text_equal(v->volumes[i].pool, relative->pool) &&
+            text_equal(v->volumes[i].volume, relative->volume))
+            return &v->volumes[i];
+    v->n_volumes++;
+    found->pool = relative->pool;
+    found->volume = relative->volume;
+    if (!ops->find_volume)
+        error_set(&found->error, ERROR_UNKNOWN, "%s has no storage pools", ops->name);
+    else
+        ops->find_volume(s->hypervisor, found->pool, found->volume, &found->path, &found->error);
+    return found;
+}
+
+static int add_relative(struct surveyor *s, struct survey *v, const struct sighting *domain,
+                        const struct disk_relative *relative, struct error **err)
+{
+    const struct found_volume *volume;
+
+    if (relative->path)
+        return add_disk(v, domain, relative->target, relative->path, err);
+    volume = find_volume(s, v, relative);
+    if (volume->error)
+        v->untold[v->n_untold++] = (struct untold_disk){domain, relative->target, volume};
+    return volume->path ? add_disk(v, domain, relative->target, volume->path, err) : 0;
+}
+
+static int list_disks(struct surveyor *s, struct survey *v, struct error **err)
+{
+    int r = make_room(v, err);
+
     for (size_t i = 0; i < v->domains.n && r == 0; i++) {
         const struct sighting *domain = &v->domains.items[i];
+        const struct instance *instance = domain->instance;
 
-        for (size_t k = 0; domain->instance && k < domain->instance->n_disks && r == 0; k++) {
-            const struct disk *disk = &domain->instance->disks[k];
-
-            if (!is_set(disk->source))
-                continue;
-            v->disks[v->n] = (struct named_disk){.domain = domain, .disk = disk};
-            r = resolve(&v->disks[v->n++], err);
-        }
+        for (size_t k = 0; instance && k < instance->n_disks && r == 0; k++)
+            if (is_set(instance->disks[k].source))
+                r = add_disk(v, domain, instance->disks[k].target, instance->disks[k].source, err);
+        for (size_t k = 0; instance && k < instance->n_relatives && r == 0; k++)
+            r = add_relative(s, v, domain, &instance->relatives[k], err);
     }
     return r;
 }
@@ -149,7 +195,7 @@ static int make_survey(struct surveyor *s, struct survey *v, struct error **err)
 {
     int r = s->hypervisor->ops->list(s->hypervisor, &v->domains, err);
 
-    return r < 0 ? r : list_disks(v, err);
+    return r < 0 ? r : list_disks(s, v, err);
 }
 
 /* With the lock held. */

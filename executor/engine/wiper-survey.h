@@ -9,10 +9,25 @@
 #include "engine/disk-node.h"
 #include "stopd/hypervisor.h"
 
+/* What a domain's disk names: its source, of its backing chain or its mirror, a pool's volume. */
 struct named_disk {
     const struct sighting *domain;
-    const struct disk *disk;
+    const char *target, *source;
     struct disk_node node; /* DISK_OTHER: there is nothing under that path now */
+};
+
+/* A volume whose path the hypervisor was asked for, once for all who name it. */
+struct found_volume {
+    const char *pool, *volume;
+    char *path;          /* NULL: it is nothing of this host, or … */
+    struct error *error; /* … it cannot be told */
+};
+
+/* A disk that names such a volume: which disk of this host that is, nobody knows. */
+struct untold_disk {
+    const struct sighting *domain;
+    const char *target;
+    const struct found_volume *volume;
 };
 
 /* Does not change once it is given out. */
@@ -22,6 +37,10 @@ struct survey {
     struct sightings domains;
     struct named_disk *disks; /* with a source on this host, of all that could be read */
     size_t n;
+    struct found_volume *volumes;
+    size_t n_volumes;
+    struct untold_disk *untold;
+    size_t n_untold;
 };
 
 struct surveyor;
@@ -45,7 +64,7 @@ int surveyor_look(struct surveyor *s, const uuid_t domain, const struct incarnat
 
 /* NULL: there is no such domain. */
 const struct sighting *survey_find(const struct survey *v, const uuid_t domain);
-/* ERROR_UNKNOWN names a domain, other than this one, whose disks could not be read. */
+/* ERROR_UNKNOWN names a domain, other than this one, whose disks could not be read or told. */
 int survey_is_whole(const struct survey *v, const uuid_t domain, struct error **err);
 /* A disk of another domain that shares bytes with this one; NULL: none. */
 const struct named_disk *survey_find_other(const struct survey *v, const uuid_t domain,

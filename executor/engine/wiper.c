@@ -235,13 +235,13 @@ static int begin(struct wiper *w, struct job *j, struct error **err)
 /* --- Debts ----------------------------------------------------------------------------------- */
 
 int marker_of(struct marker *ret, const uuid_t domain, const char *request_id,
-              const char *instance_id, const char *boot_id, const struct planned_disk *disk)
+              const char *instance_id, const struct planned_disk *disk)
 {
     struct marker m = {.kind = disk->kind};
 
     uuid_copy(m.domain, domain);
     snprintf(m.request_id, sizeof(m.request_id), "%s", request_id);
-    snprintf(m.boot_id, sizeof(m.boot_id), "%s", boot_id);
+    snprintf(m.boot_id, sizeof(m.boot_id), "%s", disk->boot_id);
     if (text_replace(&m.instance_id, instance_id) < 0 ||
         text_replace(&m.target, disk->target) < 0 || text_replace(&m.device, disk->device) < 0 ||
         json_object_deep_copy(disk->identity, &m.identity, NULL) < 0) {
@@ -253,21 +253,21 @@ int marker_of(struct marker *ret, const uuid_t domain, const char *request_id,
 }
 
 static void owe(struct wiper *w, const uuid_t domain, const char *request_id,
-                const char *instance_id, const char *boot_id, const struct planned_disk *disk)
+                const char *instance_id, const struct planned_disk *disk)
 {
     struct marker m;
 
     /* Without memory for it here, the clear itself fails for lack of a marker, or makes it. */
-    if (marker_of(&m, domain, request_id, instance_id, boot_id, disk) == 0)
+    if (marker_of(&m, domain, request_id, instance_id, disk) == 0)
         marker_keeper_owe(w->keeper, &m);
 }
 
 void wiper_owe(struct wiper *w, const uuid_t domain, const char *request_id,
-               const char *instance_id, const char *boot_id, const struct disk_plan *disks)
+               const char *instance_id, const struct disk_plan *disks)
 {
     for (size_t i = 0; i < disks->n; i++)
         if (disks->items[i].state != DISK_CLEARED)
-            owe(w, domain, request_id, instance_id, boot_id, &disks->items[i]);
+            owe(w, domain, request_id, instance_id, &disks->items[i]);
 }
 
 void wiper_start(struct wiper *w, struct wipe_job *order)
@@ -276,8 +276,7 @@ void wiper_start(struct wiper *w, struct wipe_job *order)
     struct job *j;
 
     if (order->kind == WIPE_JOB_CLEAR)
-        owe(w, order->domain, order->request_id, order->instance_id, order->ended.boot_id,
-            &order->disk);
+        owe(w, order->domain, order->request_id, order->instance_id, &order->disk);
     j = job_new(w, order);
     if (!j)
         error_set(&error, ERROR_UNKNOWN, "out of memory or descriptors");

@@ -93,10 +93,9 @@ void wiper_configure(struct wiper *w,
 void wiper_start(struct wiper *w, struct wipe_job *j);
 /* A domain owes its disks a clear from now on: no domain may start on them, those included whose
  * turn has not come. To be called before their clears, once the debt is durable, and at the start
- * for every operation that goes on; again does no harm. boot_id: of the boot in which they were
- * identified ("": not known). Any thread; does not block. */
+ * for every operation that goes on; again does no harm. Any thread; does not block. */
 void wiper_owe(struct wiper *w, const uuid_t domain, const char *request_id,
-               const char *instance_id, const char *boot_id, const struct disk_plan *disks);
+               const char *instance_id, const struct disk_plan *disks);
 /* It owes nothing any more, by the journal: its helpers are told to stop, and killed where they do
  * not; each still ends with a report. Then others may start on its disks. To be called at the end
  * of every operation that had disks to clear, however it ended, after its end is durable. */

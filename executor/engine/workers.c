@@ -8,9 +8,10 @@
  * another of its kind for the same domain is answered at once, as unknown: it would only hang
  * beside it, and one stuck guest would use up the pool.
  *
- * A power cut is the one call that may take minutes by design (libvirt waits for a process in
- * uninterruptible sleep), so that cuts never take the last workers: a quarter of them, at least
- * one, is kept for everything else.
+ * Acts may hang where questions do not: on a guest's monitor, on its agent, and longest of all a
+ * power cut, for which libvirt waits on a process in uninterruptible sleep. So a quarter of the
+ * workers, at least one, is kept for asking, or nobody would see what becomes of the rest; and of
+ * those that may act power cuts leave one, so that other guests' buttons go by them.
  */
 #include "engine/workers.h"
 
@@ -41,16 +42,45 @@ struct workers {
     pthread_cond_t work, gone;
     struct call *queue, **queue_end;
     struct worker *all; /* those whose thread lives */
-    unsigned n_alive, n_written_off, n_busy, n_cutting;
+    unsigned n_alive, n_written_off, n_busy;
+    unsigned n_acting, n_cutting; /* of those that are not written off; cuts are acts */
     bool stopping;
     unsigned references; /* of the threads and the owner: the last one frees */
 };
 
+unsigned workers_most_calls(unsigned n)
+{
+    return n * (1 + WRITTEN_OFF_FACTOR);
+}
+
+/* Of those that there are: past the bound of the written off they become fewer. */
+static unsigned most_acts(const struct workers *w)
+{
+    unsigned n = w->n_alive - w->n_written_off;
+    unsigned kept = n / 4 ? n / 4 : 1;
+
+    return n > kept ? n - kept : 0;
+}
+
 static unsigned most_cuts(const struct workers *w)
 {
-    unsigned kept = w->wanted / 4 ? w->wanted / 4 : 1;
+    unsigned acts = most_acts(w);
 
-    return w->wanted > kept ? w->wanted - kept : 1;
+    return acts > 1 ? acts - 1 : acts;
+}
+
+static bool may_run(const struct workers *w, const struct call *c)
+{
+    if (!call_acts(c))
+        return true;
+    return w->n_acting < most_acts(w) && (c->kind != CALL_CUT || w->n_cutting < most_cuts(w));
+}
+
+/* Counts a call that begins (1) or is over (-1). */
+static void count(struct workers *w, const struct call *c, int change)
+{
+    w->n_acting += (unsigned)(call_acts(c) * change);
+    w->n_cutting += (unsigned)((c->kind == CALL_CUT) * change);
 }
 
 /* The first call that may run now. With the lock held. */
@@ -58,7 +88,7 @@ static struct call *take_call(struct workers *w)
 {
     struct call **link = &w->queue, *c;
 
-    while (*link && (*link)->kind == CALL_CUT && w->n_cutting >= most_cuts(w))
+    while (*link && !may_run(w, *link))
         link = &(*link)->next;
     c = *link;
     if (!c)
@@ -105,7 +135,7 @@ static bool run(struct worker *self, struct call *c)
     self->call = c;
     self->deadline = moment_now().monotonic + c->timeout;
     w->n_busy++;
-    w->n_cutting += c->kind == CALL_CUT;
+    count(w, c, 1);
     pthread_mutex_unlock(&w->lock);
 
     call_execute(c, w->hypervisor);
@@ -113,10 +143,17 @@ static bool run(struct worker *self, struct call *c)
     pthread_mutex_lock(&w->lock);
     self->call = NULL;
     w->n_busy--;
-    w->n_cutting -= c->kind == CALL_CUT && !self->written_off;
+    if (!self->written_off)
+        count(w, c, -1);
     if (self->written_off) {
         w->n_written_off--;
-        call_free(c);
+        /* What it has done to the domain meanwhile is not known here, but can be looked at. */
+        if (call_acts(c) && !w->stopping) {
+            c->is_late = true;
+            w->done(w->userdata, c);
+        } else {
+            call_free(c);
+        }
         return false;
     }
     /* The pool may be gone for its owner by the time that a late call returns, never before. */
@@ -142,7 +179,7 @@ static void *work(void *arg)
                 break;
             self->written_off = false;
         }
-        /* A cut that was passed over may run now. */
+        /* One that was passed over may run now. */
         if (w->queue)
             pthread_cond_signal(&w->work);
     }
@@ -215,7 +252,8 @@ static bool is_hanging(const struct workers *w, const struct call *c)
 {
     for (const struct worker *each = w->all; each; each = each->next)
         if (each->written_off && each->call && each->call->kind == c->kind &&
-            c->kind != CALL_CONNECT && uuid_compare(each->call->domain, c->domain) == 0)
+            each->call->button == c->button && c->kind != CALL_CONNECT &&
+            uuid_compare(each->call->domain, c->domain) == 0)
             return true;
     return false;
 }
@@ -263,10 +301,10 @@ static void write_off(struct workers *w, struct worker *worker)
         return; /* again in a second */
     worker->written_off = true;
     w->n_written_off++;
-    w->n_cutting -= worker->call->kind == CALL_CUT;
+    count(w, worker->call, -1);
     if (w->n_written_off <= w->wanted * WRITTEN_OFF_FACTOR)
         (void)add_worker(w);       /* fewer workers, where it cannot be had */
-    pthread_cond_signal(&w->work); /* a cut that was passed over may run now */
+    pthread_cond_signal(&w->work); /* one that was passed over may run now */
     w->done(w->userdata, s);
 }
 

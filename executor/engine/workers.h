@@ -6,10 +6,14 @@
 
 struct workers;
 
-/* done: gets each call when it is over, or a stand-in marked stuck when its time is up; on any
- * thread. It takes the call. n: the most calls in flight. */
+/* done: gets each call when it is over, or a stand-in marked stuck when its time is up; and of an
+ * act that was written off the call itself, marked late, if it ever comes back. On any thread. It
+ * takes the call. n: the most calls in flight that are not written off, two at least: acts leave a
+ * share for asking. */
 int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, struct call *c),
                 void *userdata, struct workers **ret, struct error **err);
+/* So many calls can be out at once at the most, those included that are written off. */
+unsigned workers_most_calls(unsigned n);
 /* Takes the call. Any thread; never blocks. */
 void workers_start(struct workers *w, struct call *c);
 /* Writes off workers whose call has run past its time-out, and puts others in their place. To be

@@ -6,7 +6,8 @@
  * one that has nothing to do with disks is compared with owed ones for nothing.
  *
  * A volume of a storage pool is named by the pool, and libvirt must not be asked from a hook: the
- * pool's folder is read from its definition.
+ * pool's folder is read from its definition. Where it has none that says, the volume may be any
+ * disk.
  */
 #include "hook/domain-sources.h"
 
@@ -16,8 +17,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-
-#define POOLS "/etc/libvirt/storage"
 
 static void document_free(xmlDoc *doc)
 {
@@ -33,6 +32,7 @@ void domain_sources_clear(struct domain_sources *s)
     }
     free(s->items);
     free(s->controllers);
+    free(s->untold);
     *s = (struct domain_sources){0};
 }
 
@@ -68,32 +68,45 @@ static char *target_of(const xmlNode *node)
 
 /* --- Pools ----------------------------------------------------------------------------------- */
 
-/* The folder of a pool, or NULL where none is known. */
-static char *pool_folder(const char *pool)
-{
-    _cleanup_(document_free) xmlDoc *doc = NULL;
-    char path[PATH_MAX];
-    const xmlNode *node;
+/* libvirt's files of the pools that are active, a transient one among them, and of those that are
+ * defined. */
+static const char *const pools[] = {"/run/libvirt/storage", "/etc/libvirt/storage"};
 
-    if (strchr(pool, '/') ||
-        snprintf(path, sizeof(path), POOLS "/%s.xml", pool) >= (int)sizeof(path))
-        return NULL;
-    doc = xmlReadFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    node = doc ? xmlDocGetRootElement(doc) : NULL;
-    node = child(child(node, "target"), "path");
-    return node ? (char *)xmlNodeGetContent(node) : NULL;
+static xmlDoc *read_pool(const char *name)
+{
+    xmlDoc *doc = NULL;
+
+    for (size_t i = 0; i < ELEMENTSOF(pools) && !doc && !strchr(name, '/'); i++) {
+        char path[PATH_MAX];
+
+        if (snprintf(path, sizeof(path), "%s/%s.xml", pools[i], name) < (int)sizeof(path))
+            doc =
+                xmlReadFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    }
+    return doc;
 }
 
-static char *volume_path(const xmlNode *source)
+/* 1; 0: it is nothing of this host; -ENOENT: it cannot be told. */
+static int find_volume(const char *pool, const char *volume, char **ret)
 {
-    _cleanup_(freep) char *pool = attribute(source, "pool");
-    _cleanup_(freep) char *volume = attribute(source, "volume");
-    _cleanup_(freep) char *folder = pool && volume ? pool_folder(pool) : NULL;
-    char *path = NULL;
+    static const char *const folders[] = {"dir", "fs", "netfs", "logical", "disk", "zfs"};
+    static const char *const networks[] = {"rbd", "gluster", "sheepdog", "iscsi-direct"};
+    _cleanup_(document_free) xmlDoc *doc = read_pool(pool);
+    const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    const xmlNode *node = root && is_element(root, "poolstate") ? child(root, "pool") : root;
+    const xmlNode *path = child(child(node, "target"), "path");
+    _cleanup_(freep) char *type = attribute(node, "type");
+    _cleanup_(freep) char *folder = path ? (char *)xmlNodeGetContent(path) : NULL;
 
-    if (!folder || asprintf(&path, "%s/%s", folder, volume) < 0)
-        return NULL;
-    return path;
+    if (text_index(networks, ELEMENTSOF(networks), type) >= 0)
+        return 0;
+    if (text_index(folders, ELEMENTSOF(folders), type) < 0 || !is_set(folder))
+        return -ENOENT;
+    if (asprintf(ret, "%s/%s", folder, volume) < 0) {
+        *ret = NULL;
+        return -ENOMEM;
+    }
+    return 1;
 }
 
 /* --- Sources --------------------------------------------------------------------------------- */
@@ -140,10 +153,28 @@ static int add_controller(struct domain_sources *s, const xmlNode *address)
     return 0;
 }
 
+static int add_volume(struct domain_sources *s, const xmlNode *source)
+{
+    _cleanup_(freep) char *pool = attribute(source, "pool");
+    _cleanup_(freep) char *volume = attribute(source, "volume");
+    char *path = NULL;
+    int r = pool && volume ? find_volume(pool, volume, &path) : 0;
+
+    if (r > 0)
+        return add_path(s, source, path);
+    if (r != -ENOENT || s->untold)
+        return r == -ENOENT ? 0 : r;
+    if (asprintf(&s->untold, "volume %s of pool %s", volume, pool) < 0) {
+        s->untold = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 static int add_source(struct domain_sources *s, const xmlNode *source)
 {
     static const char *const paths[] = {"dev", "file", "path"};
-    int r = add_path(s, source, volume_path(source));
+    int r = add_volume(s, source);
 
     for (size_t i = 0; i < ELEMENTSOF(paths) && r == 0; i++)
         r = add_path(s, source, attribute(source, paths[i]));

@@ -15,6 +15,7 @@ struct domain_sources {
     size_t n;
     char (*controllers)[PCI_ADDRESS_SIZE]; /* PCI devices that are passed through */
     size_t n_controllers;
+    char *untold; /* something that may be any disk of this host, in words; or NULL */
 };
 void domain_sources_clear(struct domain_sources *s);
 static inline void domain_sources_cleanup(struct domain_sources *s)

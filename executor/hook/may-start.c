@@ -79,7 +79,7 @@ static int check(const char *folder, struct error **err)
     r = read_input(&xml, &n, err);
     if (r == 0)
         r = domain_sources_read(xml, n, &sources, err);
-    if (r == 0 && sources.n + sources.n_controllers > 0)
+    if (r == 0 && (sources.n + sources.n_controllers > 0 || sources.untold))
         r = known < 0 ? error_move(err, &unreadable) : check_owed(&sources, &markers, err);
     error_free(unreadable);
     marker_list_clear(&markers);

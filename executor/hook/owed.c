@@ -73,6 +73,10 @@ int check_owed(const struct domain_sources *s, const struct marker_list *l, stru
 
     if (!owed)
         return error_no_memory(err);
+    if (s->untold)
+        return error_set(err, ERROR_DISK_STATUS,
+                         "which disk %s is cannot be told, and local disks are owed a clear",
+                         s->untold);
     for (size_t i = 0; i < l->n && r == 0; i++) {
         owed[i].marker = &l->items[i];
         owed[i].is_here = marker_find(&l->items[i], &owed[i].node) == 0;

@@ -30,8 +30,9 @@ static bool is_disk_full(int errnum)
     return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
 }
 
-int database_damaged(const struct database *d, struct error **err, const char *how)
+int database_damaged(struct database *d, struct error **err, const char *how)
 {
+    d->is_damaged = true;
     return error_set(err, ERROR_JOURNAL,
                      "the journal %s is damaged (%s); stop stopd, keep a copy of the file, and "
                      "rescue it with \"sqlite3 %s .recover\", or move it away to begin a new one, "
@@ -47,14 +48,28 @@ int database_read_only(const struct database *d, struct error **err)
                      d->path);
 }
 
-int database_error(const struct database *d, struct error **err, const char *doing)
+/* SQLite does not keep the errno of a COMMIT that failed, but that of an earlier failure. */
+static int system_errno(const struct database *d)
+{
+    return d->errnum ? d->errnum : sqlite3_system_errno(d->sqlite);
+}
+
+bool database_wants_room(const struct database *d)
+{
+    int code = sqlite3_errcode(d->sqlite) & 0xff;
+
+    return code == SQLITE_FULL ||
+           ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && is_disk_full(system_errno(d)));
+}
+
+int database_error(struct database *d, struct error **err, const char *doing)
 {
     int code = sqlite3_extended_errcode(d->sqlite);
-    int errnum = sqlite3_system_errno(d->sqlite);
+    int errnum = system_errno(d);
 
     if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
         return error_no_memory(err);
-    if ((code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && is_disk_full(errnum)))
+    if (database_wants_room(d))
         return error_set(err, ERROR_JOURNAL, "the disk of the journal %s is full; make room on it",
                          d->path);
     switch (code & 0xff) {
@@ -71,6 +86,8 @@ int database_error(const struct database *d, struct error **err, const char *doi
         return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
                                "the journal %s cannot be opened", d->path);
     case SQLITE_IOERR:
+        if (errnum == EROFS)
+            return database_read_only(d, err);
         return error_set_errno(err, ERROR_JOURNAL, errnum ? errnum : EIO,
                                "the disk of the journal %s failed %s (%s)", d->path, doing,
                                sqlite3_errmsg(d->sqlite));
@@ -125,6 +142,13 @@ static int statement(struct database *d, const char *sql, sqlite3_stmt **ret, st
     return error_set(err, ERROR_INTERNAL, "more statements than DATABASE_STATEMENTS");
 }
 
+int database_prepare(struct database *d, const char *sql, struct error **err)
+{
+    sqlite3_stmt *q;
+
+    return statement(d, sql, &q, err) < 0 ? -error_errno(ERROR_JOURNAL) : 0;
+}
+
 static int bind(sqlite3_stmt *q, struct values values)
 {
     int r = SQLITE_OK;
@@ -154,14 +178,16 @@ int database_query(struct database *d, const char *sql, struct values values, sq
     return 0;
 }
 
-int database_next(const struct database *d, sqlite3_stmt *q, struct error **err)
+int database_next(struct database *d, sqlite3_stmt *q, struct error **err)
 {
+    d->errnum = errno = 0;
     switch (sqlite3_step(q)) {
     case SQLITE_ROW:
         return 1;
     case SQLITE_DONE:
         return 0;
     default:
+        d->errnum = errno;
         return database_error(d, err, sqlite3_stmt_readonly(q) ? "reading" : "writing");
     }
 }

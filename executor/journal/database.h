@@ -14,6 +14,8 @@
 struct database {
     sqlite3 *sqlite;
     char *path;
+    bool is_damaged; /* it was seen to be */
+    int errnum;      /* of the last step that failed; 0: not known */
     struct kept_statement {
         const char *sql; /* known by its address */
         sqlite3_stmt *statement;
@@ -29,10 +31,12 @@ void database_close(struct database *d);
 
 /* What went wrong on this connection just now, as a sentence that says what helps. doing: a word or
  * two such as "reading". */
-int database_error(const struct database *d, struct error **err, const char *doing);
+int database_error(struct database *d, struct error **err, const char *doing);
 /* Two of them, where it is not SQLite that says so. */
-int database_damaged(const struct database *d, struct error **err, const char *how);
+int database_damaged(struct database *d, struct error **err, const char *how);
 int database_read_only(const struct database *d, struct error **err);
+/* Was it for want of room on the disk? */
+bool database_wants_room(const struct database *d);
 
 /* A value for a statement's parameter. Text is not copied: it outlives the statement's run. */
 struct value {
@@ -64,6 +68,8 @@ struct values {
     ((struct values){(const struct value[]){__VA_ARGS__}, \
                      sizeof((const struct value[]){__VA_ARGS__}) / sizeof(struct value)})
 
+/* Prepares a statement that later must not fail for want of memory. */
+int database_prepare(struct database *d, const char *sql, struct error **err);
 /* Runs a statement to its end; rows are thrown away. sql has to be a literal: the statement is
  * prepared at its first use and kept under the literal's address. */
 int database_run(struct database *d, const char *sql, struct values values, struct error **err);
@@ -72,7 +78,7 @@ int database_run(struct database *d, const char *sql, struct values values, stru
 int database_query(struct database *d, const char *sql, struct values values, sqlite3_stmt **ret,
                    struct error **err);
 /* 1: there is a row, 0: the end, or a negative errno. */
-int database_next(const struct database *d, sqlite3_stmt *q, struct error **err);
+int database_next(struct database *d, sqlite3_stmt *q, struct error **err);
 void query_cleanup(sqlite3_stmt **q);
 
 /* A pragma or a schema's SQL: run once, not kept. */

@@ -27,6 +27,11 @@
 /* A log that one long reader let grow is cut back to this. */
 #define LOG_SIZE_LIMIT "16777216"
 
+/* A transaction that is not rolled back would hold up every later one, and this connection would
+ * see what was never committed. So the statement is prepared at the opening, and known by its
+ * address. */
+static const char rollback[] = "ROLLBACK";
+
 static int use_log(struct database *d, bool in_memory, struct error **err)
 {
     char mode[DATABASE_ANSWER];
@@ -42,22 +47,29 @@ static int use_log(struct database *d, bool in_memory, struct error **err)
                          "the file system of the journal %s has no write-ahead log (it is in mode "
                          "%s); put it on a local disk",
                          d->path, mode);
+    /* The reading at the end makes the log and its index, which on a full disk would fail later. */
     return database_execute(d,
                             "PRAGMA synchronous = FULL;"
                             "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES ";"
-                            "PRAGMA journal_size_limit = " LOG_SIZE_LIMIT,
+                            "PRAGMA journal_size_limit = " LOG_SIZE_LIMIT ";"
+                            "SELECT count(*) FROM sqlite_schema",
                             err);
 }
 
 /* Damage is better met now than in the middle of a stop. */
 static int check_pages(struct database *d, struct error **err)
 {
-    char verdict[DATABASE_ANSWER];
+    char verdict[DATABASE_ANSWER], *how = verdict;
     int r = database_ask_text(d, "PRAGMA quick_check(1)", verdict, err);
 
     if (r < 0)
         return r;
-    return strcmp(verdict, "ok") == 0 ? 0 : database_damaged(d, err, verdict);
+    if (strcmp(verdict, "ok") == 0)
+        return 0;
+    if (strncmp(verdict, "*** ", 4) == 0 && strchr(verdict, '\n')) /* a heading */
+        how = strchr(verdict, '\n') + 1;
+    how[strcspn(how, "\n")] = '\0';
+    return database_damaged(d, err, how);
 }
 
 static int set_up(struct database *d, bool in_memory, bool *fresh, struct error **err)
@@ -74,7 +86,28 @@ static int set_up(struct database *d, bool in_memory, bool *fresh, struct error 
         r = use_log(d, in_memory, err);
     if (r >= 0)
         r = database_execute(d, "PRAGMA foreign_keys = ON", err);
+    if (r >= 0)
+        r = database_prepare(d, rollback, err);
     return r;
+}
+
+/* A full disk needs room even to be opened on: the log's index is a file too. */
+static int open_database(struct journal *j, const char *path, bool in_memory, bool *fresh,
+                         struct error **err)
+{
+    for (;;) {
+        _cleanup_(error_free) struct error *cause = NULL;
+        int r = database_open(&j->database, path, DATABASE_WRITE, &cause);
+
+        if (r >= 0)
+            r = set_up(&j->database, in_memory, fresh, &cause);
+        if (r >= 0)
+            return 0;
+        j->wants_room = j->database.sqlite && database_wants_room(&j->database);
+        if (!journal_spend_reserve(j))
+            return error_move(err, &cause);
+        database_close(&j->database);
+    }
 }
 
 static int open_claimed(struct journal *j, const char *path, bool in_memory, bool *fresh,
@@ -86,12 +119,10 @@ static int open_claimed(struct journal *j, const char *path, bool in_memory, boo
         r = place_claim(path, &j->lock, err);
         if (r >= 0)
             r = place_make_file(path, err);
+        if (r >= 0)
+            r = reserve_open(&j->reserve, path, err);
     }
-    if (r >= 0)
-        r = database_open(&j->database, path, DATABASE_WRITE, err);
-    if (r >= 0)
-        r = set_up(&j->database, in_memory, fresh, err);
-    return r;
+    return r < 0 ? r : open_database(j, path, in_memory, fresh, err);
 }
 
 int journal_open(const char *path, bool *fresh, struct journal **ret, struct error **err)
@@ -117,6 +148,7 @@ void journal_close(struct journal *j)
     if (!j)
         return;
     database_close(&j->database);
+    reserve_clear(&j->reserve);
     /* Last, so that the next writer finds the log put away. */
     if (j->lock >= 0)
         close(j->lock);
@@ -130,8 +162,16 @@ static bool in_transaction(const struct journal *j)
 
 int journal_begin(struct journal *j, struct error **err)
 {
-    j->failed = false;
-    return database_run(&j->database, "BEGIN IMMEDIATE", NO_VALUES, err);
+    int r;
+
+    j->failed = j->wants_room = false;
+    /* What still can be written could go to a wrong place, and would look like all is well. */
+    if (j->database.is_damaged)
+        return database_damaged(&j->database, err, "seen while it was in use");
+    r = database_run(&j->database, "BEGIN IMMEDIATE", NO_VALUES, err);
+    if (r < 0)
+        j->wants_room = database_wants_room(&j->database);
+    return r;
 }
 
 int journal_write(struct journal *j, const char *sql, struct values values, struct error **err)
@@ -142,8 +182,10 @@ int journal_write(struct journal *j, const char *sql, struct values values, stru
         r = error_set(err, ERROR_JOURNAL, "a write to the journal outside of a transaction");
     else
         r = database_run(&j->database, sql, values, err);
-    if (r < 0)
+    if (r < 0) {
         j->failed = true;
+        j->wants_room |= database_wants_room(&j->database);
+    }
     return r;
 }
 
@@ -175,6 +217,7 @@ int journal_commit(struct journal *j, struct error **err)
     if (database_run(d, "COMMIT", NO_VALUES, &cause) >= 0)
         return 0;
     nothing = wrote_nothing(d);
+    j->wants_room = database_wants_room(d);
     journal_rollback(j);
     if (nothing)
         return error_move(err, &cause);
@@ -186,6 +229,21 @@ void journal_rollback(struct journal *j)
 {
     /* After some errors SQLite has done it by itself. */
     if (in_transaction(j))
-        database_run(&j->database, "ROLLBACK", NO_VALUES, NULL);
+        database_run(&j->database, rollback, NO_VALUES, NULL);
     j->failed = false;
+}
+
+bool journal_spend_reserve(struct journal *j)
+{
+    return j->wants_room && reserve_spend(&j->reserve);
+}
+
+bool journal_is_on_reserve(const struct journal *j)
+{
+    return !reserve_is_whole(&j->reserve);
+}
+
+bool journal_restore_reserve(struct journal *j)
+{
+    return reserve_restore(&j->reserve);
 }

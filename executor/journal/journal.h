@@ -20,7 +20,7 @@ void journal_close(struct journal *j);
 DEFINE_CLEANUP(struct journal *, journal_close);
 
 /* One transaction for a turn of the loop. Anything between begin and commit fails as a whole: after
- * an error call rollback. */
+ * an error call rollback. Once the file was seen to be damaged none begins any more. */
 int journal_begin(struct journal *j, struct error **err);
 /* ERROR_JOURNAL: nothing was written. ERROR_INTERNAL: the outcome is not known. Either way the
  * transaction is over, and this process sees nothing of it; the next commit that succeeds makes
@@ -47,6 +47,16 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
 /* Writes the time and nothing else: to find out whether a journal that could not be written can be
  * now. */
 int journal_touch(struct journal *j, usec_t realtime, struct error **err);
+
+/* The reserve: room beside the journal that is kept for when its disk is full, so that what is
+ * under way can be finished then. */
+/* After a transaction that failed: if it was for want of room, gives the disk a piece of the
+ * reserve. true: it is worth trying again at once. */
+bool journal_spend_reserve(struct journal *j);
+/* It is spent, in part at least, or there never was room for it: nothing new is to be begun. */
+bool journal_is_on_reserve(const struct journal *j);
+/* Makes it anew where there is room; whether it is whole. */
+bool journal_restore_reserve(struct journal *j);
 
 /* What was last reported of a domain, and which run that was. */
 struct reported {

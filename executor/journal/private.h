@@ -4,11 +4,14 @@
 
 #include "journal/database.h"
 #include "journal/journal.h"
+#include "journal/reserve.h"
 
 struct journal {
     struct database database;
-    int lock;    /* of PATH.lock; -1 in memory */
-    bool failed; /* a write in the open transaction failed: it is not to be committed */
+    struct reserve reserve;
+    int lock;        /* of PATH.lock; -1 in memory */
+    bool failed;     /* a write in the open transaction failed: it is not to be committed */
+    bool wants_room; /* the last transaction that failed did so on a full disk */
 };
 
 /* Makes the schema in an empty database, brings an older one up to date, refuses any other. */

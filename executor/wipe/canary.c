@@ -97,29 +97,69 @@ static int read_places(struct wipe *w, struct canary_reading *c, struct error **
     return w->device->ops->read(w->device, &reading, err);
 }
 
+/* --- Writing them ---------------------------------------------------------------------------- */
+
+struct canary_writing {
+    struct wipe *w;
+    const uint64_t *places;
+    size_t n, next;
+    uint64_t kept[CANARIES_MAX]; /* where one is now */
+    size_t n_kept;
+};
+
+static int next_to_mark(void *context, struct storage_span *ret, struct error **err)
+{
+    struct canary_writing *c = context;
+
+    while (c->next < c->n && c->places[c->next] < c->w->state.durable)
+        c->next++;
+    if (c->next == c->n)
+        return 0;
+    c->w->is_touched = true;
+    *ret = (struct storage_span){c->places[c->next++], CANARY_SIZE};
+    return 1;
+}
+
+static void fill_mark(void *context, uint64_t offset, void *data, size_t n)
+{
+    const struct canary_writing *c = context;
+
+    canary_fill(c->w->state.seed, offset, data);
+}
+
+static void note_mark(void *context, uint64_t offset)
+{
+    struct canary_writing *c = context;
+
+    c->kept[c->n_kept++] = offset;
+}
+
+static int write_places(struct canary_writing *c, struct error **err)
+{
+    struct storage_writing writing = {.piece = CANARY_SIZE,
+                                      .next = next_to_mark,
+                                      .fill = fill_mark,
+                                      .written = note_mark,
+                                      .context = c};
+
+    return c->w->device->ops->write(c->w->device, &writing, err);
+}
+
 /* --- Before and after ------------------------------------------------------------------------ */
 
 int canaries_place(struct wipe *w, struct error **err)
 {
-    uint64_t places[CANARIES_MAX], kept[CANARIES_MAX];
-    size_t n = canary_places(w->state.seed, w->device->size, places);
-    struct canary_reading c = {.places = kept};
+    uint64_t places[CANARIES_MAX];
+    struct canary_writing written = {
+        .w = w, .places = places, .n = canary_places(w->state.seed, w->device->size, places)};
+    struct canary_reading c = {.places = written.kept};
     int r = wipe_look(w, err);
 
-    for (size_t i = 0; r >= 0 && i < n; i++) {
-        unsigned char block[CANARY_SIZE];
-        bool written = false;
-
-        if (places[i] < w->state.durable)
-            continue;
-        canary_fill(w->state.seed, places[i], block);
-        w->is_touched = true;
-        r = w->device->ops->write(w->device, places[i], block, sizeof(block), &written, err);
-        if (written)
-            kept[c.n++] = places[i];
-    }
+    if (r >= 0)
+        r = write_places(&written, err);
     if (r >= 0)
         r = w->device->ops->flush(w->device, err);
+    c.n = written.n_kept;
     if (r >= 0)
         r = read_places(w, &c, err);
     if (r < 0)

@@ -1,12 +1,13 @@
 /* guard-mounts.c - mounted file systems and swap
  *
- * Theory of operation. A mount is seen in every mount namespace that some process lives in
- * (guard-open.c walks the processes and calls us for each namespace once); here it is our own one's
- * turn. A mount's device number tells, except for file systems of many devices, which have a number
- * of their own: for those the source is looked at too, and btrfs lists its devices in sysfs.
+ * Theory of operation. A mount is looked for in every mount namespace that some process lives in,
+ * our own one first and each once. A mount's device number tells, except for file systems of many
+ * devices, which have a number of their own: for those the source is looked at too, and btrfs lists
+ * its devices in sysfs.
  */
 #include "wipe/guard-mounts.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "wipe/inode-set.h"
+#include "wipe/sight.h"
 #include "wipe/text.h"
 
 bool mountinfo_parse(char *line, struct mount *ret)
@@ -109,6 +112,79 @@ static int look_at_btrfs(const struct scene *s, struct refusal *ret, struct erro
     return 0;
 }
 
+/* --- Mount namespaces ------------------------------------------------------------------------ */
+
+static void inode_set_cleanup(struct inode_set *s)
+{
+    inode_set_clear(s);
+}
+
+/* What is not shown to us is not known; usually there is one reason for all of it. */
+static int cannot_look(const struct scene *s, const char *path, int errnum, struct error **err)
+{
+    int r = sight_is_whole(s->proc, err);
+
+    return r < 0 ? r : error_set_errno(err, ERROR_FORBIDDEN, errnum, "looking at %s", path);
+}
+
+/* *is_new: the namespace of the process is one that was not seen yet. */
+static int meet(const struct scene *s, const char *process, struct inode_set *seen, bool *is_new,
+                struct error **err)
+{
+    char path[PATH_MAX + 16];
+    struct stat st;
+
+    *is_new = false;
+    snprintf(path, sizeof(path), "%s/ns/mnt", process);
+    if (stat(path, &st) < 0) /* a process on its way out has none */
+        return errno == ENOENT || errno == ESRCH ? 0 : cannot_look(s, path, errno, err);
+    if (inode_set_has(seen, st.st_dev, st.st_ino))
+        return 0;
+    if (inode_set_add(seen, st.st_dev, st.st_ino) < 0)
+        return error_no_memory(err);
+    *is_new = true;
+    return 0;
+}
+
+static int look_at_namespace_of(const struct scene *s, const char *process, struct inode_set *seen,
+                                struct refusal *ret, struct error **err)
+{
+    char mountinfo[PATH_MAX + 16], root[PATH_MAX + 16], who[384], whose[512];
+    bool is_new;
+    int r = meet(s, process, seen, &is_new, err);
+
+    snprintf(mountinfo, sizeof(mountinfo), "%s/mountinfo", process);
+    if (r < 0 || !is_new || access(mountinfo, F_OK) < 0)
+        return r;
+    snprintf(root, sizeof(root), "%s/root", process);
+    process_name(process, who, sizeof(who));
+    snprintf(whose, sizeof(whose), " in the mount namespace of %s", who);
+    return mounts_look(s, mountinfo, root, whose, ret, err);
+}
+
+static int look_at_namespaces(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    _cleanup_(inode_set) struct inode_set seen = {0};
+    _cleanup_(closedir) DIR *d = opendir(s->proc);
+    char process[PATH_MAX];
+    struct dirent *e;
+    bool is_new;
+    int r;
+
+    if (!d)
+        return error_set_errno(err, ERROR_IO, errno, "reading %s", s->proc);
+    /* Our own one has been looked through. */
+    snprintf(process, sizeof(process), "%s/self", s->proc);
+    r = meet(s, process, &seen, &is_new, err);
+    while (r == 0 && (errno = 0, e = readdir(d))) {
+        if (!isdigit((unsigned char)e->d_name[0]))
+            continue;
+        snprintf(process, sizeof(process), "%s/%s", s->proc, e->d_name);
+        r = look_at_namespace_of(s, process, &seen, ret, err);
+    }
+    return r == 0 && errno ? error_set_errno(err, ERROR_IO, errno, "reading %s", s->proc) : r;
+}
+
 int guard_mounted(const struct scene *s, struct refusal *ret, struct error **err)
 {
     char path[PATH_MAX];
@@ -116,7 +192,9 @@ int guard_mounted(const struct scene *s, struct refusal *ret, struct error **err
 
     snprintf(path, sizeof(path), "%s/self/mountinfo", s->proc);
     r = mounts_look(s, path, "", "", ret, err);
-    return r ? r : look_at_btrfs(s, ret, err);
+    if (r == 0)
+        r = look_at_btrfs(s, ret, err);
+    return r ? r : look_at_namespaces(s, ret, err);
 }
 
 /* --- Swap ------------------------------------------------------------------------------------ */

@@ -5,8 +5,7 @@
  * descriptors, the files that its io_urings hold, its mappings. What is compared is the device
  * number behind each (libvirt gives a QEMU nodes of its own in a /dev of its own), for a file its
  * device and inode. The attributes are asked for as they are cached, so that a descriptor on a file
- * server that hangs does not hang us. By the way each mount namespace that is met is looked through
- * once.
+ * server that hangs does not hang us.
  *
  * It only counts if nothing is hidden (sight.c).
  */
@@ -22,7 +21,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "wipe/guard-mounts.h"
 #include "wipe/inode-set.h"
 #include "wipe/sight.h"
 #include "wipe/text.h"
@@ -35,15 +33,13 @@ struct search {
     struct refusal *refusal;
     dev_t anonymous;           /* the file system of rings, eventfds and the like */
     struct inode_set harmless; /* mapped files that are known not to be ours */
-    struct inode_set namespaces;
-    char process[PATH_MAX]; /* "/proc/123" */
-    char culprit[384];      /* "process 123 (qemu-system-x86)" */
+    char process[PATH_MAX];    /* "/proc/123" */
+    char culprit[384];         /* "process 123 (qemu-system-x86)", once somebody wants to know */
 };
 
 static void search_cleanup(struct search *q)
 {
     inode_set_clear(&q->harmless);
-    inode_set_clear(&q->namespaces);
 }
 
 /* A process that ends while it is looked at holds nothing any more. */
@@ -52,20 +48,17 @@ static bool is_gone(int errnum)
     return errnum == ENOENT || errnum == ESRCH;
 }
 
-static void name_process(struct search *q, const char *pid)
+static const char *culprit(struct search *q)
 {
-    char comm[64];
-
-    snprintf(q->process, sizeof(q->process), "%s/%s", q->scene->proc, pid);
-    sysfs_text(q->process, "comm", comm, sizeof(comm));
-    snprintf(q->culprit, sizeof(q->culprit), "process %s (%s)", pid, comm);
+    process_name(q->process, q->culprit, sizeof(q->culprit));
+    return q->culprit;
 }
 
 static int refuse_open(struct search *q, const struct node *node, const char *how)
 {
     char use[512];
 
-    snprintf(use, sizeof(use), "%s by %s", how, q->culprit);
+    snprintf(use, sizeof(use), "%s by %s", how, culprit(q));
     return refuse_node(q->refusal, q->scene, node, q->culprit, use);
 }
 
@@ -156,7 +149,7 @@ static int look_at_ring(struct search *q, const char *fd, struct error **err)
     if (r >= 0 || is_gone(-r))
         return r > 0;
     if (r == -EAGAIN)
-        return error_set(err, ERROR_IO, "an io_uring of %s does not show its files", q->culprit);
+        return error_set(err, ERROR_IO, "an io_uring of %s does not show its files", culprit(q));
     return error_set_errno(err, ERROR_IO, r, "reading %s", path);
 }
 
@@ -192,7 +185,7 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
     if (!d)
         return is_gone(errno) ? 0
                               : error_set_errno(err, ERROR_FORBIDDEN, errno,
-                                                "%s does not show its open files", q->culprit);
+                                                "%s does not show its open files", culprit(q));
     while (errno = 0, (e = readdir(d))) {
         const struct node *node;
         struct statx st;
@@ -204,7 +197,7 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
         r = stat_cached(dirfd(d), e->d_name, &st);
         if (r < 0 && !is_gone(-r))
             return error_set_errno(err, ERROR_FORBIDDEN, r, "%s does not show its open files",
-                                   q->culprit);
+                                   culprit(q));
         if (r < 0)
             continue;
         if (is_ours(q->scene, &st, &node)) {
@@ -246,18 +239,26 @@ static int look_at_threads(struct search *q, struct error **err)
 
 /* --- Mappings -------------------------------------------------------------------------------- */
 
+/* By hand: of all that is read here, most is this. */
 bool maps_parse(char *line, struct mapping *ret)
 {
-    unsigned major, minor;
-    unsigned long long inode;
-    char *rest = line;
+    char *rest = line, *device, *end;
+    unsigned long major, minor;
 
+    /* range permissions offset major:minor inode path */
     ret->range = strsep(&rest, " ");
-    if (!rest || sscanf(rest, "%*s %*s %x:%x %llu", &major, &minor, &inode) != 3 || inode == 0)
+    strsep(&rest, " ");
+    strsep(&rest, " ");
+    device = strsep(&rest, " ");
+    if (!device || !rest)
         return false;
-    ret->device = makedev(major, minor);
-    ret->inode = (ino_t)inode;
-    return true;
+    major = strtoul(device, &end, 16);
+    if (*end != ':')
+        return false;
+    minor = strtoul(end + 1, NULL, 16);
+    ret->device = makedev((unsigned)major, (unsigned)minor);
+    ret->inode = (ino_t)strtoull(rest, NULL, 10);
+    return ret->inode != 0;
 }
 
 static int look_at_mapping(struct search *q, const struct mapping *m, struct error **err)
@@ -303,32 +304,6 @@ static int look_at_mappings(struct search *q, struct error **err)
     return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", path) : 0;
 }
 
-/* --- Mount namespaces ------------------------------------------------------------------------ */
-
-static int look_at_mounts(struct search *q, struct error **err)
-{
-    char path[PATH_MAX + 16], root[PATH_MAX + 16], whose[512];
-    struct stat st;
-    int r;
-
-    snprintf(path, sizeof(path), "%s/ns/mnt", q->process);
-    if (stat(path, &st) < 0) /* a process on its way out has none */
-        return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "looking at %s", path);
-    if (inode_set_has(&q->namespaces, st.st_dev, st.st_ino))
-        return 0;
-    if (inode_set_add(&q->namespaces, st.st_dev, st.st_ino) < 0)
-        return error_no_memory(err);
-    snprintf(path, sizeof(path), "%s/mountinfo", q->process);
-    snprintf(root, sizeof(root), "%s/root", q->process);
-    snprintf(whose, sizeof(whose), " in the mount namespace of %s", q->culprit);
-    if (access(path, F_OK) < 0)
-        return 0;
-    r = mounts_look(q->scene, path, root, whose, q->refusal, err);
-    if (r > 0 && !q->refusal->guard)
-        q->refusal->guard = "mounted";
-    return r;
-}
-
 /* --- All processes --------------------------------------------------------------------------- */
 
 static int look_at_process(struct search *q, const char *pid, struct error **err)
@@ -337,14 +312,12 @@ static int look_at_process(struct search *q, const char *pid, struct error **err
     size_t n;
     int r;
 
-    name_process(q, pid);
+    snprintf(q->process, sizeof(q->process), "%s/%s", q->scene->proc, pid);
     snprintf(folder, sizeof(folder), "%s/fd", q->process);
     r = look_at_descriptors(q, folder, &n, err);
     if (r == 0 && n == 0)
         r = look_at_threads(q, err);
-    if (r == 0)
-        r = look_at_mappings(q, err);
-    return r ? r : look_at_mounts(q, err);
+    return r ? r : look_at_mappings(q, err);
 }
 
 static int find_anonymous(dev_t *ret, struct error **err)
@@ -377,5 +350,5 @@ int guard_open(const struct scene *s, struct refusal *ret, struct error **err)
     while (r == 0 && (errno = 0, e = readdir(d)))
         if (isdigit((unsigned char)e->d_name[0]) && !text_equal(e->d_name, self))
             r = look_at_process(&q, e->d_name, err);
-    return r;
+    return r == 0 && errno ? error_set_errno(err, ERROR_IO, errno, "reading %s", s->proc) : r;
 }

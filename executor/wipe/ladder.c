@@ -43,7 +43,7 @@ void ladder_judge(struct rung *r, enum clear_level level, enum wipe_verify verif
     else if (o->level == LEVEL_NONE && verify == WIPE_VERIFY_NONE)
         close_for(r, "it is not taken without a full verification");
     else if (o->reach == REACH_SUBSYSTEM && is_set(sole_tenant))
-        close_for(r, "it would clear every namespace of the subsystem: %s", sole_tenant);
+        close_for(r, WIPE_REASON_TENANCY ": %s", sole_tenant);
 }
 
 int ladder_survey(struct storage_device *d, const struct wipe_request *request,
@@ -102,6 +102,34 @@ void ladder_reopen_past(struct ladder *l)
 void ladder_close(struct rung *r, const char *why)
 {
     close_for(r, "%s", why);
+}
+
+static bool is_said_before(const struct ladder *l, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (text_equal(l->rungs[k].reason, l->rungs[i].reason))
+            return true;
+    return false;
+}
+
+void ladder_say_closed(const struct ladder *l, char *ret, size_t size)
+{
+    size_t n = 0;
+
+    *ret = '\0';
+    for (size_t i = 0; i < l->n && n < size; i++) {
+        if (is_said_before(l, i))
+            continue;
+        for (size_t k = i; k < l->n && n < size; k++)
+            if (k == i || text_equal(l->rungs[k].reason, l->rungs[i].reason))
+                n += (size_t)snprintf(ret + n, size - n, "%s%s",
+                                      k > i   ? ", "
+                                      : i > 0 ? "; "
+                                              : "",
+                                      clear_method_to_string(l->rungs[k].method));
+        if (n < size)
+            n += (size_t)snprintf(ret + n, size - n, ": %s", l->rungs[i].reason);
+    }
 }
 
 json_object *ladder_passed_over(const struct ladder *l, const struct rung *taken)

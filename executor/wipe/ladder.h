@@ -34,6 +34,8 @@ struct rung *ladder_find(struct ladder *l, enum clear_method method);
 void ladder_reopen_past(struct ladder *l);
 /* Closes a rung that was tried. */
 void ladder_close(struct rung *r, const char *why);
+/* Why none is open, in words: each reason once, with the methods that it holds for. */
+void ladder_say_closed(const struct ladder *l, char *ret, size_t size);
 /* Why each rung above this one was passed over (all of them, for NULL): [{method, reason}…]. */
 json_object *ladder_passed_over(const struct ladder *l, const struct rung *taken);
 

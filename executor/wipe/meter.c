@@ -89,18 +89,27 @@ int meter_advance(struct meter *m, uint64_t done, uint64_t next, struct error **
     return meter_say(m, err);
 }
 
-static int pace_step(void *context, uint64_t done, uint64_t total, uint64_t next,
-                     struct error **err)
+void meter_begin_piece(struct meter *m, struct storage_span piece)
 {
-    struct meter *m = context;
+    m->base = piece.offset;
+    m->piece = piece.length;
+}
+
+int meter_step(struct meter *m, uint64_t done, uint64_t total, uint64_t next, struct error **err)
+{
     double share = total ? (double)done / (double)total : 0;
 
     return meter_advance(m, m->base + (uint64_t)(share * (double)m->piece), next, err);
 }
 
+static int pace_step(void *context, uint64_t done, uint64_t total, uint64_t next,
+                     struct error **err)
+{
+    return meter_step(context, done, total, next, err);
+}
+
 struct storage_pace meter_pace(struct meter *m, struct storage_span piece)
 {
-    m->base = piece.offset;
-    m->piece = piece.length;
+    meter_begin_piece(m, piece);
     return (struct storage_pace){.step = pace_step, .context = m};
 }

@@ -28,7 +28,11 @@ void meter_begin(struct meter *m, const char *phase, const char *method, uint64_
 int meter_advance(struct meter *m, uint64_t done, uint64_t next, struct error **err);
 int meter_say(struct meter *m, struct error **err);
 
-/* For a driver that is about to do one piece of work; it counts in whatever units it likes. */
+/* For a driver that is about to do one piece of work: done of total of it, in whatever units it
+ * likes. */
+void meter_begin_piece(struct meter *m, struct storage_span piece);
+int meter_step(struct meter *m, uint64_t done, uint64_t total, uint64_t next, struct error **err);
+/* The same as a pace, where nothing else is to be asked in between. */
 struct storage_pace meter_pace(struct meter *m, struct storage_span piece);
 
 #endif

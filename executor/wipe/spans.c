@@ -1,9 +1,10 @@
 /* spans.c - clearing span by span, each durable before the next begins
  *
- * Theory of operation. A span is the unit of everything: before it the guards are asked, after it
- * the device is flushed, and then the line goes out that says so, on which a later run goes on. Its
- * length follows the device's speed, so that a span takes about as long as the guards' interval:
- * short enough for an intruder to be seen, long enough for looking and flushing to cost nothing.
+ * Theory of operation. Before a span the guards are asked, after it the device is flushed, and then
+ * the line goes out that says so, on which a later run goes on. Its length follows the device's
+ * speed, so that a span takes about as long as the guards' interval: long enough for looking and
+ * flushing to cost nothing. A device that has become slower takes longer than was meant; the guards
+ * are then asked in the middle of a span too, so that an intruder does not go unseen meanwhile.
  *
  * All spans end at multiples of one slice, which depends on the size of the device alone. So the
  * places where two spans may meet are known to the verification, whichever run cleared them.
@@ -14,7 +15,10 @@
 #define SLICE_MIN (4 * MIB)
 #define SLICE_MAX (256 * MIB)
 #define SLICES 8192
+#define FIRST_MAX (64 * MIB)
+#define FIRST_SHARE 16 /* of the device, at most */
 #define SPAN_MAX (64 * 1024 * MIB)
+#define GROWTH_MAX 16 /* step by step: the first megabytes may go into a cache */
 
 uint64_t spans_slice(uint64_t size)
 {
@@ -25,31 +29,54 @@ uint64_t spans_slice(uint64_t size)
     return slice;
 }
 
+uint64_t spans_first_length(uint64_t size)
+{
+    uint64_t slice = spans_slice(size), length = size / FIRST_SHARE;
+
+    if (length > FIRST_MAX)
+        length = FIRST_MAX;
+    return length < slice ? slice : length / slice * slice;
+}
+
 uint64_t spans_next_length(uint64_t slice, uint64_t last_length, usec_t last_took, usec_t interval)
 {
-    double wanted;
+    double wanted = (double)last_length * (double)interval / (double)(last_took ? last_took : 1);
 
-    if (last_length == 0)
-        return slice;
-    wanted = (double)last_length * (double)interval / (double)(last_took ? last_took : 1);
-    /* Grown step by step: the first megabytes may go into a cache. */
-    if (wanted > 4 * (double)last_length)
-        wanted = 4 * (double)last_length;
+    if (wanted > GROWTH_MAX * (double)last_length)
+        wanted = GROWTH_MAX * (double)last_length;
     if (wanted > (double)SPAN_MAX)
         wanted = (double)SPAN_MAX;
     return wanted < (double)(2 * slice) ? slice : (uint64_t)wanted / slice * slice;
 }
 
+/* Spans that take as long as they were meant to need no second look. */
+static int look_if_late(struct wipe *w, struct error **err)
+{
+    if (moment_now().monotonic - w->looked_at < 2 * wipe_look_interval(w))
+        return 0;
+    return wipe_look(w, err);
+}
+
+static int look_and_pace(void *context, uint64_t done, uint64_t total, uint64_t next,
+                         struct error **err)
+{
+    struct wipe *w = context;
+    int r = next > 0 ? look_if_late(w, err) : 0;
+
+    return r < 0 ? r : meter_step(&w->meter, done, total, next, err);
+}
+
 static int clear_span(struct wipe *w, enum clear_method method, struct storage_span span,
                       struct storage_record *record, struct error **err)
 {
-    struct storage_pace pace = meter_pace(&w->meter, span);
+    struct storage_pace pace = {.step = look_and_pace, .context = w};
     const struct storage_ops *ops = w->device->ops;
     int r = wipe_look(w, err);
 
     if (r < 0)
         return r;
     w->is_touched = true;
+    meter_begin_piece(&w->meter, span);
     r = ops->clear(w->device, method, span, false, &pace, record, err);
     if (r >= 0)
         r = ops->flush(w->device, err);
@@ -64,8 +91,7 @@ static int clear_span(struct wipe *w, enum clear_method method, struct storage_s
 int spans_clear(struct wipe *w, enum clear_method method, struct storage_record *record,
                 struct error **err)
 {
-    uint64_t size = w->device->size, slice = spans_slice(size), length = 0;
-    usec_t took = 0;
+    uint64_t size = w->device->size, slice = spans_slice(size), length = spans_first_length(size);
 
     meter_begin(&w->meter, "clearing", clear_method_to_string(w->state.method), size,
                 w->state.durable);
@@ -74,7 +100,6 @@ int spans_clear(struct wipe *w, enum clear_method method, struct storage_record 
         usec_t began;
         int r;
 
-        length = spans_next_length(slice, length, took, wipe_look_interval(w));
         span.length = (span.offset + length) / slice * slice - span.offset;
         if (span.length > size - span.offset)
             span.length = size - span.offset;
@@ -82,7 +107,8 @@ int spans_clear(struct wipe *w, enum clear_method method, struct storage_record 
         r = clear_span(w, method, span, record, err);
         if (r < 0)
             return r;
-        took = moment_now().monotonic - began;
+        length = spans_next_length(slice, span.length, moment_now().monotonic - began,
+                                   wipe_look_interval(w));
     }
     return 0;
 }

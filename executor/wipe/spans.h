@@ -6,7 +6,8 @@
 
 /* A device of this size is cleared in spans that are whole numbers of slices. */
 uint64_t spans_slice(uint64_t size);
-/* How long the next span is, when the last one took this long; pure. */
+/* How long the first span is, and the next one when the last one took this long; pure. */
+uint64_t spans_first_length(uint64_t size);
 uint64_t spans_next_length(uint64_t slice, uint64_t last_length, usec_t last_took, usec_t interval);
 
 /* From w->state.durable to the end, by this method, with w->state going out as it grows. */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "stopd/storage.h"
+
 void closedir_cleanup(DIR **d)
 {
     int saved = errno;
@@ -20,6 +22,14 @@ void fclose_cleanup(FILE **f)
     if (*f)
         fclose(*f);
     errno = saved;
+}
+
+void process_name(const char *folder, char *ret, size_t size)
+{
+    char comm[64];
+
+    sysfs_text(folder, "comm", comm, sizeof(comm));
+    snprintf(ret, size, "process %s (%s)", strrchr(folder, '/') + 1, comm);
 }
 
 void text_unescape(char *s)

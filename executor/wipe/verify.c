@@ -35,6 +35,7 @@ struct plan {
     uint64_t slice;
     struct random random;
     uint64_t canaries[CANARIES_MAX];
+    uint64_t asked; /* bytes given out to be read; what came back is in the verification */
 };
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -91,14 +92,10 @@ static uint64_t block_of(const struct plan *p)
 
 static int count_and_look(struct plan *p, uint64_t length, struct error **err)
 {
-    struct verification *v = &p->w->verification;
     int r = wipe_look_now_and_then(p->w, err);
 
-    if (r >= 0)
-        r = meter_advance(&p->w->meter, p->w->meter.done + length, length, err);
-    v->bytes_read += length;
-    v->blocks_read += (length + VERIFY_BLOCK - 1) / VERIFY_BLOCK;
-    return r;
+    p->asked += length;
+    return r < 0 ? r : meter_advance(&p->w->meter, p->w->meter.done + length, length, err);
 }
 
 static int next_sampled(void *context, struct storage_span *ret, struct error **err)
@@ -117,7 +114,7 @@ static int next_sampled(void *context, struct storage_span *ret, struct error **
     p->index++;
     ret->offset = block * VERIFY_BLOCK;
     ret->length = least(VERIFY_BLOCK, p->size - ret->offset);
-    r = count_and_look(p, VERIFY_BLOCK, err);
+    r = count_and_look(p, ret->length, err);
     return r < 0 ? r : 1;
 }
 
@@ -138,8 +135,11 @@ static int look_for_zeros(void *context, uint64_t offset, const void *data, size
                           struct error **err)
 {
     struct plan *p = context;
+    struct verification *v = &p->w->verification;
     size_t first = zeros_first_other(data, n);
 
+    v->bytes_read += n;
+    v->blocks_read += (n + VERIFY_BLOCK - 1) / VERIFY_BLOCK;
     if (first == n)
         return 0;
     p->w->has_lied = true;
@@ -152,6 +152,7 @@ static int verify_reads(struct wipe *w, struct error **err)
     struct plan p = {0};
     struct storage_reading reading = {.look = look_for_zeros, .context = &p};
     bool is_whole;
+    int r;
 
     make_plan(w, &p);
     is_whole = v->mode == WIPE_VERIFY_FULL || p.blocks <= VERIFY_SAMPLES;
@@ -162,7 +163,12 @@ static int verify_reads(struct wipe *w, struct error **err)
     v->places = w->n_places;
     meter_begin(&w->meter, "verifying", clear_method_to_string(w->state.method),
                 is_whole ? p.size : p.total * VERIFY_BLOCK, 0);
-    return w->device->ops->read(w->device, &reading, err);
+    r = w->device->ops->read(w->device, &reading, err);
+    if (r >= 0 && v->bytes_read != p.asked)
+        return error_set(err, ERROR_IO,
+                         "of %" PRIu64 " bytes that were to be read, %" PRIu64 " were", p.asked,
+                         v->bytes_read);
+    return r;
 }
 
 int verify(struct wipe *w, struct error **err)

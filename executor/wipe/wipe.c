@@ -182,9 +182,12 @@ static int clear(struct wipe *w, struct error **err)
     if (r < 0)
         return r;
     if (!rung) {
+        char why[512];
+
+        ladder_say_closed(&w->ladder, why, sizeof(why));
         w->refusal.guard = "ladder";
-        refuse(&w->refusal, "", "no method of the ladder is open for %s at level %s",
-               w->device->path, clear_level_to_string(w->request->level));
+        refuse(&w->refusal, "", "no method of the ladder is open for %s at level %s (%s)",
+               w->device->path, clear_level_to_string(w->request->level), why);
         return error_set(err, ERROR_UNSUPPORTED, "%s", w->refusal.message);
     }
     r = places_remember(w, err);

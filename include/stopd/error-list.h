@@ -12,6 +12,7 @@ ERROR(THROTTLED,              EBUSY,     429, 75, "Throttling.User",     "Reques
 ERROR(ACTION_NOT_FOUND,       ENOENT,    404, 64, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
 ERROR(MISSING_PARAMETER,      EINVAL,    400, 64, "MissingParameter",    "The input parameter InstanceId that is mandatory for processing this request is not supplied.")
 ERROR(INVALID_PARAMETER,      EINVAL,    400, 64, "InvalidParameter",    "")
+ERROR(TOO_OLD,                ETIME,     400, 76, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 ERROR(TOKEN_MISMATCH,         EINVAL,    400, 76, "IdempotentParameterMismatch", "The request is retried with updated parameters.")
 
 /* Ourselves */
@@ -37,6 +38,7 @@ ERROR(DRY_RUN,                ECANCELED, 400,  0, "DryRunOperation",     "Reques
 
 /* How a stop that was accepted can fail: an operation's error, never an HTTP answer's */
 ERROR(GRACE_OVER,             ETIMEDOUT, 500, 70, "GracePeriodOver",     "The guest did not shut down within its grace period, and nobody consented to a power cut.")
+ERROR(BUTTON_REFUSED,         EBUSY,     500, 70, "PowerButtonRefused",  "The hypervisor did not take the power button.")
 ERROR(CANCELLED,              ECANCELED, 500, 70, "Cancelled",           "The stop was cancelled.")
 ERROR(SAVED,                  ENOTSUP,   500, 70, "InstanceSaved",       "The domain was saved, not stopped.")
 ERROR(MIGRATED,               ENOTSUP,   500, 70, "InstanceMigrated",    "The domain was migrated away, not stopped.")

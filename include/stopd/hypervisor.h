@@ -70,7 +70,8 @@ enum process_fate {
     PROCESS_NONE, /* none was asked about, or this hypervisor has no processes (test:///) */
     PROCESS_ALIVE,
     PROCESS_ENDED, /* proved: the pidfd has ended, or no process has that pid with that start time;
-                      a zombie has ended */
+                      a zombie has, once its last thread has: where only the first has exited, as
+                      state Z alone would say, the others may still write */
     PROCESS_UNKNOWN, /* it cannot be proved either way */
     PROCESS_FATE_MAX,
 };
@@ -124,11 +125,20 @@ struct hypervisor_ops {
     int (*connect)(struct hypervisor *h, bool *has_processes, struct error **err);
     /* Every domain there is. Those that cannot be read are in the list as DOMAIN_UNKNOWN. */
     int (*list)(struct hypervisor *h, struct sightings *ret, struct error **err);
+    /* Every domain there is, by as little asking as can be: of each only domain, state and
+     * incarnation are told, and nothing is watched. For whoever may have missed a hint. */
+    int (*glance)(struct hypervisor *h, struct sightings *ret, struct error **err);
     /* remembered: the incarnation whose process is asked about; NULL: none. An absent domain is a
      * sighting, not an error. Where a process is alive its end is watched from now on, and
      * announced by changed(). */
     int (*look)(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                 struct sighting *ret, struct error **err);
+
+    /* The path on this host of a storage pool's volume, there now or not; *ret NULL: it has none
+     * (it is a network's). Whatever is an error, the path is not known. NULL: there are no pools.
+     */
+    int (*find_volume)(struct hypervisor *h, const char *pool, const char *volume, char **ret,
+                       struct error **err);
 
     /* Presses the button once, with explicit flags. With interlock, on_poweroff and on_reboot are
      * first set to destroy where they are not, so that a guest that reboots on the button ends off;
@@ -142,9 +152,11 @@ struct hypervisor_ops {
     /* Wakes a domain that is pmsuspended. */
     int (*wake)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                 struct error **err);
-    /* Cuts the power. 0 says that the hypervisor reports success, which proves nothing (look). */
+    /* Cuts the power. 0 says that the hypervisor reports success, which proves nothing (look).
+     * only_crashed: of a guest that has crashed and has not been reset since, which is looked at
+     * again right before; else ERROR_NOT_RUNNING, and nothing is done. */
     int (*cut_power)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                     struct error **err);
+                     bool only_crashed, struct error **err);
 
     /* Ends the driver's threads and frees it. No call may be out, save abandoned ones: then it
      * leaks instead of waiting for them. */

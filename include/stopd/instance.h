@@ -54,6 +54,14 @@ struct disk {
     enum disk_source kind;
 };
 
+/* What a disk names beside its own source: the files of its backing chain, its mirror; or the
+ * volume of a storage pool, whose path only the hypervisor can tell. */
+struct disk_relative {
+    char *target;        /* vda */
+    char *path;          /* or, where that is NULL: */
+    char *pool, *volume; /* names */
+};
+
 struct instance {
     uuid_t uuid;
     char *name;
@@ -71,6 +79,8 @@ struct instance {
     size_t n_local_disks;
     struct disk *disks;
     size_t n_disks;
+    struct disk_relative *relatives; /* of the disks, live and inactive */
+    size_t n_relatives;
     bool has_passthrough_nvme; /* <hostdev> or <disk type='nvme'>: the host cannot tell what the
                                   guest holds */
     struct stop_policy stop;
@@ -92,6 +102,9 @@ int instance_add_lock(struct instance *i,
                       const char *reason); /* 0 or -ENOMEM; a known one is not added again */
 int instance_add_disk(struct instance *i, const char *target, const char *source,
                       enum disk_source kind);
+/* A path, or a pool and a volume. The same of the same disk is not added again. */
+int instance_add_relative(struct instance *i, const char *target, const char *path,
+                          const char *pool, const char *volume);
 /* Returns an all-NULL element to fill in, or NULL when out of memory. */
 struct local_disk *instance_add_local_disk(struct instance *i);
 bool instance_is_locked_for(const struct instance *i, const char *reason);

@@ -166,6 +166,16 @@ struct storage_reading {
     void *context;
 };
 
+/* Writes in any number of pieces, in no order: marks. */
+struct storage_writing {
+    size_t piece; /* the longest span that next() gives; a power of two from 4096 to 1 MiB */
+    int (*next)(void *context, struct storage_span *ret, struct error **err); /* as above */
+    void (*fill)(void *context, uint64_t offset, void *data, size_t n);
+    /* It took it. Not called for what is not stored at all (a hole of a file). */
+    void (*written)(void *context, uint64_t offset);
+    void *context;
+};
+
 struct storage_device;
 struct storage_ops {
     const char *name; /* nvme block file */
@@ -188,10 +198,8 @@ struct storage_ops {
     int (*flush)(struct storage_device *d, struct error **err);
     int (*read)(struct storage_device *d, const struct storage_reading *reading,
                 struct error **err);
-    /* One block-aligned write, for canaries. *written false: there is nothing stored at that place
-     * (a hole). */
-    int (*write)(struct storage_device *d, uint64_t offset, const void *data, size_t n,
-                 bool *written, struct error **err);
+    int (*write)(struct storage_device *d, const struct storage_writing *writing,
+                 struct error **err);
     void (*close)(struct storage_device *d); /* frees it */
 };
 

@@ -20,6 +20,7 @@ struct upstream_event {
 struct upstream;
 struct upstream_ops {
     const char *type; /* upstream.NAME.type */
+    size_t batch;     /* the most events that it wants at a time; 0: a few hundred */
     /* Opens, or opens again after a failure. last_id: where the sink itself knows, the id of the
      * last event that it holds, else "": delivery goes on behind it, so that a crash between
      * delivery and the cursor doubles nothing. */

@@ -175,6 +175,10 @@ struct wipe_line {
     json_object *json;
 };
 
+/* What the reason begins with by which a plan passes over a method that the device can do, and that
+ * would reach namespaces which are not known to be this instance's, or are in use. */
+#define WIPE_REASON_TENANCY "it would clear every namespace of the subsystem"
+
 int wipe_line_parse(const char *text, size_t n, struct wipe_line *ret, struct error **err);
 void wipe_line_clear(struct wipe_line *l);
 

@@ -83,6 +83,7 @@ class Daemon:
         }
         self.settings.update({key.replace("__", "."): value for key, value in settings.items()})
         self.config = "/dev/null"
+        self.environment = {}
         self.process = None
 
     def path(self, name):
@@ -95,7 +96,8 @@ class Daemon:
         for key, value in self.settings.items():
             arguments += ["--set", f"{key}={value}"]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(arguments, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(arguments, stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.environment})
         if wait:
             wait_until(self.is_ready, "stopd is ready", seen=self.log)
         return self

@@ -215,7 +215,7 @@ static int press(const uuid_t domain, const struct incarnation *who, enum button
 
 static int cut(const uuid_t domain, const struct incarnation *who, struct error **err)
 {
-    return driver->ops->cut_power(driver, domain, who, err);
+    return driver->ops->cut_power(driver, domain, who, false, err);
 }
 
 /* A call that has to succeed; otherwise the test shows what it said. */
@@ -636,7 +636,7 @@ static void many_ask_while_libvirtd_is_killed(void **state)
 
 static int begin(void **state)
 {
-    if (hypervisor_libvirt_new("qemu:///system", &driver, NULL) < 0)
+    if (hypervisor_libvirt_new("qemu:///system", 48, &driver, NULL) < 0)
         return -1;
     driver->listener = (struct hypervisor_listener){.changed = on_changed, .lost = on_lost};
     connect_within_deadline();

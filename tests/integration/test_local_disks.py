@@ -1,8 +1,11 @@
 """Local disks of I1-class instances are cleared before Stopped, or the stop says why not (rules 2, 3 and 7)."""
 
+import contextlib
 import glob
 import json
 import os
+import shutil
+import signal
 import subprocess
 
 import pytest
@@ -113,6 +116,28 @@ def test_cleared_verified_and_certified_before_stopped(guest, loops, stopd_for):
     assert stopd.instance(name)["owed"] is None
 
 
+def test_cleared_by_a_helper_behind_a_socket(guest, loops, stopd_for, tmp_path):
+    """As in production, where the service manager starts one for each connection."""
+    if not shutil.which("systemd-socket-activate"):
+        pytest.skip("needs systemd-socket-activate")
+    disks = loops(2)
+    name = guest("obey", metadata=i1("vda", "vdb"), disks=[disk.device for disk in disks], fill=("vda", "vdb"))
+    path = tmp_path / "wipe.sock"
+    with subprocess.Popen(["systemd-socket-activate", "--accept", "--inetd", "--listen", path,
+                           os.path.join(BUILD, "executor", "wipe", "stopd-wipe")], start_new_session=True) as server:
+        try:
+            wait_until(path.exists, "the socket is there")
+            stopd = stopd_for(local_storage__helper=f"unix:{path}")
+            operation = stopd.finished(stopd.accepted(name, ConfirmStop="true"))
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+    assert operation["outcome"] == "Stopped", operation
+    assert states(operation) == ["cleared", "cleared"]
+    assert all(disk.is_zero() for disk in disks)
+    assert disk_events(stopd, ID) == ["cleared", "cleared"]
+
+
 def test_a_certificate_is_verified_offline(guest, loops, stopd_for, tmp_path):
     name = guest("obey", metadata=i1("vda"), disks=[loops().device])
     stopd = stopd_for()
@@ -142,6 +167,51 @@ def test_a_disk_that_is_not_the_one_named_is_refused_before_anything(guest, loop
     assert "vda" in refused.json["Message"] and next(iter(wrong)) in refused.json["Message"]
     assert stopd.instance(name)["state"] == "Running" and not kit.is_off(name)
     assert disk.bytes() == before
+
+
+def test_a_disk_that_no_method_can_clear_is_refused_before_anything(guest, loops, stopd_for):
+    disk = loops()
+    name = guest("obey", metadata=i1("vda"), disks=[disk.device])
+    before = disk.bytes()
+    stopd = stopd_for(local_storage__level="purge", local_storage__methods="nvme-sanitize-block,overwrite")
+
+    refused = stopd.stop_instance(name, ConfirmStop="true", ForceStop="true")
+
+    assert (refused.status, refused.code) == (403, "IncorrectDiskStatus"), refused
+    for said in ("vda", "level purge", "local_storage.methods", "nvme-sanitize-block: ", "overwrite: "):
+        assert said in refused.json["Message"], refused
+    assert stopd.instance(name)["state"] == "Running" and not kit.is_off(name)
+    assert disk.bytes() == before
+    stopd.stop()
+
+    stopd = stopd_for(local_storage__methods="nvme-format-user-data,write-zeroes")
+    assert stopd.finished(stopd.accepted(name, ConfirmStop="true", ForceStop="true"))["outcome"] == "Stopped"
+    assert disk.is_zero()
+
+
+def test_a_disk_that_is_another_than_while_the_instance_ran_is_refused(guest, loops, stopd_for):
+    disk = loops()
+    name = guest("obey", metadata=i1("vda"), disks=[disk.device])
+    before = disk.bytes()
+    stopd = stopd_for(log__level="debug")
+    wait_until(lambda: f"{ID}: its 1 local disks are known" in stopd.log(), "its disks are identified",
+               seen=stopd.log)
+
+    os.truncate(disk.path, 2 * disk.size)
+    subprocess.run(["losetup", "--set-capacity", disk.device], check=True)
+
+    refused = stopd.stop_instance(name, ConfirmStop="true")
+    assert (refused.status, refused.code) == (403, "IncorrectDiskStatus"), refused
+    assert f"vda ({disk.device})" in refused.json["Message"], refused
+    assert f"its size was {disk.size} and is {2 * disk.size}" in refused.json["Message"], refused
+    assert stopd.instance(name)["state"] == "Running" and not kit.is_off(name)
+    assert disk.bytes() == before
+
+    # Who means it restarts stopd.
+    stopd.kill()
+    stopd.start()
+    disk.size *= 2
+    assert stopd.finished(stopd.accepted(name, ConfirmStop="true"))["outcome"] == "Stopped"
 
 
 def test_a_disk_that_cannot_be_found_is_refused(guest, loops, stopd_for):
@@ -225,6 +295,98 @@ def test_named_by_another_domain_it_is_not_touched(guest, loops, stopd_for):
     stopd.ask("POST", f"/v1/operations/{request}/retry")
     assert stopd.finished(request)["outcome"] == "Stopped"
     assert disk.is_zero()
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """A storage pool, which is a folder."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    with contextlib.closing(kit.connect()) as libvirt:
+        made = libvirt.storagePoolDefineXML(
+            f"<pool type='dir'><name>local</name><target><path>{folder}</path></target></pool>")
+        made.create()
+        yield made, folder
+        with contextlib.suppress(kit.libvirt.libvirtError):
+            made.destroy()
+        with contextlib.suppress(kit.libvirt.libvirtError):
+            made.undefine()
+
+
+def define_with(name, disk):
+    """A domain that is only defined, with this disk."""
+    with contextlib.closing(kit.connect()) as libvirt:
+        libvirt.defineXML(f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory>"
+                          f"<os><type arch='x86_64'>hvm</type></os><devices>{disk}</devices></domain>")
+    return name
+
+
+@pytest.mark.parametrize("how", ["volume", "volume of an inactive pool", "backing chain"])
+def test_named_by_another_domain_on_the_way_it_is_not_touched(guest, loops, pool, stopd_for, how):
+    made, folder = pool
+    disk = loops()
+    name = guest("obey", metadata=i1("vda"), disks=[disk.device])
+    (folder / "link").symlink_to(disk.device)
+    made.refresh()
+    if how == "backing chain":
+        named = ("<disk type='file'><driver name='qemu' type='qcow2'/><source file='/nowhere/overlay.qcow2'/>"
+                 f"<backingStore type='block'><format type='raw'/><source dev='{disk.device}'/></backingStore>"
+                 "<target dev='vdc' bus='virtio'/></disk>")
+    else:
+        named = ("<disk type='volume'><driver name='qemu' type='raw'/><source pool='local' volume='link'/>"
+                 "<target dev='vdc' bus='virtio'/></disk>")
+    if "inactive" in how:
+        made.destroy()
+    other = define_with("by-the-way", named)
+    before = disk.bytes()
+    stopd = stopd_for()
+    try:
+        request = stopd.accepted(name, ConfirmStop="true")
+        wait_until(lambda: "failed" in disk_events(stopd, ID), "the failure is reported", seen=stopd.log)
+        problem = stopd.operation(request)["storage"][0]["problem"]
+        assert f"is named by domain {other} too (vdc, as " in problem, problem
+        assert disk.bytes() == before
+    finally:
+        kit.remove(other)
+    stopd.ask("POST", f"/v1/operations/{request}/retry")
+    assert stopd.finished(request)["outcome"] == "Stopped"
+    assert disk.is_zero()
+
+
+def test_while_a_volume_cannot_be_told_nothing_is_touched(guest, loops, stopd_for):
+    """Unknown is not "not named"; it is nobody's failure either, and stands in the open."""
+    disk = loops()
+    name = guest("obey", metadata=i1("vda"), disks=[disk.device])
+    before = disk.bytes()
+    other = define_with("no-pool", "<disk type='volume'><source pool='no-such-pool' volume='x'/>"
+                                   "<target dev='vdc' bus='virtio'/></disk>")
+    stopd = stopd_for()
+    try:
+        request = stopd.accepted(name, ConfirmStop="true")
+        detail = wait_until(lambda: stopd.operation(request)["detail"], "it says what it waits for", seen=stopd.log)
+        for said in ("vda", "vdc", other, "no-such-pool"):
+            assert said in detail, detail
+        operation = stopd.operation(request)
+        assert (operation["phase"], operation["storage"][0]["tries"]) == ("clearing", 0), operation
+        assert disk.bytes() == before and disk_events(stopd, ID) == []
+    finally:
+        kit.remove(other)
+    stopd.ask("POST", f"/v1/operations/{request}/retry")
+    operation = stopd.finished(request)
+    assert operation["outcome"] == "Stopped" and operation["detail"] is None, operation
+
+
+def test_a_marker_that_cannot_be_read_keeps_nobody_from_starting(daemon):
+    stopd = daemon(uri="test:///default")
+    os.mkdir(stopd.path("owed"), 0o700)
+    marker = stopd.path("owed/6695eb01-f6a4-8304-79aa-97f2502e193f.vdb.json")
+    with open(marker, "w", encoding="ascii") as file:
+        file.write("{")
+
+    stopd.start()
+
+    assert marker in stopd.log() and "take the file away by hand" in stopd.log(), stopd.log()
+    assert os.path.exists(marker)
 
 
 def test_disks_that_changed_after_acceptance_are_not_guessed(guest, loops, stopd_for):

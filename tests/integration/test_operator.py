@@ -140,36 +140,6 @@ def test_who_may_only_read_changes_nothing(daemon, tmp_path):
     assert stopd.instance("test")["state"] == "Running"
 
 
-def test_a_full_disk_loses_nothing(daemon, tmp_path):
-    """Nothing is accepted that cannot be kept; all is well when there is space again."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, for a small file system")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", small], check=True)
-    try:
-        stopd = daemon(uri="test:///default", journal__path=str(small / "stopd.db")).start()
-        with open(small / "filler", "wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(b"x" * 4096)
-            except OSError:
-                pass
-        refused = stopd.stop_instance("test", ClientToken="once")
-        assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
-        assert stopd.instance("test")["state"] == "Running"
-        assert stopd.get("/readyz").status == 503
-        os.unlink(small / "filler")
-        wait_until(lambda: stopd.get("/readyz").status == 200, "the journal is at hand again")
-        wait_until(lambda: stopd.instance("test")["certain"], "the domain has been looked at")
-        request = stopd.accepted("test", ClientToken="once")
-        assert stopd.finished(request)["outcome"] == "Stopped"
-        stopd.reported("test", "Running→Stopping", "Stopping→Stopped")
-        assert stopd.stop() == 0
-    finally:
-        subprocess.run(["umount", "-l", small], check=True)
-
-
 def test_a_client_that_says_nothing_holds_nobody_up(daemon):
     stopd = daemon(uri="test:///default").start()
     idle = []

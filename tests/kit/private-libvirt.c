@@ -221,19 +221,23 @@ static void make_private(const struct kit *kit)
     close(etc);
 }
 
-/* libvirtd loads the drivers that it finds, and shall find QEMU's only. */
-static void offer_qemu_driver_only(void)
+/* libvirtd loads the drivers that it finds, and shall find QEMU's and the storage pools' only. */
+static void offer_drivers(void)
 {
     static const char dir[] = "/run/libvirt/kit-drivers";
     glob_t found;
 
-    if (glob("/usr/lib{/*,64,}/libvirt/connection-driver/libvirt_driver_qemu.so", GLOB_BRACE, NULL,
-             &found) != 0)
+    if (glob("/usr/lib{/*,64,}/libvirt/connection-driver/libvirt_driver_{qemu,storage}.so",
+             GLOB_BRACE, NULL, &found) != 0)
         return; /* Laid out otherwise: it takes what it has. */
     make_dir(dir);
-    if (symlink(found.gl_pathv[0], "/run/libvirt/kit-drivers/libvirt_driver_qemu.so") < 0 &&
-        errno != EEXIST)
-        die("cannot link %s", found.gl_pathv[0]);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char link[PATH_MAX];
+
+        snprintf(link, sizeof(link), "%s%s", dir, strrchr(found.gl_pathv[i], '/'));
+        if (symlink(found.gl_pathv[i], link) < 0 && errno != EEXIST)
+            die("cannot link %s", found.gl_pathv[i]);
+    }
     globfree(&found);
     setenv("LIBVIRT_DRIVER_DIR", dir, 1);
 }
@@ -255,7 +259,7 @@ _Noreturn static void become_libvirtd(const struct kit *kit)
     while (umount2("/sys/fs/cgroup", MNT_DETACH) == 0)
         ;
     setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
-    offer_qemu_driver_only();
+    offer_drivers();
     execvp("libvirtd", argv);
     execv("/usr/sbin/libvirtd", argv);
     die("cannot run libvirtd");

@@ -7,8 +7,8 @@ import subprocess
 
 import machine as small
 import pytest
+from disk import MIB, Controller, Disk, Namespace
 from faulty import FaultyDisk
-from machine import MIB, Controller, Disk, Namespace
 from wipe import Wipe
 
 HERE = os.path.dirname(os.path.realpath(__file__))

@@ -18,7 +18,8 @@ import struct
 import threading
 import time
 
-from machine import Disk, Missed
+from disk import Disk
+from machine import DEADLINE, Missed
 
 LIE = "lie"  # answer that it is done, and leave it
 COMMANDS = {0: "read", 1: "write", 3: "flush", 4: "discard", 6: "zero"}
@@ -40,6 +41,7 @@ class FaultyDisk(Disk):
         super().__init__(folder, name, mib)
         self.fault = None
         self.seen = []
+        self._begun = None
         self._socket = f"{folder}/{name}.nbd"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self._socket)
@@ -93,10 +95,9 @@ class FaultyDisk(Disk):
                 held.set()
                 released.wait()
 
-        def wait(timeout=60):
+        def wait(timeout=DEADLINE):
             if not held.wait(timeout):
-                raise Missed(f"{self}: no request {what} within {timeout} s; the last there were: "
-                             f"{self.seen[-5:]}")
+                raise Missed(f"{self}: no request {what} within {timeout} s; {self.server}")
 
         self.fault = fault
         try:
@@ -106,6 +107,12 @@ class FaultyDisk(Disk):
             released.set()
 
     # The server
+
+    @property
+    def server(self):
+        begun = self._begun
+        now = f"in the last for {time.monotonic() - begun:.1f} s" if begun else "waiting for another"
+        return f"NBD server of {self.name}: {len(self.seen)} requests, {now}: {self.seen[-5:]}"
 
     def _serve(self):
         while True:
@@ -145,6 +152,7 @@ class FaultyDisk(Disk):
                 data = _take(end, length) if kind == 1 else b""
                 command = COMMANDS[kind]
                 self.seen.append((command, offset, length))
+                self._begun = time.monotonic()
                 fault = self.fault and self.fault(command, offset, length)
                 if hangup.poll(0):
                     return
@@ -157,6 +165,7 @@ class FaultyDisk(Disk):
                     os.pwrite(file.fileno(), data, offset)
                 error = 0 if fault in (None, LIE) else fault
                 end.sendall(struct.pack(">IIQ", 0x67446698, error, handle) + answer)
+                self._begun = None
 
 
 def _take(end, length):

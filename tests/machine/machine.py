@@ -5,15 +5,11 @@ programs under test and their libraries are handed in as a second archive behind
 virtio port for each shell carries scripts in and their status and output back (see machine-init), so
 that a test reads as what a user would type; QMP is for what only hardware can do.
 
-The disks are files of this side. QEMU goes to them through this side's page cache, so what the
-machine has written is seen here at once, and what is written here is seen there as soon as the
-kernel in there has forgotten what it cached: data are put down and looked at from outside, and no
-program in the machine is trusted with it. Each 4 KiB of a disk's pattern tells which disk and
-which place it belongs to. A power cut is SIGKILL to QEMU: what the kernel in there had not sent to
-its disks is lost, the disks themselves stay as they are.
+A power cut is SIGKILL to QEMU: what the kernel in there had not sent to its disks is lost, the disks
+themselves stay as they are.
 
 Sizes are bytes unless they say MiB, times are seconds. Every wait has a deadline, and one that is
-missed says what was seen instead.
+missed says what was seen instead, from the program down to the disk.
 """
 
 import contextlib
@@ -23,24 +19,36 @@ import functools
 import json
 import os
 import queue
-import random
 import re
 import signal
 import socket
-import struct
 import subprocess
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 QEMU = "/usr/bin/qemu-system-x86_64"
-MIB = 1 << 20
-BLOCK = 4096
 SHELLS = 4
 POLL = 0.05
 
-# quiet spares the console; panic=-1 with -no-reboot ends QEMU on a panic; the others leave out work.
+# For whatever takes seconds: a busy host takes several times as long, and a command that was late by
+# the time-out of the kernel in there, 30 s until it aborts it and 30 more until it resets the
+# controller, is no failure yet.
+DEADLINE = 180
+ASIDE = 30  # for a question about something that hangs already
+
+# quiet spares the console; panic=-1 with -no-reboot ends QEMU on a panic; possible_cpus=1 leaves the
+# second of SMP out again; the others leave out work.
 CMDLINE = ("console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on "
-           "ipv6.disable=1")
+           "ipv6.disable=1 possible_cpus=1")
+
+# One CPU, but one more that could be plugged in. With a single one QEMU before 8.1 leaves all memory
+# barriers of the guest out of the code it makes, as if its devices were not other threads. The NVMe
+# driver writes a queue's tail to memory, then reads there whether the controller wants to be told.
+# When these two change places, the controller is not told now, nor of anything that follows, and the
+# queue stands still until a reset. That does not help where several commands are to be done again:
+# Linux 6.1 waits for them before it tells the controller of that memory, and may again not tell it of
+# all. virtio's queues rest on such barriers too.
+SMP = "1,maxcpus=2"
 
 
 class Missed(AssertionError):
@@ -69,7 +77,7 @@ def build():
     return done.stdout.splitlines()[-1]
 
 
-def wait_for(condition, what, timeout=30):
+def wait_for(condition, what, timeout=DEADLINE):
     """Calls until the answer is true, and returns it."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
@@ -82,97 +90,6 @@ def wait_for(condition, what, timeout=30):
 def json_lines(text):
     """A last line that is not whole is not yet there."""
     return [json.loads(line) for line in text.split("\n")[:-1] if line]
-
-
-# Disks, from outside
-
-
-class Disk:
-    """A backing file, its pattern, and what has become of it."""
-
-    def __init__(self, folder, name, mib=16):
-        self.name = name
-        self.path = f"{folder}/{name}.raw"
-        self.size = mib * MIB
-        with open(self.path, "wb") as file:
-            file.truncate(self.size)
-
-    def __repr__(self):
-        return f"Disk({self.name})"
-
-    @functools.cached_property
-    def _noise(self):
-        return random.Random(self.name).randbytes(BLOCK - 16)
-
-    def block(self, offset):
-        """What the pattern has at this multiple of 4 KiB."""
-        return struct.pack("<8sQ", self.name[:8].encode(), offset) + self._noise
-
-    def fill(self, start=0, end=None):
-        """Writes the pattern. A machine that has the disk must forget() what it cached of it."""
-        with open(self.path, "r+b") as file:
-            file.seek(start)
-            file.write(b"".join(self.block(at) for at in range(start, end or self.size, BLOCK)))
-
-    def extents(self, wanted):
-        """Where wanted(offset, block) holds, as [(first byte, byte behind the last)]."""
-        found = []
-        with open(self.path, "rb") as file:
-            for at in range(0, self.size, BLOCK):
-                if not wanted(at, file.read(BLOCK)):
-                    continue
-                if found and found[-1][1] == at:
-                    found[-1] = (found[-1][0], at + BLOCK)
-                else:
-                    found.append((at, at + BLOCK))
-        return found
-
-    def not_zero(self):
-        zeros = bytes(BLOCK)
-        return self.extents(lambda at, block: block != zeros)
-
-    def kept(self):
-        """Where the pattern still is."""
-        return self.extents(lambda at, block: block == self.block(at))
-
-    def changed(self):
-        return self.extents(lambda at, block: block != self.block(at))
-
-    def blockdev(self, **options):
-        """What QEMU is told of it."""
-        return {"driver": "raw", "node-name": self.name, **options,
-                "file": {"driver": "file", "filename": self.path}}
-
-
-@dataclasses.dataclass
-class Namespace:
-    """An NVMe namespace on a disk. Identifiers that are None stay at QEMU's own choice."""
-
-    disk: Disk
-    nsid: int = 1
-    eui64: int = None
-    uuid: str = None
-    discard: str = "unmap"
-    block_size: int = 512
-    options: dict = dataclasses.field(default_factory=dict)  # more of QEMU's nvme-ns
-
-    def device(self, bus):
-        ids = {"eui64": self.eui64, "uuid": self.uuid}
-        return {"driver": "nvme-ns", "id": f"{self.disk.name}-ns", "bus": bus,
-                "drive": self.disk.name, "nsid": self.nsid,
-                "logical_block_size": self.block_size, "physical_block_size": self.block_size,
-                **{key: value for key, value in ids.items() if value is not None}, **self.options}
-
-
-@dataclasses.dataclass
-class Controller:
-    """An NVMe controller. With a subsystem its namespaces can be attached and detached, and belong
-    to all controllers of the subsystem unless they say shared=False."""
-
-    serial: str
-    namespaces: list = dataclasses.field(default_factory=list)
-    subsystem: str = None
-    options: dict = dataclasses.field(default_factory=dict)  # more of QEMU's nvme
 
 
 # The machine
@@ -212,7 +129,7 @@ class Machine:
 
     # Power
 
-    def boot(self, timeout=60):
+    def boot(self, timeout=DEADLINE):
         """Returns how long it took until the shells were there."""
         began = time.monotonic()
         self._pack()
@@ -264,7 +181,7 @@ class Machine:
 
     # Inside
 
-    def run(self, script, stdin=b"", timeout=60, status=0):
+    def run(self, script, stdin=b"", timeout=DEADLINE, status=0):
         """Runs a shell script. Fails unless it ends with this status; None accepts all."""
         try:
             shell = self._shells.get(timeout=timeout)
@@ -273,7 +190,7 @@ class Machine:
         try:
             result = Result(script, *shell.run(script, stdin, timeout))
         except TimeoutError:
-            raise Missed(f"not within {timeout} s: {script}\n{self._stuck(shell)}") from None
+            raise Missed(f"not within {timeout} s: {script}\n{self._stuck()}") from None
         except OSError as error:
             self._shells.put(shell)
             raise Missed(f"{script}: the machine went away: {error}\n{self.console()}") from error
@@ -290,14 +207,33 @@ class Machine:
         """Begins a script and leaves it running. See Job."""
         return Job(self, script, stdin)
 
-    def _stuck(self, shell):
-        """What a second shell can tell about a first that does not answer."""
+    def layers(self, script):
+        """Why something hangs, from the top down: what this script tells in there; the requests that
+        the kernel in there waits for; what QEMU has done and since when it is idle; the servers behind
+        it; this host. A request that the kernel waits for and nobody below has is lost between them."""
+        said = []
         try:
-            return self.ask("cat /run/shell.*/output /run/shell.*/error; ps -o pid,stat,args;"
-                            "for p in /proc/[0-9]*; do grep -q D.*disk $p/status && cat $p/stack;"
-                            "done; dmesg | tail -n 20", timeout=10, status=None)
+            said += [self.ask(f"{script}; cd /sys/kernel/debug/block; grep . nvme*/hctx*/busy;"
+                              "cut -d' ' -f1 /proc/uptime; dmesg | tail -n 20",
+                              timeout=ASIDE, status=None)]
         except Missed:
-            return self.console()
+            said += [self.console()]
+        try:
+            said += [self.qmp("query-status")["status"]]
+            for of in self.qmp("query-blockstats"):
+                done = " ".join(f"{kind} {of['stats'][f'{kind}_operations']}"
+                                for kind in ("rd", "wr", "flush", "unmap"))
+                said += [f"QEMU, {of.get('node-name')}: {done}, "
+                         f"idle for {of['stats'].get('idle_time_ns', 0) / 1e9:.1f} s"]
+        except (OSError, ValueError, AssertionError) as error:
+            said += [f"QEMU does not answer: {error!r}"]
+        said += [of.disk.server for of in self.namespaces if of.disk.server]
+        return "\n".join([*said, f"the host's load: {os.getloadavg()}"])
+
+    def _stuck(self):
+        """What a second shell can tell about a first that does not answer."""
+        return self.layers("cat /run/shell.*/output /run/shell.*/error; ps -o pid,stat,args;"
+                           "for p in /proc/[0-9]*; do grep -q D.*disk $p/status && cat $p/stack; done")
 
     # Disks
 
@@ -340,7 +276,7 @@ class Machine:
 
     def _command(self, fds):
         args = [QEMU, "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config",
-                "-machine", "q35", "-accel", "tcg", "-cpu", "max",
+                "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", SMP,
                 "-m", str(self.memory), "-kernel", f"{build()}/vmlinux",
                 "-initrd", f"{self.folder}/initramfs", "-append", CMDLINE,
                 "-serial", f"file:{self.folder}/console",
@@ -404,7 +340,8 @@ class Job:
         self.machine = machine
         self.script = script
         self.folder = f"/run/job.{Job._count}"
-        machine.run(f"mkdir {self.folder}; cat >{self.folder}/input", stdin=stdin)
+        machine.run(f"mkdir {self.folder}; cd {self.folder}; cat >input; cat /proc/uptime >began",
+                    stdin=stdin)
         # The shell that waits and the one that is the script: only the latter is killed.
         self.pid = int(machine.ask(
             f"cd {self.folder}; cat >script;"
@@ -434,7 +371,7 @@ class Job:
     def kill(self, name="KILL"):
         self.machine.run(f"kill -{name} {self.pid}")
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=DEADLINE):
         """Its Result."""
         try:
             wait_for(lambda: self.status is not None, f"the end of {self.script}", timeout)
@@ -444,10 +381,10 @@ class Job:
         return Result(self.script, self.status, self.output, error)
 
     def _state(self):
-        """Where it is stuck, and the last that it and the kernel said."""
-        return self.machine.ask(f"cd {self.folder}; tail -n 5 output error; cd /proc/{self.pid};"
-                                "for t in task/*; do grep State: $t/status; cat $t/stack; done;"
-                                "dmesg | tail -n 20", status=None)
+        """Where it is stuck, and the last that all said."""
+        return self.machine.layers(
+            f"cd {self.folder}; echo began at $(cut -d' ' -f1 began) s; tail -n 5 output error;"
+            f"cd /proc/{self.pid} && for t in task/*; do grep State: $t/status; cat $t/stack; done")
 
 
 class _Shell:

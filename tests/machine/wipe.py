@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from machine import wait_for
+from machine import DEADLINE, wait_for
 
 DONE, USAGE, NOT_CLEARED, REFUSED = 0, 64, 71, 76
 
@@ -60,7 +60,7 @@ class Wipe:
                    **members}
         return json.dumps({key: value for key, value in request.items() if value is not None}).encode()
 
-    def run(self, verb, device, timeout=90, **members):
+    def run(self, verb, device, timeout=DEADLINE, **members):
         result = self.machine.run("stopd-wipe", stdin=self.request(verb, device, members),
                                   timeout=timeout, status=None)
         return Outcome(result)
@@ -80,7 +80,7 @@ class Wipe:
         """A clear that goes on; the Job's lines are what it has said so far."""
         return self.machine.start("exec stopd-wipe", self.request("clear", device, members))
 
-    def end(self, job, timeout=90):
+    def end(self, job, timeout=DEADLINE):
         return Outcome(job.wait(timeout))
 
 
@@ -96,7 +96,7 @@ def held_by(machine, how, path):
         job.wait()
 
 
-def wait_for_progress(job, done=1, timeout=60):
+def wait_for_progress(job, done=1, timeout=DEADLINE):
     """Waits until it says that this many bytes are cleared, and returns that line."""
     def reached():
         lines = job.lines

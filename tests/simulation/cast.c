@@ -27,10 +27,13 @@ void cast_manners(struct life *life, struct simulated_domain *d)
     if (dice_percent(dice, 10))
         m->linger = dice_percent(dice, 30) ? USEC_NEVER : seconds(life, 0, 100);
     m->kept_when_crashed = dice_percent(dice, 50);
+    m->reset_after = dice_percent(dice, 30) ? dice_between(dice, 1, 60 * USEC_PER_MSEC) : 0;
     m->destroys_failed = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
     m->destroys_lost = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
     m->cannot_interlock = dice_percent(dice, 10);
     m->refuses_restore = dice_percent(dice, 3);
+    m->refuses_button = dice_percent(dice, 4);
+    m->refuses_wake = dice_percent(dice, 4);
     m->forgets_cause = dice_percent(dice, 10);
     m->hides_process = dice_percent(dice, 3);
     m->is_unreadable = dice_percent(dice, 3);

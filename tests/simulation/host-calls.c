@@ -84,7 +84,6 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->version = d->manners.is_unreadable ? 0 : d->version;
             g->run = d->run;
             g->is_defined = d->state != DOMAIN_ABSENT;
-            g->is_crashed = d->state == DOMAIN_CRASHED;
             g->shows_run = g->version > 0 && shows_run(life, d);
             snprintf(g->id, sizeof(g->id), "%s",
                      g->is_defined ? instance_public_id(d->definition) : "");
@@ -96,6 +95,7 @@ static void execute(struct life *life, struct flight *f)
     struct call *c = f->call;
 
     f->effect_at = USEC_NEVER;
+    f->has_taken_effect = true;
     if (c->kind != CALL_CONNECT && f->session != life->world->session && !f->outlives_connection) {
         c->result = error_set(&c->error, ERROR_UNKNOWN, "the connection that it went over is gone");
         return;
@@ -123,6 +123,7 @@ static void write_off(struct life *life, struct flight *f)
     told->timeout = f->call->timeout;
     uuid_copy(told->domain, f->call->domain);
     told->stuck = true;
+    witness_wrote_off(life, f->call);
     told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer in time");
     tell(life, "  %s is stuck", call_kind_to_string(told->kind));
     engine_take_call(life->engine, told);
@@ -132,6 +133,16 @@ static void write_off(struct life *life, struct flight *f)
 static void arrive(struct life *life, struct flight *f)
 {
     witness_learned(life, f);
+    engine_take_call(life->engine, take(f->call));
+    life->has_arrivals = true;
+}
+
+/* The worker that was written off is back. */
+static void come_late(struct life *life, struct flight *f)
+{
+    if (f->is_orphan || !life->engine || !call_acts(f->call))
+        return;
+    f->call->is_late = true;
     engine_take_call(life->engine, take(f->call));
     life->has_arrivals = true;
 }
@@ -149,6 +160,8 @@ static bool advance_flight(struct life *life, struct flight *f)
         write_off(life, f);
     if (!f->is_written_off)
         return false;
+    if (f->effect_at == USEC_NEVER && f->has_taken_effect)
+        come_late(life, f);
     /* The driver lets no written-off connect loose on the connections of a later one. */
     return f->effect_at == USEC_NEVER || f->call->kind == CALL_CONNECT;
 }
@@ -185,7 +198,7 @@ void host_orphan_calls(struct life *life)
     while (*at) {
         struct flight *f = *at;
 
-        f->is_written_off = true;
+        f->is_written_off = f->is_orphan = true;
         if (f->call->kind == CALL_CONNECT || f->effect_at == USEC_NEVER ||
             dice_percent(&life->dice, 50)) {
             *at = f->next;

@@ -16,8 +16,10 @@
 
 /* How long the quiet may take: every grace, back-off and time-out that the storm left behind. */
 #define QUIET_MOST (900 * USEC_PER_SEC)
-/* Nothing is under way and nothing has happened for so long: the end. */
+/* Nothing is under way and nothing has happened for so long: the end. Where hints were lost, it
+ * takes until stopd has glanced at everything. */
 #define QUIET_LEAST (25 * USEC_PER_SEC)
+#define UNHEARD_MOST (300 * USEC_PER_SEC)
 
 static const struct life *log_to; /* whose story log lines belong to */
 static struct dice *uuid_dice;
@@ -282,7 +284,7 @@ bool life_run(struct life *life, uint64_t seed, bool is_told)
             settled_at = USEC_NEVER;
         else if (settled_at == USEC_NEVER)
             settled_at = life->now;
-        else if (life->now - settled_at >= QUIET_LEAST)
+        else if (life->now - settled_at >= (life->has_lost_hints ? UNHEARD_MOST : QUIET_LEAST))
             break;
     }
     if (!life->broken)

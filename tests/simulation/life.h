@@ -21,13 +21,14 @@ struct flight {
     usec_t stuck_at;  /* when it is written off */
     enum call_fault fault;
     bool is_written_off; /* nobody waits for it any more */
+    bool has_taken_effect;
+    bool is_orphan; /* whoever made it is dead */
     bool outlives_connection;
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
-        bool is_crashed;
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;

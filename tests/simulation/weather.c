@@ -338,9 +338,6 @@ void weather_calm(struct life *life)
     }
     life->available_at = life->journal_well_at = life->arrived_at = life->now;
     weather_advance(life);
-    /* Nothing would make stopd look again at what it never heard of. */
-    if (life->has_lost_hints)
-        weather_lose_hypervisor(life, 0);
     if (!life->engine && life->restart_at == USEC_NEVER)
         life->restart_at = life->now;
 }

@@ -65,6 +65,7 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     }
     witness_accepted_late(life, ask);
     ask->is_operation = true;
+    ask->place = ++life->witness.n_accepted;
     life->witness.n_operations++;
 }
 
@@ -116,6 +117,10 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     if (text_equal(code, "GracePeriodOver")) {
         if (!ask->is_pressed || ask->counted < ask->grace)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
+                        ask->request_id);
+    } else if (text_equal(code, "PowerButtonRefused")) {
+        if (life->now < ask->asked_at + ask->grace)
+            rule_broken(life, "4.5 reason", "%.8s fails for want of a button, too early",
                         ask->request_id);
     } else if (text_equal(code, "InstanceSaved")) {
         if (knows && !has_ended_as(seen, ask, END_SAVED))
@@ -294,6 +299,8 @@ void witness_committed(struct life *life)
     size_t n = events_read(life, events);
 
     life->witness.n_commits++;
+    for (size_t i = 0; i < WITNESS_DOMAINS && life->witness.is_picture_due; i++)
+        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 

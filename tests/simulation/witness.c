@@ -50,13 +50,6 @@ static bool grace_has_run(const struct ask *a)
     return a->is_pressed && a->counted >= a->grace;
 }
 
-/* Nothing runs in a guest that has crashed that could lose anything. That another hand resets it
- * between the look that saw it crashed and the cut is a risk that remains. */
-static bool has_crashed(struct life *life, const struct simulated_domain *d)
-{
-    return d->state == DOMAIN_CRASHED || witness_domain(life, d)->is_known_crashed;
-}
-
 static bool has_consented(struct life *life, const struct simulated_domain *d, unsigned run)
 {
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
@@ -68,7 +61,8 @@ static bool has_consented(struct life *life, const struct simulated_domain *d, u
             continue;
         if (a->force_on_timeout && !a->is_cancelled && grace_has_run(a))
             return true;
-        if (has_crashed(life, d))
+        /* Nothing runs in it that could lose anything. */
+        if (d->state == DOMAIN_CRASHED)
             return true;
     }
     return false;
@@ -199,6 +193,18 @@ void witness_time(struct life *life, usec_t passed)
             a->counted += passed;
 }
 
+/* Whether it was heard nobody can tell: the agent was asked, and says nothing. */
+void witness_wrote_off(struct life *life, const struct call *c)
+{
+    struct simulated_domain *d = simulated_find(life->world, c->domain);
+    struct ask *a = d ? witness_operation(life, d) : NULL;
+
+    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed)
+        return;
+    a->is_pressed = true;
+    a->counted = 0;
+}
+
 /* --- What the engine does ------------------------------------------------------------------- */
 
 static void check_cancelled(struct life *life, const struct call *c,
@@ -251,13 +257,17 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
 
     if (!seen->is_found)
         return;
-    if (seen->chain != CHAIN_NEW || !g->is_defined || witness_find_row(life, d, &state)) {
+    if (seen->chain != CHAIN_NEW || !g->is_defined ||
+        (witness_find_row(life, d, &state) && state != STATE_PENDING)) {
         seen->is_found = false;
         return;
     }
-    /* One that could not be read may be reported or not when it is; so may all where stopd has been
-     * started anew before the picture was whole, or when all that it knew had left the host. */
-    seen->is_unread |= !g->shows_run || life->witness.n_pictures > 1 || life->witness.n_crashes > 0;
+    /* One whose run could not be told may be reported or not when it is; so may all where stopd has
+     * been started anew before the picture was in the journal, or when all that it knew had left
+     * the host. */
+    seen->is_unread |=
+        !g->shows_run ||
+        (!seen->is_kept && (life->witness.n_pictures > 1 || life->witness.n_crashes > 0));
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -270,6 +280,7 @@ void witness_learned(struct life *life, const struct flight *f)
     if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
         return; /* of an attachment that is over: it counts for nothing */
     life->witness.n_pictures += is_first;
+    life->witness.is_picture_due |= is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
         const struct glimpse *g = &f->glimpses[i];
         struct seen_domain *seen = &life->witness.domains[i];
@@ -281,7 +292,6 @@ void witness_learned(struct life *life, const struct flight *f)
             continue;
         if (g->shows_run)
             seen->known_run = g->run;
-        seen->is_known_crashed = g->is_crashed;
         seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
     }
@@ -301,6 +311,32 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
                     "%s is in no stop, and its lifecycle actions are not put back", domain_word(d));
 }
 
+static bool is_queued(const struct life *life, const struct ask *a)
+{
+    const struct operation *op = engine_find_operation(life->engine, a->domain->definition->uuid);
+
+    return op && op->stage == STAGE_QUEUED && !op->force_stop;
+}
+
+/* First come, first served. */
+static void check_order(struct life *life)
+{
+    for (struct ask *a = life->witness.asks; a; a = a->next) {
+        const struct operation *op =
+            ask_is_under_way(a) ? engine_find_operation(life->engine, a->domain->definition->uuid)
+                                : NULL;
+
+        if (!op || op->stage == STAGE_QUEUED || a->has_begun)
+            continue;
+        a->has_begun = true;
+        for (const struct ask *b = life->witness.asks; b && op->stage == STAGE_SHUTTING_DOWN;
+             b = b->next)
+            if (ask_is_under_way(b) && b->place < a->place && is_queued(life, b))
+                rule_broken(life, "2 first come", "%.8s has its turn before %.8s, which came first",
+                            a->request_id, b->request_id);
+    }
+}
+
 static void check_parallel(struct life *life)
 {
     unsigned n = 0;
@@ -318,7 +354,9 @@ static void check_parallel(struct life *life)
 
 void witness_turn(struct life *life)
 {
+    life->witness.is_picture_due = false;
     check_parallel(life);
+    check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++)
         life->witness.domains[i].settled_run = life->witness.domains[i].known_run;
     if (!engine_is_attached(life->engine))

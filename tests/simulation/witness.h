@@ -48,6 +48,8 @@ struct ask {
     bool is_void; /* as consent: refused, or the operation that it was for is over */
     bool is_pressed;
     bool is_escalated;     /* a later force has gone over it */
+    unsigned place;        /* by acceptance */
+    bool has_begun;        /* its turn has come */
     unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
     unsigned certificates; /* that were reported for it */
     usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
@@ -67,12 +69,12 @@ struct seen_domain {
     bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;   /* the engine has been told of this one at the latest */
     unsigned settled_run; /* and had been before this turn */
-    bool is_known_crashed;
     unsigned known_version; /* and of this definition */
     char known_id[WITNESS_ID];
     unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run; /* the run of the latest Running that was reported */
     bool is_found;         /* was there when the first picture was taken */
+    bool is_kept;          /* and that picture is in the journal */
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
@@ -88,7 +90,9 @@ struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
+    bool is_picture_due; /* the first one is in this turn */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
+    unsigned n_accepted;
     unsigned n_operations, n_events, n_commits, n_crashes;
 };
 
@@ -106,6 +110,8 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d,
                       enum instance_state *ret);
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what,
                       unsigned run);
+/* An agent's button that is written off counts as taken. */
+void witness_wrote_off(struct life *life, const struct call *c);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);

@@ -34,10 +34,11 @@ struct stand_in {
     unsigned n[REQUEST_KIND_MAX]; /* how many came */
     enum error_code code;         /* what is answered: */
     const char *message;
-    const char *request_id; /* of a stop */
-    const char *body;       /* JSON */
-    struct command last;    /* the last stop's */
-    char last_id[256];      /* the last instance_id or operation_id */
+    const char *request_id;    /* of a stop */
+    const char *body;          /* JSON */
+    struct command last;       /* the last stop's */
+    const char *const *slices; /* of instances: behind 0, 1, … */
+    char last_id[256];         /* the last instance_id or operation_id */
     char last_request_id[UUID_TEXT_SIZE], last_principal[256];
     uint64_t last_after;
     usec_t last_wait;
@@ -66,7 +67,7 @@ static inline void stand_in_answer(struct stand_in *s, struct request *r)
     const char *body = s->body;
 
     if (!body && r->kind == REQUEST_INSTANCES)
-        body = INSTANCES;
+        body = s->slices ? s->slices[r->after] : INSTANCES;
     if (!body && r->kind == REQUEST_METRICS)
         body = "{\"text\":\"stopd_operations 1\\n\"}";
     a->code = s->code;

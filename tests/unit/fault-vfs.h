@@ -14,7 +14,7 @@
 
 #include <sqlite3.h>
 
-enum fault_kind { FAULT_FULL, FAULT_BROKEN, FAULT_KIND_MAX };
+enum fault_kind { FAULT_FULL, FAULT_BROKEN, FAULT_READ_ONLY, FAULT_KIND_MAX };
 
 static struct {
     bool active;
@@ -46,7 +46,7 @@ static inline bool fault_is_due(void)
         (!fault.failed && --fault.countdown > 0))
         return false;
     fault.failed = true;
-    errno = fault.kind == FAULT_FULL ? ENOSPC : EIO;
+    errno = fault.kind == FAULT_FULL ? ENOSPC : fault.kind == FAULT_BROKEN ? EIO : EROFS;
     return true;
 }
 
@@ -91,7 +91,7 @@ static inline int fault_Write(sqlite3_file *f, const void *bytes, int n, sqlite3
 
     if (!fault_is_due())
         return real->pMethods->xWrite(real, bytes, n, at);
-    if (fault.countdown % 2 == 0) {
+    if (fault.kind != FAULT_READ_ONLY && fault.countdown % 2 == 0) {
         int errnum = errno;
 
         real->pMethods->xWrite(real, bytes, n / 2, at);

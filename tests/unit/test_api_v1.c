@@ -46,6 +46,24 @@ static void what_the_engine_says_of_instances_is_passed_on(void **state)
     assert_string_equal(f->engine.last_id, "a/b +\xe4\xb8\xad");
 }
 
+static void instances_that_come_in_slices_are_one_list(void **state)
+{
+    static const char *const slices[] = {
+        "{\"instances\":[{\"instanceId\":\"i-2\",\"state\":\"Running\"}],\"last\":1}",
+        "{\"instances\":[{\"instanceId\":\"i-1\",\"state\":\"Stopped\"}],\"last\":2}",
+        "{\"instances\":[]}",
+    };
+    struct fixture *f = *state;
+
+    f->engine.slices = slices;
+    assert_answered(get(f, "/v1/instances"),
+                    "{\"instances\":[{\"instanceId\":\"i-2\",\"state\":\"Running\"},"
+                    "{\"instanceId\":\"i-1\",\"state\":\"Stopped\"}]}");
+    assert_accepted(get(f, "/?Action=DescribeInstanceStatus"));
+    f->engine.slices = slices + 2;
+    assert_answered(get(f, "/v1/instances"), "{\"instances\":[]}");
+}
+
 static void an_instance_that_is_not_there_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -436,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(what_the_engine_says_of_instances_is_passed_on),
+        T(instances_that_come_in_slices_are_one_list),
         T(an_instance_that_is_not_there_is_an_error),
         T(head_answers_like_get_without_a_body),
         T(operations_are_read_from_the_journal),

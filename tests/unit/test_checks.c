@@ -298,6 +298,25 @@ static void without_a_plan_a_local_disk_is_not_stopped(void **state)
     assert_answer(s, ERROR_DISK_STATUS);
 }
 
+static void a_disk_that_was_another_while_the_instance_ran_is_not_stopped(void **state)
+{
+    struct scene *s = *state;
+    struct disk_plan then = {0};
+
+    is_local_storage(s);
+    s->command.confirm_stop = true;
+    add_planned_disk(s);
+    s->plan.items[0].identity = json_tokener_parse("{\"serial\":\"S2\"}");
+    s->context.at_start = &then; /* not known */
+    assert_answer(s, ERROR_NONE);
+    assert_int_equal(disk_plan_copy(&then, &s->plan), 0);
+    assert_answer(s, ERROR_NONE);
+    json_object_put(then.items[0].identity);
+    then.items[0].identity = json_tokener_parse("{\"serial\":\"S1\"}");
+    assert_answer(s, ERROR_DISK_STATUS);
+    disk_plan_clear(&then);
+}
+
 static void the_operation_keeps_the_disks_as_they_were_identified(void **state)
 {
     struct scene *s = *state;
@@ -511,6 +530,7 @@ int main(void)
         TEST(confirm_stop_is_for_local_storage_alone),
         TEST(a_family_is_a_whole_word),
         TEST(without_a_plan_a_local_disk_is_not_stopped),
+        TEST(a_disk_that_was_another_while_the_instance_ran_is_not_stopped),
         TEST(the_operation_keeps_the_disks_as_they_were_identified),
         TEST(only_what_runs_is_stopped),
         TEST(what_is_not_certain_is_not_stopped),

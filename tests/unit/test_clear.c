@@ -91,6 +91,12 @@ static void failed_for_good(struct stop *s, size_t disk)
     says(s, IN_DISK_FAILED, .index = disk, .message = "it is another disk", .is_final = true);
 }
 
+static void nobodys(struct stop *s, size_t disk, unsigned spread)
+{
+    says(s, IN_DISK_FAILED, .index = disk, .message = "libvirt is away", .is_nobodys = true,
+         .spread = spread);
+}
+
 static void retried(struct stop *s)
 {
     happens(s, .kind = IN_RETRY, .principal = "root");
@@ -256,6 +262,72 @@ static void a_failed_clear_is_tried_again_with_backoff(void **state)
         assert_wants(s, EFFECT_CLEAR);
     }
     assert_true(last > seconds(60));
+}
+
+/* What waits for libvirt or a helper waits with a backoff, for as long as it takes. */
+static void what_is_nobodys_doing_is_waited_out(void **state)
+{
+    A_STOP = a_clear(2);
+    usec_t last = 0, wait = 0;
+
+    for (unsigned i = 0; i < 10; i++) {
+        s->wanted = 0;
+        nobodys(s, 0, 0);
+        assert_disk(s, 0, DISK_WAITING);
+        wait = disk(s, 0)->next_try - s->now.monotonic;
+        assert_true(wait >= last && wait >= seconds(5) && wait <= seconds(60));
+        last = wait;
+        after(s, wait - 1);
+        assert_false(s->wanted & EFFECT_CLEAR);
+        after(s, 1);
+        assert_wants(s, EFFECT_CLEAR);
+    }
+    assert_int_equal(last, seconds(60));
+    assert_int_equal(disk(s, 0)->tries, 0);
+    /* A helper that had it for a moment: what comes next is new. */
+    says(s, IN_DISK_PROGRESS, .state = DISK_CLEARING);
+    nobodys(s, 0, 0);
+    assert_true(disk(s, 0)->next_try - s->now.monotonic < seconds(60));
+}
+
+static void what_failed_together_comes_back_apart(void **state)
+{
+    A_STOP = a_clear(2);
+    usec_t first, second;
+
+    nobodys(s, 0, 0);
+    nobodys(s, 1, 999);
+    first = disk(s, 0)->next_try - s->now.monotonic;
+    second = disk(s, 1)->next_try - s->now.monotonic;
+    assert_true(second > first && second <= first + first / 2);
+    says(s, IN_DISK_FAILED, .index = 0, .message = "an I/O error", .spread = 0);
+    says(s, IN_DISK_FAILED, .index = 1, .message = "an I/O error", .spread = 999);
+    assert_true(disk(s, 1)->next_try > disk(s, 0)->next_try);
+}
+
+/* Contract 4.5: with what it waits for. */
+static void what_a_clear_waits_for_stands_in_the_open(void **state)
+{
+    A_STOP = a_clear(2);
+
+    assert_null(s->op->detail);
+    nobodys(s, 0, 0);
+    assert_string_equal(operation_phase(s->op), "clearing");
+    assert_string_equal(s->op->detail,
+                        "the local disk vdb waits for its next try: libvirt is away");
+    restarted(s);
+    assert_non_null(s->op->detail);
+    seen_off(s, END_UNKNOWN);
+    says(s, IN_DISK_PROGRESS, .state = DISK_CLEARING);
+    assert_null(s->op->detail);
+    failed(s, 0);
+    failed_for_good(s, 1);
+    assert_string_equal(s->op->detail, "the local disk vdc is not cleared: it is another disk");
+    cleared(s, 0);
+    assert_string_equal(s->op->detail, "the local disk vdc is not cleared: it is another disk");
+    retried(s);
+    cleared(s, 1);
+    assert_null(s->op->detail);
 }
 
 /* The clock brings every disk's next try, and not only the first that is due. */
@@ -553,8 +625,12 @@ static void a_clear_goes_on_after_a_restart(void **state)
     says(s, IN_DISK_PROGRESS, .index = 1, .state = DISK_CLEARING, .method = "overwrite",
          .done = 65536, .resume = resume);
     failed(s, 2);
+    strcpy(s->op->disks.items[1].boot_id, first_run.boot_id);
+    (void)text_replace(&s->op->disks.items[1].born, "1753000000.000000001");
     restarted(s);
     assert_stage(s, STAGE_CLEARING);
+    assert_string_equal(disk(s, 1)->boot_id, first_run.boot_id);
+    assert_string_equal(disk(s, 1)->born, "1753000000.000000001");
     assert_wants(s, EFFECT_LOOK);
     assert_false(s->wanted & EFFECT_CLEAR);
     assert_disk(s, 0, DISK_CLEARED);
@@ -705,6 +781,73 @@ static void a_disk_is_the_one_that_the_metadata_names(void **state)
     assert_false(matches("eui64", "", "eui."));
 }
 
+/* A plan of one disk. */
+static struct disk_plan plan_of(const char *target, const char *device, const char *identity)
+{
+    struct disk_plan plan = {0};
+    struct planned_disk *d = disk_plan_add(&plan);
+
+    assert_non_null(d);
+    (void)text_replace(&d->target, target);
+    (void)text_replace(&d->device, device);
+    d->identity = json_tokener_parse(identity);
+    return plan;
+}
+
+#define THEN                                                                        \
+    "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0025\",\"firmware\":\"1.0\"," \
+    "\"devno\":\"259:0\"}"
+
+static void a_disk_is_what_it_was_at_the_start(void **state)
+{
+    static const struct {
+        const char *target, *device, *then, *now, *differs;
+    } cases[] = {
+        {"vdb", "/dev/a", THEN, THEN, NULL},
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S2\",\"eui64\":\"0025\",\"devno\":\"259:0\"}",
+         "its serial was S1 and is S2."},
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0026\",\"devno\":\"259:0\"}",
+         "its eui64 was 0025 and is 0026."},
+        {"vdb", "/dev/a", THEN, "{\"size\":\"8192\",\"serial\":\"S1\",\"eui64\":\"0025\"}",
+         "its size was 4096 and is 8192."},
+        {"vdb", "/dev/a", THEN, "{\"size\":\"4096\",\"eui64\":\"0025\"}",
+         "its serial was S1 and is not known."},
+        /* Firmware is renewed in use, and the number of a device with a name may change. */
+        {"vdb", "/dev/a", THEN,
+         "{\"size\":\"4096\",\"serial\":\"S1\",\"eui64\":\"0025\",\"firmware\":\"1.1\","
+         "\"devno\":\"259:7\"}",
+         NULL},
+        /* One without a name has only its number. */
+        {"vdb", "/dev/a", "{\"size\":\"4096\",\"devno\":\"7:0\",\"sequence\":\"5\"}",
+         "{\"size\":\"4096\",\"devno\":\"7:0\",\"sequence\":\"6\"}",
+         "its sequence was 5 and is 6."},
+        /* Another disk of the definition is compared with nothing. */
+        {"vdc", "/dev/a", THEN, "{\"size\":\"1\"}", NULL},
+        {"vdb", "/dev/b", THEN, "{\"size\":\"1\"}", NULL},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        struct disk_plan then = plan_of("vdb", "/dev/a", cases[i].then);
+        struct disk_plan now = plan_of(cases[i].target, cases[i].device, cases[i].now);
+        struct error *err = NULL;
+        int r = disk_plan_compare(&then, &now, &err);
+
+        if (!cases[i].differs) {
+            assert_int_equal(r, 0);
+        } else {
+            assert_true(r < 0);
+            assert_int_equal(err->code, ERROR_DISK_STATUS);
+            assert_non_null(strstr(err->message, "The local disk vdb (/dev/a)"));
+            assert_non_null(strstr(err->message, cases[i].differs));
+        }
+        error_free(err);
+        disk_plan_clear(&then);
+        disk_plan_clear(&now);
+    }
+}
+
 static void a_device_with_a_name_is_found_again_under_another_number(void **state)
 {
     struct planned_disk d = {.identity = json_tokener_parse(
@@ -734,6 +877,9 @@ int main(void)
         cmocka_unit_test(the_phase_is_verifying_when_nothing_else_is_left),
         cmocka_unit_test(a_setback_goes_on),
         cmocka_unit_test(a_failed_clear_is_tried_again_with_backoff),
+        cmocka_unit_test(what_is_nobodys_doing_is_waited_out),
+        cmocka_unit_test(what_failed_together_comes_back_apart),
+        cmocka_unit_test(what_a_clear_waits_for_stands_in_the_open),
         cmocka_unit_test(each_disk_has_its_own_next_try),
         cmocka_unit_test(an_outage_forgets_no_next_try),
         cmocka_unit_test(past_its_tries_a_disk_waits_for_an_operator),
@@ -761,6 +907,7 @@ int main(void)
         cmocka_unit_test(without_names_every_block_device_is_one),
         cmocka_unit_test(what_cannot_be_found_is_refused),
         cmocka_unit_test(a_disk_is_the_one_that_the_metadata_names),
+        cmocka_unit_test(a_disk_is_what_it_was_at_the_start),
         cmocka_unit_test(a_device_with_a_name_is_found_again_under_another_number),
     };
 

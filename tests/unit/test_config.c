@@ -427,8 +427,8 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         char *setting;
         const char *message;
     } wrong[] = {
-        {"hypervisor.workers=0", "must be a whole number from 1 to 1024, not '0'"},
-        {"hypervisor.workers=8x", "must be a whole number from 1 to 1024, not '8x'"},
+        {"hypervisor.workers=0", "must be a whole number from 2 to 1024, not '0'"},
+        {"hypervisor.workers=8x", "must be a whole number from 2 to 1024, not '8x'"},
         {"hypervisor.uri=", "must not be empty"},
         {"stop.method=button", "must be acpi, agent or agent,acpi, not 'button'"},
         {"stop.method=", "must be acpi, agent or agent,acpi, not ''"},
@@ -440,6 +440,18 @@ static void wrong_values_are_refused_with_what_would_be_right(void **state)
         {"api.socket_mode=7777", "must be an octal mode such as 0660, not '7777'"},
         {"api.operators=a,,b", "must be words with a comma between each two, not 'a,,b'"},
         {"local_storage.devices=/dev/a,,/dev/b", "must be words with a comma between each two"},
+        {"local_storage.devices=nvme*n*",
+         "must be patterns of absolute paths, such as /dev/nvme*n*, not 'nvme*n*'"},
+        {"local_storage.devices=/dev/sda, ./dev/sdb",
+         "must be patterns of absolute paths, such as /dev/nvme*n*, not './dev/sdb'"},
+        {"local_storage.devices=/dev/sda,/dev/sdb,/dev/sda",
+         "must have each pattern once, not '/dev/sda' again"},
+        {"local_storage.files=*.raw",
+         "must be patterns of absolute paths, such as /dev/nvme*n*, not '*.raw'"},
+        {"local_storage.files=/srv/*.raw,,/srv/*.img",
+         "must be words with a comma between each two"},
+        {"local_storage.files=/srv/*.raw,/srv/*.raw",
+         "must have each pattern once, not '/srv/*.raw' again"},
         {"local_storage.methods=", "must have at least one method"},
         {"local_storage.methods=overwrite,", "must be words with a comma between each two"},
         {"local_storage.methods=overwrite,scrub",
@@ -516,22 +528,41 @@ static void a_ladder_replaces_the_former(void **state)
     assert_int_equal(c->local_files.n, 0);
 }
 
+#define SANITIZES "local_storage.methods=overwrite,nvme-sanitize-crypto"
+
 /* Each by itself is fine; together they promise what nobody looks at. */
 static void a_purge_that_is_not_verified_is_refused(void **state)
 {
     static const char message[] = "local_storage.level is purge, which has to be verified, and "
                                   "local_storage.verify is none";
 
-    config_free(load(SET("local_storage.level=purge")));
-    config_free(load(SET("local_storage.level=purge", "local_storage.verify=full")));
+    config_free(load(SET("local_storage.level=purge", SANITIZES)));
+    config_free(load(SET("local_storage.level=purge", SANITIZES, "local_storage.verify=full")));
     config_free(load(SET("local_storage.verify=none")));
     assert_string_equal(
-        refusal(NULL, SET("local_storage.level=purge", "local_storage.verify=none")), message);
+        refusal(NULL, SET("local_storage.level=purge", SANITIZES, "local_storage.verify=none")),
+        message);
     assert_string_equal(refusal_of("[local_storage]\nverify = none\nlevel = purge\n"), message);
-    write_file("stopd.conf", "[local_storage]\nverify = none\n");
+    write_file("stopd.conf", "[local_storage]\nverify = none\nmethods = nvme-sanitize-block\n");
     write_file("conf.d/1.conf", "[local_storage]\nlevel = purge\n");
     assert_string_equal(refusal(NULL, NULL), message);
     config_free(load(SET("local_storage.verify=sample")));
+}
+
+/* Every clear would end in quarantine, after its guest is off. */
+static void a_purge_that_no_method_reaches_is_refused(void **state)
+{
+    static const char message[] =
+        "local_storage.level is purge, and no method of local_storage.methods reaches it: add "
+        "nvme-sanitize-crypto or nvme-sanitize-block, or set the level to clear";
+
+    assert_string_equal(refusal(NULL, SET("local_storage.level=purge")), message);
+    assert_string_equal(refusal(NULL, SET("local_storage.level=purge",
+                                          "local_storage.methods=nvme-format-crypto,overwrite")),
+                        message);
+    config_free(
+        load(SET("local_storage.level=purge", "local_storage.methods=nvme-sanitize-block")));
+    config_free(load(SET("local_storage.methods=overwrite")));
 }
 
 /* Every method that there is can be listed. */
@@ -854,6 +885,7 @@ int main(void)
         TEST(a_helpers_socket_has_to_have_a_path_that_fits),
         TEST(a_ladder_replaces_the_former),
         TEST(a_purge_that_is_not_verified_is_refused),
+        TEST(a_purge_that_no_method_reaches_is_refused),
         TEST(every_method_is_known),
         TEST(each_default_is_written_as_it_is_read),
         TEST(errors_name_file_and_line),

@@ -252,6 +252,72 @@ static void disks_of_every_kind(void **state)
     assert_false(i->has_passthrough_nvme);
 }
 
+static void assert_relative(const struct instance *i, size_t k, const char *target,
+                            const char *path, const char *volume)
+{
+    const struct disk_relative *d = &i->relatives[k];
+
+    assert_true(k < i->n_relatives);
+    assert_string_equal(d->target, target);
+    if (path)
+        assert_string_equal(d->path, path);
+    else
+        assert_null(d->path);
+    if (volume)
+        assert_string_equal(d->volume, volume);
+    else
+        assert_null(d->volume);
+}
+
+/* As libvirt writes a snapshot's chain that is being copied, and a pool's volume. */
+static void what_disks_name_beside_their_sources(void **state)
+{
+    _cleanup_(instance_free) struct instance *i = with_devices(
+        "<disk type='file' device='disk'><source file='/img/top.qcow2' index='3'/>"
+        "<backingStore type='block' index='2'><format type='raw'/><source dev='/dev/vg/base'>"
+        "<slices><slice type='storage' offset='0' size='1'/></slices></source>"
+        "<backingStore type='volume'><format type='raw'/><source pool='p' volume='v0'/>"
+        "<backingStore/></backingStore></backingStore>"
+        "<mirror type='block' file='/dev/old' job='copy'><format type='raw'/>"
+        "<source dev='/dev/new' index='4'/></mirror><target dev='vda'/></disk>"
+        "<disk type='volume'><source pool='p' volume='v1' mode='host'/><target dev='vdb'/></disk>"
+        "<disk type='network'><source protocol='rbd' name='p/i'/><target dev='vdc'/></disk>"
+        "<serial type='file'><source path='/log/console'/></serial>");
+    _cleanup_(instance_free) struct instance *copy = instance_copy(i);
+
+    assert_int_equal(i->n_relatives, 5);
+    assert_relative(i, 0, "vda", "/dev/vg/base", NULL);
+    assert_relative(i, 1, "vda", NULL, "v0");
+    assert_relative(i, 2, "vda", "/dev/old", NULL);
+    assert_relative(i, 3, "vda", "/dev/new", NULL);
+    assert_relative(i, 4, "vdb", NULL, "v1");
+    assert_string_equal(i->relatives[4].pool, "p");
+    assert_disk(i, 1, "vdb", NULL, DISK_OTHER);
+    assert_int_equal(copy->n_relatives, 5);
+    assert_relative(copy, 4, "vdb", NULL, "v1");
+}
+
+static void pools(void **state)
+{
+    char *type = NULL, *folder = NULL;
+
+    assert_int_equal(pool_xml_read("<pool type='dir'><name>p</name><target><path>/img</path>"
+                                   "</target></pool>",
+                                   &type, &folder, NULL),
+                     0);
+    assert_string_equal(type, "dir");
+    assert_string_equal(folder, "/img");
+    free(take(type));
+    free(take(folder));
+    assert_int_equal(pool_xml_read("<pool type='rbd'><source/></pool>", &type, &folder, NULL), 0);
+    assert_string_equal(type, "rbd");
+    assert_null(folder);
+    free(take(type));
+    assert_true(pool_xml_read("<domain/>", &type, &folder, NULL) < 0);
+    assert_true(pool_xml_read("<!DOCTYPE pool><pool/>", &type, &folder, NULL) < 0);
+    assert_null(type);
+}
+
 static void passed_through_nvme(void **state)
 {
     static const char *const yes[] = {
@@ -485,12 +551,14 @@ static void disks_are_those_of_both(void **state)
 {
     _cleanup_(freep) char *live =
         domain(INSTANCE("", "<ecs:local-disk target='vdb' serial='A'/>"),
-               "<disk type='block'><source dev='/dev/a'/><target dev='vdb'/></disk>"
+               "<disk type='block'><source dev='/dev/a'/><backingStore type='file'>"
+               "<source file='/base'/></backingStore><target dev='vdb'/></disk>"
                "<disk type='file'><source file='/x'/><target dev='vda'/></disk>");
     _cleanup_(freep) char *inactive = domain(
         INSTANCE("", "<ecs:local-disk target='vdb' serial='A'/><ecs:local-disk target='vdc'/>"),
         "<disk type='block'><source dev='/dev/b'/><target dev='vdb'/></disk>"
-        "<disk type='file'><source file='/x'/><target dev='vda'/></disk>"
+        "<disk type='file'><source file='/x'/><backingStore type='file'><source file='/y'/>"
+        "</backingStore><target dev='vda'/></disk>"
         "<hostdev type='pci'/>");
     _cleanup_(instance_free) struct instance *i = read_both(live, inactive, NULL);
 
@@ -499,6 +567,9 @@ static void disks_are_those_of_both(void **state)
     assert_disk(i, 0, "vdb", "/dev/a", DISK_BLOCK);
     assert_disk(i, 1, "vda", "/x", DISK_FILE);
     assert_disk(i, 2, "vdb", "/dev/b", DISK_BLOCK);
+    assert_int_equal(i->n_relatives, 2);
+    assert_relative(i, 0, "vdb", "/base", NULL);
+    assert_relative(i, 1, "vda", "/y", NULL);
     assert_int_equal(i->n_local_disks, 2);
     assert_string_equal(i->local_disks[1].target, "vdc");
     assert_true(i->has_passthrough_nvme);
@@ -607,6 +678,8 @@ int main(void)
         cmocka_unit_test(lifecycle_actions),
         cmocka_unit_test(memory_units),
         cmocka_unit_test(disks_of_every_kind),
+        cmocka_unit_test(what_disks_name_beside_their_sources),
+        cmocka_unit_test(pools),
         cmocka_unit_test(passed_through_nvme),
         cmocka_unit_test(wrong_values_are_refused),
         cmocka_unit_test(wrong_structure_is_refused),

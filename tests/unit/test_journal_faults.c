@@ -170,6 +170,32 @@ static void a_failed_checkpoint_costs_nothing(void **state)
     assert_int_equal(v.nothing + v.unknown, 0);
 }
 
+/* As after errors=remount-ro: nothing is written from some call on, and then all is well again. */
+static void a_disk_that_turns_read_only_is_told_and_got_over(void **state)
+{
+    struct error *err = NULL;
+    struct journal *j;
+
+    fault_install();
+    j = a_journal(*state, 2);
+    fault_arm(1, FAULT_READ_ONLY, true);
+    for (unsigned i = 0; i < 3; i++) {
+        if (try_turn(j, 3, &err) >= 0)
+            fail_msg("written on a disk that is read-only");
+        if (!strstr(error_message(err), "how its file system is mounted"))
+            fail_msg("%s", error_message(err));
+        assert_false(journal_spend_reserve(j));
+        assert_int_equal(last_sequence(j), 2);
+        error_free(take(err));
+    }
+    fault_disarm();
+    assert_success(try_turn(j, 3, &err), err);
+    journal_close(j);
+    j = open_journal(journal_path(state));
+    assert_int_equal(last_sequence(j), 5);
+    journal_close(j);
+}
+
 /* synchronous=FULL: a commit that returned is there after a power cut right behind it. */
 static void a_commit_that_returned_is_on_the_disk(void **state)
 {
@@ -214,6 +240,131 @@ static void a_full_disk_is_told_and_got_over(void **state)
     journal_close(j);
     j = open_journal(journal_path(state));
     assert_int_equal(last_sequence(j), 4);
+    journal_close(j);
+}
+
+/* Events 1 to last are there; adds one with a piece of the reserve where there is no room. */
+static void put_with_reserve(struct journal *j, uint64_t n)
+{
+    struct error *err = NULL;
+
+    while (try_turn(j, n, &err) < 0) {
+        assert_int_equal(error_code_of(err), ERROR_JOURNAL);
+        assert_int_equal(last_sequence(j), n - 1);
+        error_free(take(err));
+        assert_true(journal_spend_reserve(j));
+        assert_true(journal_is_on_reserve(j));
+    }
+}
+
+static void what_is_under_way_is_written_from_the_reserve(void **state)
+{
+    struct scratch *s = *state;
+    struct journal *j;
+    uint64_t n = 1;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    assert_false(journal_is_on_reserve(j));
+    assert_false(journal_spend_reserve(j));
+    scratch_fill(s);
+    /* As many as 10,000 stops of two events each. */
+    for (; n < 800; n += 3)
+        put_with_reserve(j, n);
+    assert_true(journal_is_on_reserve(j));
+    scratch_fill(s);
+    assert_false(journal_restore_reserve(j));
+    put_with_reserve(j, n);
+    scratch_make_room(s);
+    assert_true(journal_restore_reserve(j));
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+    j = open_journal(journal_path(state));
+    assert_int_equal(last_sequence(j), n + 2);
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+}
+
+/* A reserve that is used up leaves a journal that cannot be written, and nothing worse. */
+static void a_reserve_has_an_end(void **state)
+{
+    struct scratch *s = *state;
+    struct error *err = NULL;
+    unsigned pieces = 0;
+    struct journal *j;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    do {
+        scratch_fill(s);
+        assert_failure(try_turn(j, 1, &err), err, ERROR_JOURNAL, "full; make room");
+        pieces++;
+    } while (journal_spend_reserve(j));
+    assert_true(pieces > 8);
+    assert_int_equal(last_sequence(j), 0);
+    assert_false(journal_restore_reserve(j));
+    scratch_make_room(s);
+    assert_success(try_turn(j, 1, &err), err);
+    assert_true(journal_restore_reserve(j));
+    journal_close(j);
+}
+
+/* Only want of room is what room helps against. */
+static void another_failure_spends_nothing(void **state)
+{
+    struct error *err = NULL;
+    struct journal *j;
+
+    j = open_journal(journal_path(state));
+    begin(j);
+    put_event(j, 1, NOW);
+    commit(j);
+    assert_failure(try_turn(j, 1, &err), err, ERROR_JOURNAL, "UNIQUE");
+    assert_false(journal_spend_reserve(j));
+    assert_false(journal_is_on_reserve(j));
+    journal_close(j);
+}
+
+static void a_full_disk_is_no_reason_not_to_start(void **state)
+{
+    struct scratch *s = *state;
+    struct journal *j;
+
+    if (!scratch_small_disk(s, "size=32m"))
+        skip();
+    j = open_journal(journal_path(state));
+    begin(j);
+    put_event(j, 1, NOW);
+    commit(j);
+    journal_close(j);
+    scratch_fill(s);
+    j = open_journal(journal_path(state));
+    assert_true(journal_is_on_reserve(j));
+    put_with_reserve(j, 2);
+    scratch_make_room(s);
+    assert_true(journal_restore_reserve(j));
+    journal_close(j);
+}
+
+/* A copy of the file that was made with holes keeps nothing. */
+static void a_reserve_of_holes_is_none(void **state)
+{
+    struct scratch *s = *state;
+    char name[160];
+    struct stat st;
+    struct journal *j = open_journal(journal_path(state));
+
+    journal_close(j);
+    snprintf(name, sizeof(name), "%s.reserve", journal_path(state));
+    assert_int_equal(stat(name, &st), 0);
+    assert_true(st.st_blocks * 512 >= 16 << 20);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_true(truncate(name, 0) == 0 && truncate(name, st.st_size) == 0);
+    j = open_journal(scratch_path(s, "stopd.db"));
+    assert_int_equal(stat(name, &st), 0);
+    assert_true(st.st_blocks * 512 >= 16 << 20);
     journal_close(j);
 }
 
@@ -393,6 +544,46 @@ static void damage_is_met_at_the_opening(void **state)
     free(bytes);
 }
 
+/* Past SQLite's own connection, and in another process: closing the file here would drop its locks.
+ */
+static void damage_in_use(const char *path)
+{
+    struct child other;
+
+    if (child_fork(&other)) {
+        static const char bytes[4096] = {(char)0xa5};
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+            _exit(1);
+        for (off_t at = 4096; at < st.st_size; at += 4096)
+            if (pwrite(fd, bytes, sizeof(bytes), at) != sizeof(bytes))
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(child_wait(&other), 0);
+}
+
+/* One that was whole at the opening: from the first sight of it on, nothing is written. */
+static void damage_in_use_ends_the_writing(void **state)
+{
+    const char *path = journal_path(state);
+    struct error *err = NULL;
+    struct journal *j;
+
+    fill(path, 3000); /* more than is kept in memory */
+    j = open_journal(path);
+    damage_in_use(path);
+    begin(j);
+    assert_failure(try_put_event(j, 3001, 1, NOW, &err), err, ERROR_JOURNAL, "is damaged");
+    assert_failure(journal_commit(j, &err), err, ERROR_JOURNAL, "nothing of this turn");
+    for (unsigned i = 0; i < 2; i++)
+        assert_failure(journal_begin(j, &err), err, ERROR_JOURNAL, ".recover");
+    journal_close(j);
+    assert_failure(journal_open(path, NULL, &j, &err), err, ERROR_JOURNAL, "is damaged");
+}
+
 /* Every prefix of a document, and every byte of it another one: an error or an operation, never
  * more. */
 static void no_document_is_trusted(void **state)
@@ -528,17 +719,24 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RULE(a_full_disk_is_told_and_got_over),
+        RULE(what_is_under_way_is_written_from_the_reserve),
+        RULE(a_reserve_has_an_end),
+        RULE(another_failure_spends_nothing),
+        RULE(a_full_disk_is_no_reason_not_to_start),
+        RULE(a_reserve_of_holes_is_none),
         RULE(a_disk_too_full_for_a_journal_is_told),
         RULE(a_stranger_is_refused),
         RULE(a_newer_schema_is_refused),
         RULE(a_damaged_row_is_named),
         RULE(damage_is_met_at_the_opening),
+        RULE(damage_in_use_ends_the_writing),
         RULE(no_document_is_trusted),
         RULE(no_file_is_trusted),
         RULE(a_killed_writer_loses_nothing_that_it_promised),
         /* From here on on a disk that can be made to fail. */
         RULE(a_failed_commit_says_what_is_known_of_it),
         RULE(a_failed_checkpoint_costs_nothing),
+        RULE(a_disk_that_turns_read_only_is_told_and_got_over),
         RULE(a_commit_that_returned_is_on_the_disk),
     };
 

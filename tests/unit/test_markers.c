@@ -92,7 +92,7 @@ static void no_folder_means_no_debts(void **state)
 
     assert_int_equal(markers_read("/nowhere/at/all", &l, NULL), 0);
     assert_int_equal(l.n, 0);
-    assert_int_equal(markers_reconcile("/nowhere/at/all", false, NULL, NULL, NULL), 0);
+    assert_int_equal(markers_reconcile("/nowhere/at/all", &(struct marker_reconciler){0}, NULL), 0);
 }
 
 static void a_marker_that_cannot_be_read_is_an_error(void **state)
@@ -172,16 +172,40 @@ static void a_writer_that_is_killed_leaves_it_whole(void **state)
 
 /* --- Removing -------------------------------------------------------------------------------- */
 
-static bool is_of(void *userdata, const uuid_t domain)
+struct debt {
+    const char *domain; /* NULL: nothing is owed */
+    unsigned n_unreadable;
+    char said[256];
+};
+
+static bool is_of(void *userdata, const struct marker *m)
 {
+    const struct debt *d = userdata;
     uuid_t wanted;
 
-    uuid_parse(userdata, wanted);
-    return uuid_compare(domain, wanted) == 0;
+    return d->domain && uuid_parse(d->domain, wanted) == 0 && uuid_compare(m->domain, wanted) == 0;
 }
 
-static void debts_of_the_journal_stay(void **state)
+static void is_unreadable(void *userdata, const struct error *why)
 {
+    struct debt *d = userdata;
+
+    d->n_unreadable++;
+    snprintf(d->said, sizeof(d->said), "%s", error_message(why));
+}
+
+static void reconcile(void **state, struct debt *debt)
+{
+    const struct marker_reconciler r = {is_of, is_unreadable, debt};
+    struct error *err = NULL;
+
+    if (markers_reconcile(folder(state), &r, &err) < 0)
+        fail_msg("%s", error_message(err));
+}
+
+static void debts_that_stand_stay(void **state)
+{
+    struct debt debt = {.domain = DOMAIN_A};
     char path[256];
 
     write_one(state, DOMAIN_A, "vdb");
@@ -191,7 +215,9 @@ static void debts_of_the_journal_stay(void **state)
     scratch_write(path, "{", 1);
     snprintf(path, sizeof(path), "%s/README", folder(state));
     scratch_write(path, "x", 1);
-    assert_int_equal(markers_reconcile(folder(state), false, is_of, DOMAIN_A, NULL), 0);
+    assert_int_equal(markers_make_folder(folder(state), NULL), 0);
+    reconcile(state, &debt);
+    assert_int_equal(debt.n_unreadable, 0);
     assert_int_equal(count(state), 2);
     assert_true(is_there(state, DOMAIN_A ".vdb.json"));
     assert_true(is_there(state, DOMAIN_A ".vdc.json"));
@@ -199,12 +225,24 @@ static void debts_of_the_journal_stay(void **state)
     assert_true(is_there(state, "README"));
 }
 
-/* A lost journal forgets nothing that is owed. */
-static void a_new_journal_forgives_nothing(void **state)
+/* Nobody knows which disk it keeps: it is told of, and whoever reads them refuses by it still. */
+static void one_that_cannot_be_read_stays_and_is_told_of(void **state)
 {
+    struct marker_list l = {0};
+    struct error *err = NULL;
+    struct debt debt = {0};
+    char path[256];
+
     write_one(state, DOMAIN_A, "vdb");
-    assert_int_equal(markers_reconcile(folder(state), true, is_of, DOMAIN_B, NULL), 0);
-    assert_int_equal(count(state), 1);
+    snprintf(path, sizeof(path), "%s/" DOMAIN_B ".vdb.json", folder(state));
+    scratch_write(path, "{\"version\":", 11);
+    reconcile(state, &debt);
+    assert_int_equal(debt.n_unreadable, 1);
+    assert_non_null(strstr(debt.said, path));
+    assert_false(is_there(state, DOMAIN_A ".vdb.json"));
+    assert_true(is_there(state, DOMAIN_B ".vdb.json"));
+    assert_true(markers_read(folder(state), &l, &err) < 0);
+    error_free(err);
 }
 
 /* --- Where the disk is ------------------------------------------------------------------------ */
@@ -266,8 +304,8 @@ int main(void)
         TEST(a_marker_that_cannot_be_read_is_an_error),
         TEST(other_files_are_nobodys_business),
         TEST(a_writer_that_is_killed_leaves_it_whole),
-        TEST(debts_of_the_journal_stay),
-        TEST(a_new_journal_forgives_nothing),
+        TEST(debts_that_stand_stay),
+        TEST(one_that_cannot_be_read_stays_and_is_told_of),
         TEST(a_marker_is_brought_up_to_this_boot),
         TEST(numbers_of_another_boot_are_forgotten),
     };

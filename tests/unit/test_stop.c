@@ -43,7 +43,7 @@ static void the_grace_runs_from_the_first_button_that_was_taken(void **state)
     A_STOP = a_soft_stop(.on_timeout = ON_TIMEOUT_FORCE, .grace = seconds(60));
 
     seen(s, DOMAIN_RUNNING);
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
         after(s, seconds(10));
     }
@@ -53,6 +53,69 @@ static void the_grace_runs_from_the_first_button_that_was_taken(void **state)
     assert_never(s, EFFECT_CUT);
     after(s, seconds(1));
     assert_wants(s, EFFECT_CUT);
+}
+
+static unsigned count_presses(struct stop *s, usec_t time, enum error_code code)
+{
+    unsigned n = 0;
+
+    for (usec_t passed = 0; passed < time && s->op->stage == STAGE_SHUTTING_DOWN;
+         passed += USEC_PER_MSEC * 100) {
+        if (s->wanted & EFFECT_PRESS) {
+            n++;
+            answered(s, EFFECT_PRESS, IN_PRESS_FAILED, code);
+        }
+        if (s->wanted & EFFECT_LOOK)
+            seen(s, DOMAIN_RUNNING);
+        after(s, USEC_PER_MSEC * 100);
+    }
+    return n;
+}
+
+/* Contract 4.5: it ends. 4.1: the time-out that was consented to is the guest's. */
+static void a_button_that_is_refused_throughout_fails_the_stop_and_cuts_nothing(void **state)
+{
+    A_STOP = a_soft_stop(.on_timeout = ON_TIMEOUT_FORCE, .grace = seconds(60));
+    unsigned presses;
+
+    seen(s, DOMAIN_RUNNING);
+    presses = count_presses(s, seconds(600), ERROR_UNKNOWN);
+    assert_in_range(presses, 5, 20);
+    assert_stage(s, STAGE_RELENTING);
+    seen(s, DOMAIN_RUNNING);
+    if (s->wanted & EFFECT_RESTORE)
+        answered(s, EFFECT_RESTORE, IN_RESTORED, ERROR_NONE);
+    assert_failed_with(s, ERROR_BUTTON_REFUSED);
+    assert_non_null(strstr(s->op->error_message, "the hypervisor says no"));
+    assert_never(s, EFFECT_CUT);
+}
+
+static void the_time_in_which_it_is_refused_stands_still_as_the_grace_does(void **state)
+{
+    A_STOP = a_soft_stop(.grace = seconds(60));
+
+    seen(s, DOMAIN_RUNNING);
+    count_presses(s, seconds(50), ERROR_UNKNOWN);
+    assert_stage(s, STAGE_SHUTTING_DOWN);
+    happens(s, .kind = IN_DETACHED);
+    after(s, seconds(10000));
+    happens(s, .kind = IN_ATTACHED);
+    seen(s, DOMAIN_RUNNING);
+    assert_stage(s, STAGE_SHUTTING_DOWN);
+}
+
+static void a_guest_that_cannot_be_woken_fails_the_stop(void **state)
+{
+    A_STOP = a_soft_stop(.grace = seconds(60));
+
+    for (unsigned i = 0; i < 100 && s->op->stage == STAGE_SHUTTING_DOWN; i++) {
+        seen(s, DOMAIN_PMSUSPENDED);
+        answered(s, EFFECT_WAKE, IN_WOKEN, ERROR_UNKNOWN);
+        after(s, seconds(1));
+    }
+    seen(s, DOMAIN_PMSUSPENDED);
+    assert_failed_with(s, ERROR_BUTTON_REFUSED);
+    assert_never(s, EFFECT_PRESS);
 }
 
 static void a_later_button_does_not_lengthen_the_grace(void **state)
@@ -262,6 +325,48 @@ static void an_absent_agent_alone_fails_the_stop(void **state)
 /* --- 4.5: it ends, or stands in the open -------------------------------------------------------
  */
 
+static void silent(struct stop *s)
+{
+    const struct error error = {.code = ERROR_UNKNOWN, .message = (char *)"no answer in time"};
+
+    s->wanted &= ~(unsigned)EFFECT_PRESS;
+    happens(s, .kind = IN_PRESS_FAILED, .error = &error, .is_stuck = true);
+}
+
+/* Its own budget: it does not eat up the grace. */
+static void a_silent_agent_gives_way_to_acpi(void **state)
+{
+    A_STOP = a_soft_stop(.method = METHOD_AGENT_ACPI, .grace = seconds(60));
+
+    seen(s, DOMAIN_RUNNING);
+    after(s, seconds(20));
+    silent(s);
+    assert_wants(s, EFFECT_PRESS);
+    assert_int_equal(operation_button(s->op), BUTTON_ACPI);
+    assert_int_equal(operation_grace_left(s->op, s->now.monotonic), seconds(60));
+}
+
+/* A guest agent says nothing when it shuts down: it has been asked, and the grace runs. */
+static void a_silent_agent_alone_has_been_asked(void **state)
+{
+    A_STOP =
+        a_soft_stop(.method = METHOD_AGENT, .grace = seconds(60), .on_timeout = ON_TIMEOUT_FORCE);
+
+    seen(s, DOMAIN_RUNNING);
+    silent(s);
+    assert_stage(s, STAGE_SHUTTING_DOWN);
+    /* On its way down the agent is the first to go. */
+    after(s, seconds(10));
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_AGENT_ABSENT);
+    assert_stage(s, STAGE_SHUTTING_DOWN);
+    after(s, seconds(49));
+    assert_never(s, EFFECT_CUT);
+    after(s, seconds(1));
+    assert_wants(s, EFFECT_CUT);
+    seen_off(s, END_SHUTDOWN);
+    assert_reported(s, "Stopping→Stopped (guest shut down); ");
+}
+
 static void a_queued_stop_is_cancelled_at_once(void **state)
 {
     A_STOP = a_stop();
@@ -310,13 +415,33 @@ static void restoring_is_tried_again(void **state)
     happens(s, .kind = IN_CANCEL, .principal = "tester");
     for (unsigned i = 0; i < 20; i++) {
         answered(s, EFFECT_RESTORE, IN_RESTORE_FAILED, ERROR_UNKNOWN);
-        after(s, seconds(1));
+        after(s, seconds(i == 0 ? 1 : 60));
         assert_wants(s, EFFECT_LOOK);
         seen(s, DOMAIN_RUNNING);
         assert_wants(s, EFFECT_RESTORE);
     }
+    /* Meanwhile it stands in the open. */
+    assert_string_equal(operation_phase(s->op), "blocked");
+    assert_non_null(strstr(s->op->detail, "the hypervisor says no"));
     answered(s, EFFECT_RESTORE, IN_RESTORED, ERROR_NONE);
     assert_outcome(s, OUTCOME_CANCELLED);
+    assert_null(s->op->detail);
+}
+
+static void hints_do_not_hurry_what_failed(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    button_accepted(s);
+    happens(s, .kind = IN_CANCEL, .principal = "tester");
+    for (unsigned i = 0; i < 5; i++) {
+        answered(s, EFFECT_RESTORE, IN_RESTORE_FAILED, ERROR_UNKNOWN);
+        after(s, seconds(60));
+        seen(s, DOMAIN_RUNNING);
+    }
+    answered(s, EFFECT_RESTORE, IN_RESTORE_FAILED, ERROR_UNKNOWN);
+    seen(s, DOMAIN_RUNNING);
+    assert_false(s->wanted & EFFECT_RESTORE);
 }
 
 static void restoring_that_is_refused_for_good_is_said(void **state)
@@ -327,7 +452,7 @@ static void restoring_that_is_refused_for_good_is_said(void **state)
     happens(s, .kind = IN_CANCEL, .principal = "tester");
     for (unsigned i = 0; i < 20 && s->op->stage != STAGE_DONE; i++) {
         answered(s, EFFECT_RESTORE, IN_RESTORE_FAILED, ERROR_UNSUPPORTED);
-        after(s, seconds(1));
+        after(s, seconds(60));
         seen(s, DOMAIN_RUNNING);
     }
     assert_outcome(s, OUTCOME_CANCELLED);
@@ -405,6 +530,12 @@ static void unknown_concludes_nothing(void **state)
     }
     assert_stage(s, STAGE_SHUTTING_DOWN);
     assert_never(s, EFFECT_PRESS | EFFECT_CUT);
+    /* But it stands in the open. */
+    assert_string_equal(operation_phase(s->op), "blocked");
+    assert_non_null(strstr(s->op->detail, "cannot tell"));
+    seen(s, DOMAIN_RUNNING);
+    assert_string_equal(operation_phase(s->op), "shutting-down");
+    assert_null(s->op->detail);
 }
 
 static void a_guest_that_is_ending_is_waited_for(void **state)
@@ -563,6 +694,9 @@ int main(void)
         cmocka_unit_test(grace_over_without_consent_gives_up),
         cmocka_unit_test(grace_over_with_consent_cuts_the_power),
         cmocka_unit_test(the_grace_runs_from_the_first_button_that_was_taken),
+        cmocka_unit_test(a_button_that_is_refused_throughout_fails_the_stop_and_cuts_nothing),
+        cmocka_unit_test(the_time_in_which_it_is_refused_stands_still_as_the_grace_does),
+        cmocka_unit_test(a_guest_that_cannot_be_woken_fails_the_stop),
         cmocka_unit_test(a_later_button_does_not_lengthen_the_grace),
         cmocka_unit_test(the_grace_stands_still_while_the_hypervisor_is_away),
         cmocka_unit_test(the_grace_stands_still_while_stopd_is_away),
@@ -580,10 +714,13 @@ int main(void)
         cmocka_unit_test(the_agent_has_one_turn_then_acpi),
         cmocka_unit_test(an_absent_agent_gives_way_at_once),
         cmocka_unit_test(an_absent_agent_alone_fails_the_stop),
+        cmocka_unit_test(a_silent_agent_gives_way_to_acpi),
+        cmocka_unit_test(a_silent_agent_alone_has_been_asked),
         cmocka_unit_test(a_queued_stop_is_cancelled_at_once),
         cmocka_unit_test(a_cancelled_stop_puts_the_lifecycle_back_first),
         cmocka_unit_test(with_nothing_to_put_back_a_look_is_the_last_word),
         cmocka_unit_test(restoring_is_tried_again),
+        cmocka_unit_test(hints_do_not_hurry_what_failed),
         cmocka_unit_test(restoring_that_is_refused_for_good_is_said),
         cmocka_unit_test(a_stop_cannot_be_cancelled_once_the_power_is_being_cut),
         cmocka_unit_test(a_power_cut_without_effect_is_made_again),

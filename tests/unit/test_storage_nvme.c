@@ -386,6 +386,21 @@ static void no_format_without_oacs(void **state)
     assert_false(offer(f, CLEAR_NVME_FORMAT_USER_DATA).is_available);
 }
 
+static void a_zoned_namespace_is_known_and_cannot_be_cleared(void **state)
+{
+    struct fixture *f = *state;
+    struct storage_identity identity;
+
+    plant(f->scratch, "sys/devices/nvme0/nvme0n1/queue/zoned", "host-managed\n");
+    for (int method = 0; method < CLEAR_METHOD_MAX; method++) {
+        struct storage_offer o = offer(f, (enum clear_method)method);
+
+        assert_false(o.is_available);
+        assert_non_null(strstr(o.why, "zoned"));
+    }
+    assert_int_equal(f->device->ops->identify(f->device, &identity, NULL), 0);
+}
+
 static void a_format_keeps_the_layout(void **state)
 {
     struct fixture *f = *state;
@@ -689,6 +704,7 @@ int main(void)
         NVME_TEST(a_question_is_asked_again_after_a_reset),
         NVME_TEST(the_fna_bits_decide),
         NVME_TEST(no_format_without_oacs),
+        NVME_TEST(a_zoned_namespace_is_known_and_cannot_be_cleared),
         NVME_TEST(a_format_keeps_the_layout),
         NVME_TEST(user_data_is_another_secure_erase),
         NVME_TEST(a_format_that_is_turned_down_has_failed),

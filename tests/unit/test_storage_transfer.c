@@ -9,9 +9,10 @@
 struct fixture {
     struct scratch *scratch;
     int fd;
-    /* Spans to be read, and what came of them. */
+    /* Spans to be read or written, and what came of them. */
     uint64_t at, end, step;
     uint64_t seen, bytes;
+    unsigned char looked_at[SIZE / 4096]; /* how often, each block */
     bool is_wrong;
     uint64_t fail_next_at, fail_look_at; /* 0: never */
     /* Steps of a pace. */
@@ -80,6 +81,8 @@ static int look_at_span(void *context, uint64_t offset, const void *data, size_t
     for (size_t at = 0; at < n; at += 4096) {
         memcpy(&number, (const char *)data + at, sizeof(number));
         f->is_wrong = f->is_wrong || number != (offset + at) / 4096 + 1;
+        if (offset + at < SIZE)
+            f->looked_at[(offset + at) / 4096]++;
     }
     f->seen++;
     f->bytes += n;
@@ -105,7 +108,10 @@ static void every_byte_is_looked_at_once(void **state)
     go_direct(f);
     for (size_t piece = 4096; piece <= MIB; piece *= 4) {
         f->at = f->bytes = f->seen = 0;
+        memset(f->looked_at, 0, sizeof(f->looked_at));
         assert_int_equal(read_all(f, piece, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(f->looked_at); i++)
+            assert_int_equal(f->looked_at[i], 1);
         assert_int_equal(f->bytes, SIZE);
         assert_int_equal(f->seen, (SIZE + piece - 1) / piece);
         assert_false(f->is_wrong);
@@ -157,6 +163,77 @@ static void who_says_what_to_read_can_end_it(void **state)
     assert_true(read_all(f, 65536, &error) < 0);
     assert_int_equal(error_code_of(error), ERROR_UNREACHABLE);
     assert_true(f->bytes <= MIB);
+}
+
+/* --- Writing --------------------------------------------------------------------------------- */
+
+static void fill_with_place(void *context, uint64_t offset, void *data, size_t n)
+{
+    uint64_t number = ~offset;
+
+    for (size_t at = 0; at < n; at += sizeof(number))
+        memcpy((char *)data + at, &number, sizeof(number));
+}
+
+static void note_written(void *context, uint64_t offset)
+{
+    struct fixture *f = context;
+
+    assert_true(offset % f->step == 0 && offset < f->at);
+    f->looked_at[offset / 4096]++;
+    f->seen++;
+}
+
+static int next_of_every_other(void *context, struct storage_span *ret, struct error **err)
+{
+    struct fixture *f = context;
+
+    if (f->at >= SIZE)
+        return 0;
+    *ret = (struct storage_span){f->at, 4096};
+    f->at += 8192;
+    return 1;
+}
+
+static void what_is_written_goes_where_it_should_and_nowhere_else(void **state)
+{
+    struct fixture *f = *state;
+    struct storage_writing writing = {.piece = 4096,
+                                      .next = next_of_every_other,
+                                      .fill = fill_with_place,
+                                      .written = note_written,
+                                      .context = f};
+
+    go_direct(f);
+    f->step = 8192;
+    assert_int_equal(transfer_write(f->fd, SIZE, &writing, NULL), 0);
+    fcntl(f->fd, F_SETFL, O_RDWR);
+    for (uint64_t at = 0; at < SIZE; at += 4096) {
+        uint64_t block[512];
+        bool is_ours = at % 8192 == 0;
+
+        assert_int_equal(pread(f->fd, block, sizeof(block), (off_t)at), sizeof(block));
+        for (size_t i = 0; i < ELEMENTSOF(block); i++)
+            assert_true(block[i] == (is_ours ? ~at : at / 4096 + 1));
+        assert_int_equal(f->looked_at[at / 4096], is_ours);
+    }
+}
+
+static void what_was_not_written_is_not_said_to_be(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(error_free) struct error *error = NULL;
+    _cleanup_(close) int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct storage_writing writing = {.piece = 4096,
+                                      .next = next_of_every_other,
+                                      .fill = fill_with_place,
+                                      .written = note_written,
+                                      .context = f};
+
+    f->step = 8192;
+    assert_true(transfer_write(fd, SIZE, &writing, &error) < 0);
+    assert_non_null(strstr(error_message(error), "No space left"));
+    assert_int_equal(f->seen, 0);
 }
 
 static int count_pace(void *context, uint64_t done, uint64_t total, uint64_t next,
@@ -240,6 +317,8 @@ int main(void)
         TRANSFER_TEST(what_is_not_there_is_an_error),
         TRANSFER_TEST(who_looks_can_end_it),
         TRANSFER_TEST(who_says_what_to_read_can_end_it),
+        TRANSFER_TEST(what_is_written_goes_where_it_should_and_nowhere_else),
+        TRANSFER_TEST(what_was_not_written_is_not_said_to_be),
         TRANSFER_TEST(zeros_go_where_they_should_and_nowhere_else),
         TRANSFER_TEST(nothing_is_an_easy_span),
         TRANSFER_TEST(who_paces_can_end_it),

@@ -270,6 +270,25 @@ static void mounted(void **state)
     assert_doubts(f, guard_mounted, "not understood");
 }
 
+static void mounted_where_only_others_see_it(void **state)
+{
+    struct fixture *f = *state;
+
+    plant_nvme(f);
+    take_footprint(f);
+    plant(f->scratch, "proc/77/comm", "sh\n");
+    plant(f->scratch, "proc/77/ns/mnt", "%s", "");
+    plant(f->scratch, "proc/77/mountinfo", "%s", "40 21 259:0 / /srv rw - xfs /dev/nvme0n1 rw\n");
+    assert_refuses(f, guard_mounted, "/srv",
+                   "/dev/nvme0n1 is mounted on /srv in the mount namespace of process 77 (sh)");
+    plant(f->scratch, "proc/77/mountinfo", "%s", "gibberish\n");
+    assert_doubts(f, guard_mounted, "not understood");
+    /* A namespace that was met before is not looked through again: here, our own. */
+    assert_int_equal(
+        link(below(f->scratch, "proc/77/ns/mnt"), below(f->scratch, "proc/self/ns/mnt")), 0);
+    assert_passes(f, guard_mounted);
+}
+
 static void part_of_a_btrfs(void **state)
 {
     struct fixture *f = *state;
@@ -613,6 +632,7 @@ int main(void)
         GUARD_TEST(a_partition_its_disk_and_its_siblings),
         cmocka_unit_test(lines_of_mountinfo),
         GUARD_TEST(mounted),
+        GUARD_TEST(mounted_where_only_others_see_it),
         GUARD_TEST(part_of_a_btrfs),
         GUARD_TEST(swap),
         GUARD_TEST(held),

@@ -134,6 +134,24 @@ static void the_best_that_there_is(void **state)
     fake_close(&f->base);
 }
 
+static void a_ladder_without_an_open_rung_says_why(void **state)
+{
+    struct fake *f = able();
+    struct ladder l;
+    char why[512], cut[20];
+
+    snprintf(f->offers[CLEAR_NVME_FORMAT_CRYPTO].why, 192, "there is none");
+    f->offers[CLEAR_NVME_FORMAT_CRYPTO].is_available = false;
+    l = survey(f, "write-zeroes,nvme-format-crypto,overwrite", LEVEL_PURGE, WIPE_VERIFY_SAMPLE, "");
+    assert_null(ladder_best(&l));
+    ladder_say_closed(&l, why, sizeof(why));
+    assert_string_equal(why, "write-zeroes, overwrite: it does not reach level purge; "
+                             "nvme-format-crypto: there is none");
+    ladder_say_closed(&l, cut, sizeof(cut));
+    assert_string_equal(cut, "write-zeroes, overw");
+    fake_close(&f->base);
+}
+
 static void what_reaches_others_is_passed_over(void **state)
 {
     struct fake *f = able();
@@ -378,6 +396,7 @@ int main(void)
 {
     static const struct CMUnitTest ladder[] = {
         cmocka_unit_test(the_best_that_there_is),
+        cmocka_unit_test(a_ladder_without_an_open_rung_says_why),
         cmocka_unit_test(what_reaches_others_is_passed_over),
         cmocka_unit_test(purge_is_never_met_by_less),
         cmocka_unit_test(a_discard_is_never_taken_unverified),

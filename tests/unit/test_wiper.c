@@ -106,6 +106,66 @@ static void the_helper_is_told_all_that_it_has_to_know(void **state)
     wipe_request_clear(&r);
 }
 
+/* --- After the host was down ----------------------------------------------------------------- */
+
+#define ANOTHER_BOOT "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11"
+
+/* A clear of a file that lay on a file system with another number when it was identified; the
+ * device that the helper is told to look for. */
+static char *device_asked_for(struct kit *k, const char *boot_id, const char *born,
+                              const char *inode)
+{
+    struct wipe_job *j = kit_clear_job(k);
+    _cleanup_(freep) char *text = NULL;
+    struct wipe_request r;
+    char *device;
+    size_t n = 0;
+
+    json_object_object_add(j->disk.identity, "device", json_object_new_string("999:1"));
+    if (inode)
+        json_object_object_add(j->disk.identity, "inode", json_object_new_string(inode));
+    strcpy(j->disk.boot_id, boot_id);
+    (void)text_replace(&j->disk.born, born);
+    wiper_start(k->wiper, j);
+    await_report(k, k->last_job, WIPE_REPORT_CLEARED);
+    text = scratch_read(kit_path(k, "request"), &n);
+    wipe_request_init(&r);
+    assert_int_equal(wipe_request_parse(text, n, &r, NULL), 0);
+    device = strdup(r.identity.value[IDENTITY_DEVICE]);
+    wipe_request_clear(&r);
+    return device;
+}
+
+static void a_file_is_the_same_on_a_file_system_that_has_another_number(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    char birth[FILE_BIRTH_SIZE], this_boot[UUID_TEXT_SIZE], now[32];
+    struct stat st;
+    const struct {
+        const char *boot_id, *born, *inode;
+        bool is_same;
+    } cases[] = {
+        {ANOTHER_BOOT, birth, NULL, true},
+        {this_boot, birth, NULL, false}, /* it had no reason to change */
+        {"", birth, NULL, false},
+        {ANOTHER_BOOT, NULL, NULL, false},
+        {ANOTHER_BOOT, "1753000000.000000001", NULL, false}, /* made anew */
+        {ANOTHER_BOOT, birth, "1", false},
+    };
+
+    if (disk_file_birth(k->device, birth) < 0)
+        skip(); /* this file system does not say when a file was made */
+    assert_int_equal(disk_boot_id(this_boot), 0);
+    assert_int_equal(stat(k->device, &st), 0);
+    snprintf(now, sizeof(now), "%u:%u", major(st.st_dev), minor(st.st_dev));
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *device =
+            device_asked_for(k, cases[i].boot_id, cases[i].born, cases[i].inode);
+
+        assert_string_equal(device, cases[i].is_same ? now : "999:1");
+    }
+}
+
 /* It saves work and proves nothing. */
 static void a_resume_that_makes_no_sense_is_left_out(void **state)
 {
@@ -281,6 +341,66 @@ static void another_domain_whose_state_is_unknown_forbids_the_claim(void **state
 }
 
 /* By whatever name: links are resolved. */
+/* Below an image of another domain, running or only defined. */
+static void another_domain_whose_backing_chain_has_the_disk_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER);
+
+    other->state = DOMAIN_OFF;
+    snprintf(other->disk, sizeof(other->disk), "/images/overlay.qcow2");
+    snprintf(other->backing, sizeof(other->backing), "%s", k->device);
+    fails_counted(k, kit_clear(k), "is named by domain guest1 too (vdb, as ");
+    assert_false(kit_exists(k, "request"));
+    tell(k, snprintf(other->backing, sizeof(other->backing), "/images/base.qcow2"));
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
+static void another_domain_that_names_the_disk_by_a_volume_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER);
+
+    other->state = DOMAIN_OFF;
+    strcpy(other->volume, "volume");
+    snprintf(k->volume_path, sizeof(k->volume_path), "%s", k->device);
+    fails_counted(k, kit_clear(k), "is named by domain guest1 too (vdc, as ");
+    assert_false(kit_exists(k, "request"));
+    tell(k, snprintf(k->volume_path, sizeof(k->volume_path), "rbd/volume")); /* not this host's */
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
+/* Unknown is not "not named". */
+static void a_volume_that_cannot_be_told_forbids_the_claim(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+    struct kit_domain *other = kit_domain(k, OTHER), *third;
+    unsigned n;
+
+    other->state = DOMAIN_OFF;
+    strcpy(other->volume, "volume");
+    third = kit_domain(k, "33333333-3333-4333-8333-333333333333");
+    third->state = DOMAIN_RUNNING;
+    strcpy(third->volume, "volume");
+    fails_uncounted(k, kit_clear(k),
+                    "what disk vdc of domain guest1 is cannot be told (volume volume of pool "
+                    "pool): no pool has the name pool");
+    assert_false(kit_exists(k, "request"));
+    n = k->n_volumes;
+    tell(k, snprintf(k->volume_path, sizeof(k->volume_path), "/images/volume"));
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+    assert_int_equal(n, 1); /* for both who name it */
+}
+
+/* What its own volumes are is no question of others'. */
+static void its_own_volume_forbids_nothing(void **state)
+{
+    struct kit *k = with_script(state, A_CLEAR);
+
+    strcpy(kit_domain(k, OWN)->volume, "volume");
+    await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
+}
+
 static void another_domain_that_names_the_disk_forbids_the_claim(void **state)
 {
     struct kit *k = with_script(state, A_CLEAR);
@@ -372,12 +492,12 @@ static void a_debt_is_marked_before_its_turn(void **state)
     struct wipe_job *j = kit_clear_job(k);
     struct disk_plan plan = {.items = &j->disk, .n = 1};
 
-    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", "", &plan);
+    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", &plan);
     await(k, kit_is_marked(k));
     kit_end(k);
     await(k, !kit_is_marked(k));
     j->disk.state = DISK_CLEARED;
-    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", "", &plan);
+    wiper_owe(k->wiper, j->domain, REQUEST, "i-bp67acfmxazb4ph", &plan);
     kit_stop(k);
     assert_false(kit_is_marked(k));
     wipe_job_free(j);
@@ -408,6 +528,7 @@ int main(void)
         TEST(a_clear_ends_with_its_certificate),
         TEST(progress_is_told_as_it_comes),
         TEST(the_helper_is_told_all_that_it_has_to_know),
+        TEST(a_file_is_the_same_on_a_file_system_that_has_another_number),
         TEST(a_resume_that_makes_no_sense_is_left_out),
         TEST(many_others_are_told_whole),
         TEST(clears_go_on_side_by_side),
@@ -426,6 +547,10 @@ int main(void)
         TEST(another_domain_that_cannot_be_read_forbids_the_claim),
         TEST(another_domain_whose_state_is_unknown_forbids_the_claim),
         TEST(another_domain_that_names_the_disk_forbids_the_claim),
+        TEST(another_domain_whose_backing_chain_has_the_disk_forbids_the_claim),
+        TEST(another_domain_that_names_the_disk_by_a_volume_forbids_the_claim),
+        TEST(a_volume_that_cannot_be_told_forbids_the_claim),
+        TEST(its_own_volume_forbids_nothing),
         TEST(a_disk_that_is_gone_is_not_cleared),
         TEST(libvirt_that_hangs_forbids_the_claim),
         TEST(what_hangs_at_the_end_is_told),

@@ -77,6 +77,7 @@ static void a_named_disk_is_identified(void **state)
     const struct planned_disk *d;
     struct wipe_report *r;
     const char *serial = NULL;
+    char boot_id[UUID_TEXT_SIZE], birth[FILE_BIRTH_SIZE];
 
     instance_add_disk(i, "vda", "/images/system.qcow2", DISK_FILE);
     instance_add_disk(i, "vdb", k->device, DISK_FILE);
@@ -92,6 +93,10 @@ static void a_named_disk_is_identified(void **state)
     assert_int_equal(json_get_string(d->identity, "serial", &serial), 0);
     assert_string_equal(serial, "S4EWNX0R");
     assert_int_equal(d->state, DISK_WAITING);
+    assert_int_equal(disk_boot_id(boot_id), 0);
+    assert_string_equal(d->boot_id, boot_id);
+    if (disk_file_birth(k->device, birth) == 0)
+        assert_string_equal(d->born, birth);
 }
 
 static void the_helper_is_asked_to_identify(void **state)
@@ -455,6 +460,109 @@ static void a_served_helper_identifies(void **state)
     }
 }
 
+/* --- Is there a method? ----------------------------------------------------------------------- */
+
+/* In single quotes of the shell. */
+#define NOT_AT_ALL "{\"method\":\"nvme-sanitize-block\",\"reason\":\"the controller has none\"}"
+#define TOO_LOW ",{\"method\":\"write-zeroes\",\"reason\":\"it does not reach level purge\"}"
+#define SHARED                                                                               \
+    "{\"method\":\"nvme-sanitize-block\",\"reason\":\"" WIPE_REASON_TENANCY ": qemu has it " \
+                                                                            "open\"}"
+
+static void with_ladder(struct kit *k, const char *methods, const char *level, const char *script)
+{
+    struct wiper_settings settings = kit_settings(k);
+
+    settings.methods = methods;
+    settings.level = level;
+    kit_script(k, "helper", script);
+    kit_start(k, &settings);
+}
+
+static enum wipe_verb asked_for(struct kit *k)
+{
+    _cleanup_(freep) char *text = NULL;
+    struct wipe_request r;
+    enum wipe_verb verb;
+    size_t n = 0;
+
+    text = scratch_read(kit_path(k, "request"), &n);
+    wipe_request_init(&r);
+    assert_int_equal(wipe_request_parse(text, n, &r, NULL), 0);
+    verb = r.verb;
+    wipe_request_clear(&r);
+    return verb;
+}
+
+/* Not a quarantine when the guest is off: before it is touched. */
+static void a_disk_that_no_method_clears_is_refused(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wipe_report *r;
+
+    with_ladder(k, "nvme-sanitize-block,write-zeroes", "purge",
+                "listen; plan null '" NOT_AT_ALL TOO_LOW "'; exit 76\n");
+    r = identified(k, with_one_disk(k));
+    assert_int_equal(r->plan.n, 0);
+    assert_int_equal(r->error->code, ERROR_DISK_STATUS);
+    assert_says(r->error, "The local disk vdb (");
+    assert_says(r->error,
+                "cannot be cleared to level purge by any method of local_storage.methods "
+                "(nvme-sanitize-block: the controller has none; write-zeroes: it does not "
+                "reach level purge). Add one that can, or change local_storage.level.");
+    assert_int_equal(asked_for(k), WIPE_PLAN);
+}
+
+static void a_disk_that_some_method_clears_is_not(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct wipe_report *r;
+
+    with_ladder(k, "nvme-sanitize-block,write-zeroes", "clear",
+                "listen; plan '\"write-zeroes\"' '" NOT_AT_ALL "'\n");
+    r = identified(k, with_one_disk(k));
+    assert_null(r->error);
+    assert_int_equal(r->plan.n, 1);
+    assert_int_equal(r->plan.items[0].bytes, 4096);
+    assert_int_equal(asked_for(k), WIPE_PLAN);
+}
+
+/* Everything can be overwritten: its helper need not look at every guard for that. */
+static void where_an_overwrite_will_do_only_the_identity_is_asked_for(void **state)
+{
+    struct kit *k = kit_of(state);
+
+    with_ladder(k, "nvme-sanitize-block,overwrite", "clear", IDENTIFIES);
+    assert_null(identified(k, with_one_disk(k))->error);
+    assert_int_equal(asked_for(k), WIPE_IDENTIFY);
+}
+
+/* The guest has all its disks open; alone in its subsystem, a disk is not held up by that. */
+static void other_disks_in_use_are_no_reason_to_refuse(void **state)
+{
+    struct kit *k = kit_of(state);
+    struct instance *i = with_one_disk(k);
+
+    with_ladder(k, "nvme-sanitize-block", "purge", "listen; plan null '" SHARED "'; exit 76\n");
+    is_refused(k, with_one_disk(k), ERROR_DISK_STATUS, "qemu has it open");
+    scratch_write(kit_path(k, "second.img"), "data", 4);
+    instance_add_disk(i, "vdc", kit_path(k, "second.img"), DISK_FILE);
+    names(i, "vdc");
+    assert_int_equal(identified(k, i)->plan.n, 2);
+}
+
+static void a_plan_that_does_not_say_is_none(void **state)
+{
+    struct kit *k = kit_of(state);
+
+    with_ladder(k, "nvme-sanitize-block", "purge", IDENTIFIES);
+    is_refused(k, with_one_disk(k), ERROR_UNAVAILABLE, "does not answer the question");
+    kit_script(k, "helper",
+               "listen; say '{\"event\":\"plan\",\"device\":\"'$device'\","
+               "\"identity\":{\"size\":4096}}'\n");
+    is_refused(k, with_one_disk(k), ERROR_UNAVAILABLE, "would be cleared");
+}
+
 static int teardown(void **state)
 {
     struct kit *k = *state;
@@ -491,6 +599,11 @@ int main(void)
         TEST(a_helper_that_answers_and_stays_is_ended),
         TEST(going_down_ends_a_look),
         TEST(a_served_helper_identifies),
+        TEST(a_disk_that_no_method_clears_is_refused),
+        TEST(a_disk_that_some_method_clears_is_not),
+        TEST(where_an_overwrite_will_do_only_the_identity_is_asked_for),
+        TEST(other_disks_in_use_are_no_reason_to_refuse),
+        TEST(a_plan_that_does_not_say_is_none),
     };
 
     return cmocka_run_group_tests_name("wiper identifies", tests, NULL, NULL);

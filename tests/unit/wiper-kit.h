@@ -4,6 +4,7 @@
 #define STOPD_TESTS_WIPER_KIT_H
 
 #include "base/json.h"
+#include "engine/disk-node.h"
 #include "engine/wiper.h"
 #include "scratch.h"
 #include "stopd/wipe-protocol.h"
@@ -27,7 +28,9 @@ struct kit_domain {
     char uuid[UUID_TEXT_SIZE], name[32];
     enum domain_state state; /* DOMAIN_ABSENT: it is not there */
     bool is_saved, is_unreadable;
-    char disk[160]; /* one; the own domain's has the target vdb, and is local */
+    char disk[160];    /* one; the own domain's has the target vdb, and is local */
+    char backing[160]; /* of the disk's backing chain, or "" */
+    char volume[32];   /* of the pool "pool", named by the disk vdc, or "" */
 };
 
 struct kit {
@@ -41,6 +44,8 @@ struct kit {
     bool is_away, hangs; /* calls fail; calls wait until this is false again */
     unsigned n_hanging, n_lists, n_looks;
     enum process_fate fate;
+    char volume_path[160]; /* of every volume; "": it cannot be told */
+    unsigned n_volumes;    /* that were asked for */
 
     struct wipe_report *reports[REPORTS_MAX];
     size_t n_reports;
@@ -91,6 +96,10 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
     ret->instance = instance_new();
     uuid_parse(d->uuid, ret->instance->uuid);
     ret->instance->name = strdup(d->name);
+    if (*d->backing)
+        instance_add_relative(ret->instance, "vdb", d->backing, NULL, NULL);
+    if (*d->volume)
+        instance_add_relative(ret->instance, "vdc", NULL, "pool", d->volume);
     if (!*d->disk)
         return;
     instance_add_disk(ret->instance, "vdb", d->disk, DISK_FILE);
@@ -138,6 +147,22 @@ static inline int kit_look(struct hypervisor *h, const uuid_t domain,
         if (k->fate == PROCESS_ALIVE)
             ret->process_detail = strdup("pid 4711, state D, wchan io_schedule");
     }
+    pthread_mutex_unlock(&k->lock);
+    return r;
+}
+
+static inline int kit_find_volume(struct hypervisor *h, const char *pool, const char *volume,
+                                  char **ret, struct error **err)
+{
+    struct kit *k = (struct kit *)h;
+    int r = 0;
+
+    pthread_mutex_lock(&k->lock);
+    k->n_volumes++;
+    if (!*k->volume_path)
+        r = error_set(err, ERROR_UNSUPPORTED, "no pool has the name %s", pool);
+    else if (k->volume_path[0] == '/')
+        *ret = strdup(k->volume_path);
     pthread_mutex_unlock(&k->lock);
     return r;
 }
@@ -265,6 +290,10 @@ static const char kit_prelude[] =
     "}\n"
     "identity() { say '{\"event\":\"identity\",\"driver\":\"file\",\"device\":\"'$device'\","
     "\"identity\":{\"size\":4096,\"serial\":\"S4EWNX0R\"},\"facts\":{}}'; }\n"
+    "plan() { say "
+    "'{\"event\":\"plan\",\"driver\":\"file\",\"device\":\"'$device'\",\"identity\":{\"size\":4096}"
+    ","
+    "\"guards\":[],\"method\":'$1',\"passedOver\":['$2'],\"verify\":\"sample\"}'; }\n"
     "waits_for() { while [ ! -e $1 ]; do sleep 0.02; done; }\n"
     "hangs() { exec sleep 1000; }\n"
     "hangs_for_good() { trap '' TERM PIPE; exec sleep 1000; }\n";
@@ -434,7 +463,8 @@ static inline void kit_stop(struct kit *k)
 /* One local disk, a file of 4096 bytes, of a domain that is off; nobody else is there. */
 static inline int kit_setup(void **state)
 {
-    static const struct hypervisor_ops ops = {.name = "kit", .list = kit_list, .look = kit_look};
+    static const struct hypervisor_ops ops = {
+        .name = "kit", .list = kit_list, .look = kit_look, .find_volume = kit_find_volume};
     struct kit *k = calloc(1, sizeof(*k));
     void *scratch = NULL;
     struct kit_domain *own;

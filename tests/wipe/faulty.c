@@ -54,31 +54,64 @@ static int offer(struct storage_device *d, enum clear_method method, struct stor
     return 0;
 }
 
+/* What a test writes by itself: one block after the other, of zeros, of noise or of a text. */
+struct scribble {
+    uint64_t at, end;
+    bool is_noise;
+    const char *text; /* or NULL */
+};
+
+static int next_scribble(void *context, struct storage_span *ret, struct error **err)
+{
+    struct scribble *s = context;
+
+    if (s->at >= s->end)
+        return 0;
+    *ret = (struct storage_span){s->at, 4096};
+    s->at += 4096;
+    return 1;
+}
+
+static void fill_scribble(void *context, uint64_t offset, void *data, size_t n)
+{
+    const struct scribble *s = context;
+    uint64_t *words = data;
+
+    for (size_t i = 0; i < n / sizeof(*words); i++)
+        words[i] = s->is_noise ? (offset + i + 1) * UINT64_C(0x9e3779b97f4a7c15) : 0;
+    if (s->text)
+        strcpy(data, s->text);
+}
+
+static void ignore_written(void *context, uint64_t offset)
+{
+}
+
+static int write_scribble(struct storage_device *d, struct scribble s, struct error **err)
+{
+    struct storage_writing writing = {.piece = 4096,
+                                      .next = next_scribble,
+                                      .fill = fill_scribble,
+                                      .written = ignore_written,
+                                      .context = &s};
+
+    return real->write(d, &writing, err);
+}
+
 static int overwrite_with(struct storage_device *d, bool is_noise, struct error **err)
 {
-    for (uint64_t at = 0; at < d->size; at += 4096) {
-        uint64_t block[512] = {0};
-        bool written;
-        int r;
-
-        for (size_t i = 0; is_noise && i < ELEMENTSOF(block); i++)
-            block[i] = (at + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-        r = real->write(d, at, block, sizeof(block), &written, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return write_scribble(d, (struct scribble){.end = d->size, .is_noise = is_noise}, err);
 }
 
 static int leave_residue(struct storage_device *d, struct storage_span span, struct error **err)
 {
-    static const char residue[4096] = "a tenant's secret";
-    bool written;
+    struct scribble residue = {
+        .at = faults.residue, .end = faults.residue + 4096, .text = "a tenant's secret"};
 
     if (!faults.has_residue || faults.residue < span.offset ||
         faults.residue >= span.offset + span.length)
         return 0;
-    return real->write(d, faults.residue, residue, sizeof(residue), &written, err);
+    return write_scribble(d, residue, err);
 }
 
 static int clear(struct storage_device *d, enum clear_method method, struct storage_span span,
@@ -110,13 +143,23 @@ static int read_device(struct storage_device *d, const struct storage_reading *r
     return real->read(d, reading, err);
 }
 
-static int write_mark(struct storage_device *d, uint64_t offset, const void *data, size_t n,
-                      bool *written, struct error **err)
+/* Says that all was written. */
+static int forget(const struct storage_writing *writing, struct error **err)
+{
+    struct storage_span span;
+    int r;
+
+    while ((r = writing->next(writing->context, &span, err)) > 0)
+        writing->written(writing->context, span.offset);
+    return r;
+}
+
+static int write_marks(struct storage_device *d, const struct storage_writing *writing,
+                       struct error **err)
 {
     if (faults.is_unformatted)
         return error_set(err, ERROR_IO, "it takes nothing but a format");
-    *written = true;
-    return faults.is_forgetful ? 0 : real->write(d, offset, data, n, written, err);
+    return faults.is_forgetful ? forget(writing, err) : real->write(d, writing, err);
 }
 
 static int open_faulty(const char *path, struct storage_device **ret, struct error **err)
@@ -132,7 +175,7 @@ static int open_faulty(const char *path, struct storage_device **ret, struct err
     ops.offer = offer;
     ops.clear = clear;
     ops.read = read_device;
-    ops.write = write_mark;
+    ops.write = write_marks;
     (*ret)->ops = &ops;
     return 0;
 }

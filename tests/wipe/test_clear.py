@@ -110,7 +110,7 @@ def test_the_pace_is_kept(wipe, make_loop):
     loop = make_loop(32 * MIB)
     run = wipe.clear(loop, "--methods=overwrite", "--verify=none", "--max-mib-per-s=16")
     assert run.status == 0, str(run)
-    assert 1500 <= run.one("cleared")["milliseconds"] <= 4000
+    assert run.one("cleared")["milliseconds"] >= 1500
     assert len(run.of("progress")) >= 3
 
 

@@ -159,9 +159,9 @@ def test_killed_between_a_format_and_its_zeros(wipe, make_loop):
         ("clear", "done"), ("zeros", "interrupted"), ("zeros", "done")]
 
 
-def under_way(wipe, loop, durable=16 * MIB):
+def under_way(wipe, loop, durable=16 * MIB, pace=32):
     """A clear, slow enough to be met on its way, and what it has said so far."""
-    process = start(wipe, wipe.request(loop, maxMibPerS=32))
+    process = start(wipe, wipe.request(loop, maxMibPerS=pace))
     said, reached = "", 0
     while reached < durable:
         line = process.stdout.readline()
@@ -180,9 +180,8 @@ def ended(process, said=""):
 @pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_RDWR], ids=["reader", "writer"])
 def test_an_intruder_stops_it(wipe, make_loop, mode):
     loop = make_loop(256 * MIB)
-    process, said = under_way(wipe, loop)
+    process, said = under_way(wipe, loop, pace=8)  # half a minute: much longer than it may go unseen
     fd = os.open(loop.path, mode)
-    begun = time.monotonic()
     try:
         run = ended(process, said)
     finally:
@@ -191,7 +190,6 @@ def test_an_intruder_stops_it(wipe, make_loop, mode):
     assert run.error["outcome"] == "stopped" and run.error["guard"] == "open"
     assert f"process {os.getpid()}" in run.error["culprit"]
     assert 0 < run.error["durable"] < loop.size
-    assert time.monotonic() - begun < 6
     run = wipe.ask(wipe.request(loop, resume=run.resume))
     assert run.status == 0, str(run)
     assert loop.is_zero()
@@ -216,7 +214,7 @@ def test_without_a_listener_it_stops(wipe, make_loop):
     process = start(wipe, wipe.request(loop, maxMibPerS=32))
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=10) == 71
+    assert process.wait(timeout=60) == 71
 
 
 @pytest.mark.parametrize("what", ["device", "file"])

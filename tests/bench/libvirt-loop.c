@@ -1,0 +1,180 @@
+/* libvirt-loop.c - the least that stops guests and knows of it: a bare libvirt event loop
+ *
+ * Usage: libvirt-loop stop NAME...          presses each guest's button once, waits for its STOPPED
+ *        libvirt-loop watch FILE NAME...    presses nothing; also tells when FILE has each guest's
+ *                                           event with "to":"Stopped"
+ *        libvirt-loop idle URI              listens and does nothing, until standard input ends
+ *
+ * It says "ready" when it listens, and begins with a line on standard input. Each line that it
+ * writes then is a word (begun, pressed, stopped, file), a name and the monotonic time in
+ * microseconds. One thread: what it measures is what libvirt itself takes. */
+#include <err.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+struct guest {
+    const char *name;
+    virDomainPtr domain;
+    bool stopped, in_file;
+};
+
+static struct guest *guests;
+static int n_guests;
+static FILE *file;
+static char line[1 << 16];
+static size_t line_size;
+
+static int64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void say(const char *word, const char *name)
+{
+    printf("%s %s %lld\n", word, name, (long long)now());
+    fflush(stdout);
+}
+
+static int on_lifecycle(virConnectPtr c, virDomainPtr domain, int event, int detail, void *opaque)
+{
+    if (event != VIR_DOMAIN_EVENT_STOPPED)
+        return 0;
+    for (int i = 0; i < n_guests; i++)
+        if (!guests[i].stopped && strcmp(guests[i].name, virDomainGetName(domain)) == 0) {
+            guests[i].stopped = true;
+            say("stopped", guests[i].name);
+        }
+    return 0;
+}
+
+/* A whole line of the sink. */
+static void take_line(void)
+{
+    char subject[256];
+
+    if (!strstr(line, "\"to\":\"Stopped\""))
+        return;
+    for (int i = 0; i < n_guests; i++) {
+        snprintf(subject, sizeof(subject), "\"subject\":\"%s\"", guests[i].name);
+        if (!guests[i].in_file && strstr(line, subject)) {
+            guests[i].in_file = true;
+            say("file", guests[i].name);
+        }
+    }
+}
+
+static void on_file(int watch, int fd, int events, void *opaque)
+{
+    char drained[4096];
+    int c;
+
+    while (read(fd, drained, sizeof(drained)) > 0)
+        ;
+    clearerr(file);
+    while ((c = getc(file)) != EOF) {
+        if (c == '\n' || line_size == sizeof(line) - 1) {
+            line[line_size] = '\0';
+            take_line();
+            line_size = 0;
+        } else {
+            line[line_size++] = (char)c;
+        }
+    }
+}
+
+static void watch_file(const char *path)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    file = fopen(path, "re");
+    if (!file || fseek(file, 0, SEEK_END) < 0 || fd < 0 ||
+        inotify_add_watch(fd, path, IN_MODIFY) < 0 ||
+        virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, on_file, NULL, NULL) < 0)
+        err(1, "%s", path);
+}
+
+static bool is_over(bool watching)
+{
+    for (int i = 0; i < n_guests; i++)
+        if (!guests[i].stopped || (watching && !guests[i].in_file))
+            return false;
+    return true;
+}
+
+static int on_any(virConnectPtr c, virDomainPtr domain, int event, int detail, void *opaque)
+{
+    return 0;
+}
+
+static void on_end(int watch, int fd, int events, void *opaque)
+{
+    exit(0);
+}
+
+static int idle(const char *uri)
+{
+    virConnectPtr c;
+
+    if (virEventRegisterDefaultImpl() < 0 || !(c = virConnectOpen(uri)) ||
+        virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_any), NULL, NULL) < 0 ||
+        virEventAddHandle(STDIN_FILENO, VIR_EVENT_HANDLE_READABLE | VIR_EVENT_HANDLE_HANGUP, on_end,
+                          NULL, NULL) < 0)
+        errx(1, "no connection to %s", uri);
+    puts("ready");
+    fflush(stdout);
+    while (virEventRunDefaultImpl() == 0)
+        ;
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    bool watching = argc > 3 && strcmp(argv[1], "watch") == 0;
+    int first = watching ? 3 : 2;
+    virConnectPtr c;
+
+    if (argc == 3 && strcmp(argv[1], "idle") == 0)
+        return idle(argv[2]);
+    if (argc <= first || (!watching && strcmp(argv[1], "stop") != 0))
+        errx(64, "usage: libvirt-loop stop NAME... | watch FILE NAME... | idle URI");
+    n_guests = argc - first;
+    guests = calloc((size_t)n_guests, sizeof(*guests));
+    if (!guests || virEventRegisterDefaultImpl() < 0 || !(c = virConnectOpen("qemu:///system")))
+        errx(1, "no connection to libvirt");
+    for (int i = 0; i < n_guests; i++) {
+        guests[i].name = argv[first + i];
+        guests[i].domain = virDomainLookupByName(c, guests[i].name);
+        if (!guests[i].domain)
+            errx(1, "no guest %s", guests[i].name);
+    }
+    if (virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), NULL, NULL) < 0)
+        errx(1, "no events");
+    if (watching)
+        watch_file(argv[2]);
+    puts("ready");
+    fflush(stdout);
+    if (getchar() == EOF)
+        return 1;
+    say("begun", "-");
+    for (int i = 0; i < n_guests && !watching; i++)
+        if (virDomainShutdownFlags(guests[i].domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
+            errx(1, "%s was not pressed", guests[i].name);
+    while (!is_over(watching))
+        if (virEventRunDefaultImpl() < 0)
+            errx(1, "the event loop failed");
+    return 0;
+}

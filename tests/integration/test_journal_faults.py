@@ -1,0 +1,276 @@
+"""A journal whose disk fails, on libvirt's test driver and on real guests."""
+
+import concurrent.futures
+import contextlib
+import os
+import resource
+import sqlite3
+import subprocess
+
+import pytest
+
+import kit
+from daemon import BUILD, DEADLINE, STOPD, UnixConnection, wait_until
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a small file system")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 40 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(disk):
+    with open(disk / "filler", "ab", buffering=0) as filler:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    filler.write(b"x" * size)
+            except OSError:
+                pass
+
+
+def gauge(stopd, name):
+    lines = [line for line in stopd.get("/metrics").text.splitlines() if line.startswith(name + " ")]
+    assert len(lines) == 1, lines
+    return int(lines[0].split()[1])
+
+
+def wait_ready(stopd):
+    wait_until(lambda: stopd.get("/readyz").status == 200, "stopd takes commands", seen=stopd.log)
+
+
+@needs_root
+def test_a_full_disk_loses_nothing(daemon, small_disk):
+    """Nothing is accepted that may not be kept to its end; all is well when there is space again."""
+    stopd = daemon(uri="test:///default", journal__path=str(small_disk / "stopd.db")).start()
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 0
+    fill(small_disk)
+    for _ in range(3):
+        refused = stopd.stop_instance("test", ClientToken="once")
+        assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
+        assert "disk of the journal" in refused.json["Message"] and "full" in refused.json["Message"]
+    assert stopd.instance("test")["state"] == "Running"
+    assert stopd.get("/readyz").status == 503
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 1
+    assert stopd.log().count("its reserve is in use") == 1
+
+    os.unlink(small_disk / "filler")
+
+    wait_ready(stopd)
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 0
+    assert stopd.log().count("its reserve is whole") == 1
+    assert os.stat(small_disk / "stopd.db.reserve").st_blocks * 512 >= 16 << 20
+    wait_until(lambda: stopd.instance("test")["certain"], "the domain has been looked at")
+    request = stopd.accepted("test", ClientToken="once")
+    assert stopd.finished(request)["outcome"] == "Stopped"
+    stopd.reported("test", "Running→Stopping", "Stopping→Stopped")
+    assert stopd.log().count("its reserve is in use") == 1
+    assert stopd.stop() == 0
+
+
+@needs_root
+def test_a_disk_too_small_for_the_reserve_is_told_at_the_start(daemon, small_disk):
+    fill(small_disk)
+    os.truncate(small_disk / "filler", 30 << 20)
+    stopd = daemon(uri="test:///default", journal__path=str(small_disk / "stopd.db")).start(wait=False)
+    wait_until(lambda: "its reserve is in use" in stopd.log(), "it is told", seen=stopd.log)
+    wait_until(lambda: os.path.exists(stopd.socket), "stopd listens", seen=stopd.log)
+    assert stopd.stop_instance("test").status == 503
+    os.unlink(small_disk / "filler")
+    wait_ready(stopd)
+
+
+@needs_root
+def test_stops_end_while_the_disk_is_full(daemon, guest, small_disk):
+    """What was accepted goes its whole way and is reported, on the disk's last blocks."""
+    obeys, slow, deaf, forced, new = guest("obey", "slow:3", "ignore", "ignore", "obey")
+    stopd = daemon(journal__path=str(small_disk / "stopd.db"), stop__resend="1s").start()
+    requests = {slow: stopd.accepted(slow), deaf: stopd.accepted(deaf, GracePeriod="4"),
+                forced: stopd.accepted(forced, GracePeriod="4", OnGraceTimeout="Force")}
+    wait_until(lambda: all("button" in str(stopd.operation(r)["timeline"]) for r in requests.values()),
+               "the buttons are pressed", seen=stopd.log)
+
+    fill(small_disk)
+
+    kit.press(obeys)  # by somebody else: an event that nobody asked for has to be written too
+    wait_until(lambda: gauge(stopd, "stopd_journal_reserve_in_use") == 1, "the reserve is in use",
+               seen=stopd.log)
+    refused = stopd.stop_instance(new)
+    assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
+    ended = {name: stopd.finished(request) for name, request in requests.items()}
+    assert {name: ended[name]["outcome"] for name in ended} == {
+        slow: "Stopped", deaf: "Failed", forced: "Stopped"}, ended
+    assert ended[deaf]["error"]["code"] == "GracePeriodOver"
+    assert not kit.is_off(deaf), "its power was cut"
+    stopd.reported(obeys, "Running→Stopped")
+    stopd.reported(slow, "Running→Stopping", "Stopping→Stopped")
+    stopd.reported(deaf, "Running→Stopping", "Stopping→Running")
+    stopd.reported(forced, "Running→Stopping", "Stopping→Stopped")
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 1
+    assert not kit.is_off(new)
+
+    # Over a restart too, on a disk that is as full.
+    stopd.stop()
+    stopd.start(wait=False)
+    wait_until(lambda: "its reserve is in use" in stopd.log().split("going down on signal")[1],
+               "stopd is up on its reserve", seen=stopd.log)
+    os.unlink(small_disk / "filler")
+    wait_ready(stopd)
+    assert stopd.finished(stopd.accepted(new))["outcome"] == "Stopped"
+    stopd.reported(new, "Running→Stopping", "Stopping→Stopped")
+
+
+# --- A disk that hangs ---
+
+
+@pytest.fixture
+def stalling(daemon):
+    """A stopd on libvirt's test driver whose journal can be held, and how to hold it."""
+    stopd = daemon(uri="test:///default")
+    stall = stopd.path("stall")
+    asan = os.environ.get("ASAN_OPTIONS", "detect_leaks=1:exitcode=99")
+    stopd.environment = {"STOPD_TEST_STALL": stall, "ASAN_OPTIONS": asan + ":verify_asan_link_order=0",
+                         "LD_PRELOAD": os.path.join(BUILD, "tests", "integration", "stall.so")}
+
+    @contextlib.contextmanager
+    def held():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(stall + ".held")
+        open(stall, "w").close()
+        try:
+            yield lambda: wait_until(lambda: os.path.exists(stall + ".held"), "a sync hangs")
+        finally:
+            os.unlink(stall)
+
+    return stopd.start(), held
+
+
+def test_a_commit_that_hangs_holds_up_nothing_else(stalling):
+    stopd, held = stalling
+    first = stopd.accepted("test", DryRun="false")
+    stopd.finished(first)
+    with concurrent.futures.ThreadPoolExecutor() as pool, held() as wait_held:
+        cancelled = pool.submit(stopd.ask, "POST", f"/v1/instances/test/clear", body='{"confirm":true}')
+        waiting = [pool.submit(stopd.get, "/v1/instances") for _ in range(3)]
+        # The clear is refused without a commit; what commits next is the sink's cursor.
+        wait_held()
+        assert stopd.get("/livez").status == 200
+        assert stopd.get(f"/v1/operations/{first}").json["outcome"] == "Stopped"
+        assert len(stopd.get("/v1/events").json["events"]) == 2
+    assert cancelled.result(DEADLINE).status == 403
+    assert [each.result(DEADLINE).status for each in waiting] == [200] * 3
+    stopd.reported("test", "Running→Stopping", "Stopping→Stopped")
+
+
+def test_a_command_is_answered_when_its_commit_is_through(stalling):
+    stopd, held = stalling
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with held() as wait_held:
+            answer = pool.submit(stopd.stop_instance, "test", ClientToken="once")
+            wait_held()
+            assert stopd.get("/livez").status == 200
+            assert not answer.done() and stopd.events() == []
+        assert answer.result(DEADLINE).status == 200
+    assert stopd.finished(answer.result().json["RequestId"])["outcome"] == "Stopped"
+    stopd.reported("test", "Running→Stopping", "Stopping→Stopped")
+
+
+def test_killed_while_a_commit_hangs(stalling):
+    """What was not answered may be there or not; the token tells, and it is done once."""
+    stopd, held = stalling
+    with concurrent.futures.ThreadPoolExecutor() as pool, held() as wait_held:
+        answer = pool.submit(stopd.stop_instance, "test", ClientToken="once")
+        wait_held()
+        stopd.kill()
+        assert answer.exception(DEADLINE)
+    stopd.start()
+    wait_until(lambda: stopd.instance("test")["certain"], "the domain has been looked at")
+    again = stopd.stop_instance("test", ClientToken="once")
+    assert again.status == 200, again
+    stopd.finished(again.json["RequestId"])
+    stopd.check_sink()
+
+
+# --- What cannot be started on ---
+
+
+@pytest.fixture
+def refused(daemon):
+    """Starts a stopd that has to refuse its journal; returns the one line that says why."""
+    def start(stopd):
+        done = subprocess.run([STOPD, "--config", "/dev/null"]
+                              + [f"--set={key}={value}" for key, value in stopd.settings.items()],
+                              stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+        assert done.returncode == 75, done
+        lines = [line for line in done.stderr.splitlines() if line.startswith("stopd: ")]
+        assert len(lines) == 1, done
+        assert stopd.settings["journal.path"] in lines[0]
+        return lines[0]
+
+    return start
+
+
+@pytest.fixture
+def ended(daemon):
+    """A stopd with a journal, which has ended."""
+    stopd = daemon(uri="test:///default").start()
+    stopd.finished(stopd.accepted("test"))
+    assert stopd.stop() == 0
+    return stopd
+
+
+def test_a_damaged_journal_is_refused(ended, refused):
+    with open(ended.path("stopd.db"), "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * 4096)
+    assert "is damaged" in refused(ended) and ".recover" in refused(ended)
+
+
+def test_a_newer_journal_is_refused(ended, refused):
+    with contextlib.closing(sqlite3.connect(ended.path("stopd.db"))) as db:
+        db.execute("PRAGMA user_version = 999")
+    assert "newer stopd" in refused(ended) and "install that version" in refused(ended)
+
+
+@needs_root
+def test_a_read_only_disk_is_refused(daemon, refused, small_disk):
+    stopd = daemon(uri="test:///default", journal__path=str(small_disk / "stopd.db")).start()
+    assert stopd.stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    assert "Read-only" in refused(stopd)
+
+
+# --- No descriptors left ---
+
+
+def test_without_descriptors_clients_wait_and_nothing_is_lost(daemon):
+    stopd = daemon(uri="test:///default").start()
+    before = UnixConnection(stopd.socket, DEADLINE)
+    before.request("GET", "/livez")
+    assert before.getresponse().read()
+    pid = stopd.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    outside = [UnixConnection(stopd.socket, DEADLINE) for _ in range(8)]
+    try:
+        for each in outside:
+            each.request("GET", "/readyz")
+        wait_until(lambda: "no file descriptor" in stopd.log(), "it is told", seen=stopd.log)
+        before.request("GET", "/?Action=StopInstance&InstanceId=test")
+        response = before.getresponse()
+        assert (response.status, bool(response.read())) == (200, True)
+        stopd.reported("test", "Running→Stopping", "Stopping→Stopped")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        before.close()
+    assert [each.getresponse().status for each in outside] == [200] * 8
+    for each in outside:
+        each.close()
+    assert stopd.log().count("no file descriptor") == 1
+    wait_ready(stopd)

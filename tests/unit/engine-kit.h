@@ -1,0 +1,327 @@
+/* engine-kit.h - the real engine on a real journal file, in a world of one simulated guest
+ *
+ * Theory of operation. Time is the test's and goes on only when nothing else is to be done, to the
+ * next moment that the engine or the world waits for. Calls are made between turns. What the engine
+ * does with memory and with the journal's file is the test's to disturb; the world and the test
+ * itself are not disturbed: they stand between engine_calm() and engine_rough(). */
+#ifndef STOPD_TESTS_ENGINE_KIT_H
+#define STOPD_TESTS_ENGINE_KIT_H
+
+#include "drivers/hypervisor/simulated.h"
+#include "engine/engine.h"
+#include "journal-kit.h"
+
+/* The test's: no more faults, faults again. */
+static void engine_calm(void);
+static void engine_rough(void);
+
+struct life {
+    const char *path; /* of the journal */
+    struct journal *journal;
+    struct engine *engine;
+    struct simulated *world;
+    struct simulated_domain *guest;
+    struct call *calls; /* to be made */
+    usec_t now;
+    int64_t clock_error; /* of the real-time clock */
+    usec_t retain;
+    bool cut; /* the guest's power was cut */
+};
+
+/* What became of a request. */
+struct reply {
+    bool is_there;
+    bool has_answer; /* false: there was no memory for one */
+    enum error_code code;
+    char request_id[UUID_TEXT_SIZE];
+    char message[300];
+};
+
+/* --- The engine's host ------------------------------------------------------------------------ */
+
+static inline struct moment life_now(void *userdata)
+{
+    const struct life *l = userdata;
+
+    return (struct moment){
+        .monotonic = l->now,
+        .realtime = (usec_t)((int64_t)(1700000000 * USEC_PER_SEC + l->now) + l->clock_error)};
+}
+
+static inline void life_start_call(void *userdata, struct call *c)
+{
+    struct life *l = userdata;
+
+    c->next = l->calls;
+    l->calls = c;
+}
+
+static inline uint32_t life_random(void *userdata, uint32_t bound)
+{
+    return 0;
+}
+
+static inline void life_committed(void *userdata, uint64_t sequence)
+{
+}
+
+static inline void life_end_wipe(void *userdata, const uuid_t domain)
+{
+}
+
+static inline void life_happened(void *userdata, struct simulated_domain *d, enum happening what,
+                                 unsigned run)
+{
+    struct life *l = userdata;
+
+    l->cut |= what == HAPPENED_CUT;
+}
+
+static inline void life_changed(void *userdata, const uuid_t domain)
+{
+    struct life *l = userdata;
+
+    if (l->engine)
+        engine_take_hint(l->engine, domain);
+}
+
+static inline void life_lost(void *userdata, const char *why)
+{
+}
+
+/* --- Up and down ------------------------------------------------------------------------------ */
+
+/* A guest that is off a second after the button. */
+static inline void world_make(struct life *l)
+{
+    struct instance *n = instance_new();
+
+    l->world = simulated_new(true);
+    l->world->observer = (struct simulated_observer){life_happened, l};
+    l->world->hypervisor.listener = (struct hypervisor_listener){life_changed, life_lost, l};
+    uuid_parse("00000000-0000-4000-8000-000000000001", n->uuid);
+    assert_int_equal(text_replace(&n->name, "guest") + text_replace(&n->id, "i-1"), 0);
+    l->now = 100 * USEC_PER_SEC;
+    simulated_advance(l->world, l->now);
+    l->guest = simulated_define(l->world, n);
+    l->guest->is_persistent = true;
+    l->guest->manners.answer = ANSWER_POWER_OFF;
+    l->guest->manners.answer_delay = USEC_PER_SEC;
+    assert_true(simulated_start(l->world, l->guest));
+}
+
+/* 0, or a negative errno; then nothing of it is left. */
+static inline int life_try_start(struct life *l, struct error **err)
+{
+    static const char *const sinks[] = {"file"};
+    const struct engine_host host = {.userdata = l,
+                                     .start_call = life_start_call,
+                                     .now = life_now,
+                                     .random = life_random,
+                                     .committed = life_committed,
+                                     .end_wipe = life_end_wipe};
+    const struct engine_settings settings = {
+        .host_id = "host-1",
+        .policy = {.stop = {.grace = 60 * USEC_PER_SEC,
+                            .method = METHOD_ACPI,
+                            .on_timeout = ON_TIMEOUT_FAIL},
+                   .resend = 10 * USEC_PER_SEC,
+                   .stopped_mode = STOPPED_MODE_KEEP_CHARGING},
+        .call_timeout = 30 * USEC_PER_SEC,
+        .destroy_timeout = 90 * USEC_PER_SEC,
+        .retain = l->retain ? l->retain : 72 * 3600 * USEC_PER_SEC,
+        .sinks = sinks,
+        .n_sinks = 1,
+    };
+    bool fresh;
+    int r = journal_open(l->path, &fresh, &l->journal, err);
+
+    if (r >= 0)
+        r = engine_new(&settings, &host, l->journal, &l->engine, err);
+    if (r < 0)
+        journal_close(take(l->journal));
+    return r;
+}
+
+static inline void life_start(struct life *l)
+{
+    struct error *err = NULL;
+
+    assert_success(life_try_start(l, &err), err);
+}
+
+/* stopd is gone, at once; the world is not. */
+static inline void life_die(struct life *l)
+{
+    struct call *c;
+
+    engine_free(take(l->engine));
+    journal_close(take(l->journal));
+    while ((c = l->calls)) {
+        l->calls = c->next;
+        call_free(c);
+    }
+    simulated_lose_connection(l->world, "stopd is gone");
+}
+
+static inline void life_end(struct life *l)
+{
+    if (l->journal)
+        life_die(l);
+    l->world->hypervisor.ops->free(&l->world->hypervisor);
+    l->world = NULL;
+}
+
+/* --- Going on --------------------------------------------------------------------------------- */
+
+static inline void make_calls(struct life *l)
+{
+    struct call *c;
+
+    engine_calm();
+    while ((c = l->calls)) {
+        l->calls = c->next;
+        call_execute(c, &l->world->hypervisor);
+        engine_take_call(l->engine, c);
+    }
+    engine_rough();
+}
+
+/* A turn of the engine at this time, and the calls that it starts. */
+static inline void life_turn(struct life *l)
+{
+    engine_turn(l->engine);
+    make_calls(l);
+}
+
+/* Goes on until something is true, for an hour of the life at most. */
+#define life_until(l, condition)                            \
+    do {                                                    \
+        usec_t deadline_ = (l)->now + 3600 * USEC_PER_SEC;  \
+        while (!(condition) && (l)->now < deadline_)        \
+            life_step(l, deadline_);                        \
+        if (!(condition))                                   \
+            fail_msg("not within an hour: %s", #condition); \
+    } while (0)
+
+static inline void life_step(struct life *l, usec_t most)
+{
+    usec_t due = engine_next_turn(l->engine), in_world = simulated_next(l->world);
+
+    if (in_world < due)
+        due = in_world;
+    if (due > most)
+        due = most;
+    if (due > l->now) {
+        engine_calm();
+        l->now = due;
+        simulated_advance(l->world, l->now);
+        engine_rough();
+    }
+    life_turn(l);
+}
+
+/* --- Asking ----------------------------------------------------------------------------------- */
+
+static inline void take_reply(struct request *r, struct answer *a)
+{
+    struct reply *reply = r->userdata;
+
+    assert_false(reply->is_there);
+    reply->is_there = true;
+    reply->has_answer = a;
+    if (a) {
+        reply->code = a->code;
+        snprintf(reply->request_id, sizeof(reply->request_id), "%s", a->request_id);
+        snprintf(reply->message, sizeof(reply->message), "%s", a->message ? a->message : "");
+    }
+    answer_free(a);
+    request_free(r);
+}
+
+/* StopInstance of the guest with this ClientToken; the reply comes with a turn. */
+static inline void ask_stop(struct life *l, const char *token, struct reply *reply)
+{
+    struct request *r = request_new(REQUEST_STOP);
+    struct parameters p = {0};
+    struct error *err = NULL;
+
+    *reply = (struct reply){0};
+    assert_int_equal(parameters_add(&p, "InstanceId", "i-1"), 0);
+    assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
+    snprintf(r->principal.name, sizeof(r->principal.name), "test");
+    r->principal.may_change = true;
+    uuid_new_upper(r->request_id);
+    r->command.principal = r->principal;
+    assert_success(command_parse(&p, &r->command, &err), err);
+    memcpy(r->command.request_id, r->request_id, sizeof(r->request_id));
+    r->command.principal = r->principal;
+    parameters_clear(&p);
+    r->reply = take_reply;
+    r->userdata = reply;
+    engine_take_request(l->engine, r);
+}
+
+/* --- What the journal holds ------------------------------------------------------------------- */
+
+/* The transitions that it reports, in one line: "Running→Stopping Stopping→Stopped". */
+struct history {
+    unsigned n;
+    char text[400];
+};
+
+static inline int note_event(void *userdata, const struct upstream_event *e)
+{
+    struct history *h = userdata;
+    json_object *event = json_tokener_parse(e->body), *data = NULL;
+    const char *from = NULL, *to = NULL;
+
+    if (e->sequence != ++h->n)
+        fail_msg("event %u has the sequence %llu", h->n, (unsigned long long)e->sequence);
+    if (json_get_object(event, "data", &data) == 0 && json_get_string(data, "from", &from) == 0 &&
+        json_get_string(data, "to", &to) == 0)
+        snprintf(h->text + strlen(h->text), sizeof(h->text) - strlen(h->text), "%s%s→%s",
+                 h->text[0] ? " " : "", from, to);
+    json_object_put(event);
+    return 0;
+}
+
+static inline void read_history(const char *path, struct history *h)
+{
+    struct journal_reader *r = open_reader(path);
+    struct error *err = NULL;
+
+    *h = (struct history){0};
+    assert_success(journal_read_events(r, 0, 1000, note_event, h, &err), err);
+    journal_reader_close(r);
+}
+
+/* How many operations there are. */
+static inline size_t count_operations(const char *path)
+{
+    struct journal_reader *r = open_reader(path);
+    struct error *err = NULL;
+    json_object *list = NULL;
+    size_t n;
+
+    assert_success(journal_read_operations(r, NULL, NULL, 1000, &list, &err), err);
+    n = json_object_array_length(list);
+    json_object_put(list);
+    journal_reader_close(r);
+    return n;
+}
+
+static inline bool has_operation(const char *path, const char *request_id)
+{
+    struct journal_reader *r = open_reader(path);
+    struct error *err = NULL;
+    json_object *o = NULL;
+    int found = journal_read_operation(r, request_id, &o, &err);
+
+    assert_success(found, err);
+    json_object_put(o);
+    journal_reader_close(r);
+    return found > 0;
+}
+
+#endif

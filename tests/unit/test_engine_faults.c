@@ -1,0 +1,259 @@
+/* test_engine_faults.c - memory that runs out and a disk that fails, at every single place
+ *
+ * Theory of operation. A life is lived again and again: in the Nth one the Nth request for memory
+ * fails, or the Nth call that changes the journal's file, until a life sees no failure. After each,
+ * what was promised holds: the command was refused and nothing of it is there, or it was accepted
+ * and is durable; and the engine goes on. Whatever leaks is found by the address sanitizer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "scratch.h"
+#include "fault-vfs.h"
+#include "engine-kit.h"
+#include "memory-faults.h"
+#include "stopd/log.h"
+
+#define WHOLE_STOP "Running→Stopping Stopping→Stopped"
+
+static void engine_calm(void)
+{
+    memory.is_calm = true;
+    fault.active = false;
+}
+
+static bool disk_fails;
+
+static void engine_rough(void)
+{
+    memory.is_calm = false;
+    fault.active = disk_fails;
+}
+
+/* What fails in a life. */
+struct trouble {
+    enum { TROUBLE_MEMORY, TROUBLE_DISK } kind;
+    enum memory_of of;
+    enum fault_kind how;
+    bool for_good; /* from the Nth on until the trouble is over */
+};
+
+static void begin_trouble(const struct trouble *t, long n)
+{
+    disk_fails = t->kind == TROUBLE_DISK;
+    if (disk_fails)
+        fault_arm(n, t->how, t->for_good);
+    else
+        memory_arm(t->of, n, t->for_good);
+    engine_rough();
+}
+
+/* Whether any was met. */
+static bool end_trouble(const struct trouble *t)
+{
+    memory_disarm();
+    disk_fails = false;
+    engine_rough();
+    return t->kind == TROUBLE_DISK ? fault.failed : memory.failed;
+}
+
+/* All the ways in which each loop is run. */
+static const struct trouble troubles[] = {
+    {TROUBLE_MEMORY, MEMORY_OURS, 0, false},   {TROUBLE_MEMORY, MEMORY_OURS, 0, true},
+    {TROUBLE_MEMORY, MEMORY_SQLITE, 0, false}, {TROUBLE_MEMORY, MEMORY_SQLITE, 0, true},
+    {TROUBLE_DISK, 0, FAULT_FULL, false},      {TROUBLE_DISK, 0, FAULT_FULL, true},
+    {TROUBLE_DISK, 0, FAULT_BROKEN, false},    {TROUBLE_DISK, 0, FAULT_BROKEN, true},
+};
+
+static void no_journal(struct scratch *s)
+{
+    static const char *const names[] = {"stopd.db", "stopd.db-wal", "stopd.db-shm"};
+    char name[128];
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        snprintf(name, sizeof(name), "%s/%s", s->folder, names[i]);
+        unlink(name);
+    }
+}
+
+/* stopd is up and knows the guest, and nothing was asked yet. */
+static void a_life(struct scratch *s, struct life *l)
+{
+    no_journal(s);
+    *l = (struct life){.path = scratch_path(s, "stopd.db")};
+    world_make(l);
+    life_start(l);
+    life_until(l, engine_is_attached(l->engine));
+    life_turn(l);
+}
+
+static bool is_stopped(const struct life *l)
+{
+    return l->guest->state == DOMAIN_OFF && engine_unfinished(l->engine) == 0;
+}
+
+/* The command again, without trouble, and what then has to be: one stop, told once, by the button.
+ */
+static void assert_goes_on(struct life *l, const char *promised)
+{
+    struct history h;
+    struct reply again;
+
+    if (promised || l->guest->state != DOMAIN_OFF) {
+        do {
+            life_until(l, engine_is_attached(l->engine));
+            ask_stop(l, "once", &again);
+            life_until(l, again.is_there);
+            assert_true(again.has_answer);
+            if (again.code == ERROR_UNAVAILABLE || again.code == ERROR_INSTANCE_STATUS)
+                life_step(l, l->now + USEC_PER_SEC);
+        } while (again.code == ERROR_UNAVAILABLE ||
+                 (again.code == ERROR_INSTANCE_STATUS && !promised));
+        if (again.code != ERROR_NONE)
+            fail_msg("%s: %s", error_name(again.code), again.message);
+        if (promised)
+            assert_string_equal(again.request_id, promised);
+    }
+    life_until(l, is_stopped(l));
+    read_history(l->path, &h);
+    assert_string_equal(h.text, WHOLE_STOP);
+    assert_int_equal(count_operations(l->path), 1);
+    assert_false(l->cut);
+}
+
+/* --- Accepting -------------------------------------------------------------------------------- */
+
+/* The turn that takes a command meets the trouble. */
+static bool accept_in_trouble(struct scratch *s, const struct trouble *t, long n)
+{
+    struct life l;
+    struct reply reply;
+    bool met, accepted, unknown;
+
+    a_life(s, &l);
+    ask_stop(&l, "once", &reply);
+    begin_trouble(t, n);
+    engine_turn(l.engine);
+    met = end_trouble(t);
+    assert_true(reply.is_there);
+    /* No answer, or one without the memory for it: whoever asked is told that nothing is known. */
+    accepted = reply.has_answer && reply.code == ERROR_NONE;
+    unknown = !reply.has_answer || reply.code == ERROR_INTERNAL;
+    if (accepted) {
+        assert_true(has_operation(l.path, reply.request_id));
+        assert_int_equal(engine_unfinished(l.engine), 1);
+    } else if (!unknown) {
+        assert_int_equal(count_operations(l.path), 0);
+        assert_int_equal(engine_unfinished(l.engine), 0);
+        assert_int_equal(error_http_status(reply.code), 503);
+    }
+    make_calls(&l);
+    assert_goes_on(&l, accepted ? reply.request_id : NULL);
+    life_end(&l);
+    return met;
+}
+
+/* How many places there are. SQLite has very many that are alike: some are left out. */
+static long loop_over(struct scratch *s, const struct trouble *t, long stride_in_sqlite,
+                      bool (*live)(struct scratch *, const struct trouble *, long))
+{
+    bool in_sqlite = t->kind == TROUBLE_MEMORY && t->of == MEMORY_SQLITE;
+    long n = 1;
+
+    while (live(s, t, n))
+        n += in_sqlite ? stride_in_sqlite : 1;
+    return n;
+}
+
+static void a_command_is_refused_or_durable(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
+        print_message("trouble %zu: %ld places\n", i,
+                      loop_over(*state, &troubles[i], 1, accept_in_trouble));
+}
+
+/* --- Stopping --------------------------------------------------------------------------------- */
+
+/* The trouble is met at any time from the command to the end. */
+static bool stop_in_trouble(struct scratch *s, const struct trouble *t, long n)
+{
+    struct life l;
+    struct reply reply;
+    usec_t begun;
+    bool met;
+
+    a_life(s, &l);
+    ask_stop(&l, "once", &reply);
+    begun = l.now;
+    begin_trouble(t, n);
+    do
+        life_step(&l, begun + 5 * USEC_PER_SEC);
+    while (l.now < begun + 5 * USEC_PER_SEC);
+    met = end_trouble(t);
+    assert_true(reply.is_there);
+    assert_goes_on(&l, reply.has_answer && reply.code == ERROR_NONE ? reply.request_id : NULL);
+    life_end(&l);
+    return met;
+}
+
+static void a_stop_goes_on(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
+        print_message("trouble %zu: %ld places\n", i,
+                      loop_over(*state, &troubles[i], 7, stop_in_trouble));
+}
+
+/* --- Recovering ------------------------------------------------------------------------------- */
+
+/* stopd starts on a journal with a stop under way. */
+static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long n)
+{
+    struct life l;
+    struct reply reply;
+    struct error *err = NULL;
+    bool met;
+    int r;
+
+    a_life(s, &l);
+    ask_stop(&l, "once", &reply);
+    life_until(&l, l.guest->buttons > 0);
+    assert_int_equal(reply.code, ERROR_NONE);
+    life_die(&l);
+    begin_trouble(t, n);
+    r = life_try_start(&l, &err);
+    met = end_trouble(t);
+    if (r < 0) {
+        assert_true(met);
+        assert_true(is_set(error_message(err)));
+        error_free(take(err));
+        life_start(&l);
+    }
+    assert_int_equal(engine_unfinished(l.engine), 1);
+    assert_goes_on(&l, reply.request_id);
+    life_end(&l);
+    return met;
+}
+
+static void a_recovery_fails_as_a_whole_or_not_at_all(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
+        print_message("trouble %zu: %ld places\n", i,
+                      loop_over(*state, &troubles[i], 5, recover_in_trouble));
+}
+
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        RULE(a_command_is_refused_or_durable),
+        RULE(a_stop_goes_on),
+        RULE(a_recovery_fails_as_a_whole_or_not_at_all),
+    };
+
+    log_set_level((enum log_level) - 1);
+    memory_install();
+    fault_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
