@@ -28,8 +28,12 @@ LIVES = 60000
 MUTATIONS = [
     ("the power is cut without consent when the grace is over",
      "executor/core/stop-actions.c",
+     "           (op->on_timeout == ON_TIMEOUT_FORCE && op->grace_left == 0 && op->presses > 0);",
+     "           (op->grace_left == 0 && op->presses > 0);", "4.1"),
+    ("a cut without consent is tried and tried",
+     "executor/core/stop-actions.c",
      "    return t->op->on_timeout == ON_TIMEOUT_FORCE;",
-     "    return true;", "4.1"),
+     "    return true;", "loop"),
     ("the grace runs on while the hypervisor is away",
      "executor/core/stop-actions.c",
      "    op->grace_left = operation_grace_left(op, t->now.monotonic);\n"
@@ -77,7 +81,7 @@ MUTATIONS = [
      "a->start_time == b->start_time &&",
      "", "4."),
     ("lifecycle actions are put back as the interlock left them",
-     "executor/core/stop-actions.c",
+     "executor/core/stop-ends.c",
      "    want(t, EFFECT_RESTORE);",
      "    t->op->former = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};\n"
      "    want(t, EFFECT_RESTORE);", "4.6 interlock"),
@@ -180,7 +184,7 @@ MUTATIONS = [
      "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        begin_clear,        "
      "STAGE_CLEARING),", "4.2"),
     ("disks are cleared on after their stop has failed",
-     "executor/core/stop-actions.c",
+     "executor/core/stop-ends.c",
      "    if (op->disks.n > 0)\n        want(t, EFFECT_END_CLEAR);",
      "", "4.6 clear"),
     ("a disk is given to two helpers",
