@@ -236,10 +236,13 @@ static void ask_about_operation(struct life *life, enum request_kind kind)
 
 static void ask_plainly(struct life *life, enum request_kind kind)
 {
-    struct request *r = request_new(kind);
     struct simulated_domain *d = kind == REQUEST_INSTANCE ? cast_any(life) : NULL;
+    bool is_about_nobody = kind == REQUEST_INSTANCE && !d;
+    struct request *r = is_about_nobody ? NULL : request_new(kind);
     struct ask *ask;
 
+    if (is_about_nobody)
+        return;
     if (!r)
         abort();
     ask = new_ask(life, r);

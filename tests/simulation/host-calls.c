@@ -59,6 +59,17 @@ static void choose_times(struct life *life, struct flight *f)
         *f = rough;
 }
 
+/* No trouble is worth so many calls: something makes the engine ask and ask. */
+static void watch_rush(struct life *life)
+{
+    if (life->rush_until <= life->now) {
+        life->rush_until = life->now + 10 * USEC_PER_SEC;
+        life->rush = 0;
+    }
+    if (++life->rush > 300)
+        rule_broken(life, "loop", "more than 300 calls in ten seconds");
+}
+
 void host_start_call(void *userdata, struct call *c)
 {
     struct life *life = userdata;
@@ -69,6 +80,7 @@ void host_start_call(void *userdata, struct call *c)
         return;
     }
     witness_call(life, c);
+    watch_rush(life);
     f = calloc(1, sizeof(*f));
     if (!f)
         abort();

@@ -108,6 +108,8 @@ struct life {
     uint64_t delivered, cursor; /* the sink's */
     usec_t last_turn;
     unsigned spins; /* turns without time going on */
+    usec_t rush_until;
+    unsigned rush; /* calls since ten seconds before that */
 };
 
 static inline void earlier(usec_t *due, usec_t candidate)

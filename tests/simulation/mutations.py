@@ -28,8 +28,12 @@ LIVES = 60000
 MUTATIONS = [
     ("the power is cut without consent when the grace is over",
      "executor/core/stop-actions.c",
+     "           (op->on_timeout == ON_TIMEOUT_FORCE && op->grace_left == 0 && op->presses > 0);",
+     "           (op->grace_left == 0 && op->presses > 0);", "4.1"),
+    ("a cut without consent is tried and tried",
+     "executor/core/stop-actions.c",
      "    return t->op->on_timeout == ON_TIMEOUT_FORCE;",
-     "    return true;", "4.1"),
+     "    return true;", "loop"),
     ("the grace runs on while the hypervisor is away",
      "executor/core/stop-actions.c",
      "    op->grace_left = operation_grace_left(op, t->now.monotonic);\n"

@@ -97,6 +97,8 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
     if (!somebody_asked(life, d, run))
         rule_broken(life, "4.6 incarnation", "run %u of %s felt a button that nobody asked for",
                     run, domain_word(d));
+    if (a)
+        a->is_felt = true;
     if (a && !a->is_pressed && !a->is_presumed)
         a->counted = 0;
     if (a)
@@ -128,7 +130,7 @@ static void see_reboot(struct life *life, struct simulated_domain *d, unsigned r
     const struct seen_domain *seen = witness_domain(life, d);
     const struct ask *a = witness_operation(life, d);
 
-    if (!a || !a->is_pressed || a->is_cancelled || grace_has_run(a) || seen->unlocked_run == run ||
+    if (!a || !a->is_felt || a->is_cancelled || grace_has_run(a) || seen->unlocked_run == run ||
         seen->tainted_run == run || a->run != run)
         return;
     for (const struct ask *c = life->witness.asks; c; c = c->next)
