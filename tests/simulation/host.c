@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SINK "file"
-
 /* --- Points --------------------------------------------------------------------------------- */
 
 bool host_point(struct life *life)
@@ -169,12 +167,11 @@ static void host_committed(void *userdata, uint64_t sequence)
     if (sequence != life->witness.sequence)
         rule_broken(life, "4.4 outbox", "sinks are woken for event %llu, the journal has %llu",
                     (unsigned long long)sequence, (unsigned long long)life->witness.sequence);
-    life->delivered = sequence;
+    life->sink.notified = sequence;
 }
 
 void host_start_engine(struct life *life)
 {
-    static const char *const sinks[] = {SINK};
     const struct engine_host host = {
         .userdata = life,
         .start_call = host_start_call,
@@ -189,8 +186,7 @@ void host_start_engine(struct life *life)
     _cleanup_(error_free) struct error *error = NULL;
 
     *listener = (struct hypervisor_listener){on_changed, on_lost, life};
-    life->settings.sinks = sinks;
-    life->settings.n_sinks = ELEMENTSOF(sinks);
+    sink_configure(life);
     life->restart_at = USEC_NEVER;
     life->is_dying = false;
     life->countdown = 0;
@@ -248,10 +244,7 @@ static void watch_spinning(struct life *life)
 void host_turn(struct life *life)
 {
     life->has_arrivals = false;
-    if (life->delivered > life->cursor && dice_percent(&life->dice, 30)) {
-        life->cursor = life->delivered;
-        engine_take_cursor(life->engine, SINK, life->cursor);
-    }
+    sink_run(life);
     engine_turn(life->engine);
     if (life->is_dying) {
         host_end_engine(life, false);

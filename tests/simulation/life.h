@@ -16,7 +16,7 @@
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
     struct call *call;
-    uint64_t number; /* see fate_number() */
+    uint64_t number;  /* see fate_number() */
     uint64_t session; /* of the connection that it began on */
     usec_t effect_at; /* NEVER: it has had its effect, or will have none */
     usec_t result_at; /* NEVER: it hangs for good */
@@ -62,6 +62,13 @@ enum journal_fault {
     JOURNAL_IN_DOUBT, /* the commit's outcome is not known */
 };
 
+struct simulated_sink {
+    uint64_t notified; /* events up to here are committed */
+    uint64_t position; /* its relay's */
+    uint64_t offered;  /* the sink has heard of all up to here */
+    uint64_t checked;
+};
+
 struct life {
     uint64_t seed;
     bool is_told; /* --trace */
@@ -105,7 +112,7 @@ struct life {
     unsigned commands_left, weather_left;
     bool is_ending; /* stopd goes properly: whoever waits is answered early */
     unsigned requests_out;
-    uint64_t delivered, cursor; /* the sink's */
+    struct simulated_sink sink;
     usec_t last_turn;
     unsigned spins; /* turns without time going on */
     usec_t rush_until;
@@ -133,6 +140,12 @@ void story_line(const struct life *life, const char *format, ...) _printf_(2, 3)
 /* The first time counts. rule: of the contract's section 4, such as "4.1 consent". */
 void rule_broken(struct life *life, const char *rule, const char *format, ...) _printf_(3, 4);
 const char *domain_word(const struct simulated_domain *d);
+
+/* --- sink.c ---------------------------------------------------------------------------------- */
+void sink_configure(struct life *life);
+void sink_run(struct life *life);
+/* What the journal says of it, after a commit. */
+void sink_check(struct life *life);
 
 /* --- host.c: what the engine is given to live on -------------------------------------------- */
 struct moment host_now(void *userdata);

@@ -199,6 +199,18 @@ MUTATIONS = [
      "executor/engine/engine-events.c",
      "    return !op && to == STATE_STOPPED && i &&",
      "    return op && to == STATE_STOPPED && i &&", "4.7 kept"),
+    ("a refusal is forgotten when the journal fails",
+     "executor/engine/engine.c",
+     "    stand_still(e);\n",
+     "    stand_still(e);\n    engine_forget_refusals(e);\n", "4.4"),
+    ("only the first refusal of a turn is written",
+     "executor/engine/engine-sinks.c",
+     "each && r == 0; each = each->next)\n        r = write_report",
+     "each && r == 0; each = NULL)\n        r = write_report", "4.4"),
+    ("the cursor is ahead of what the sink has",
+     "executor/engine/engine-sinks.c",
+     "    c->sequence = sequence;\n",
+     "    c->sequence = sequence + 1;\n", "4.4"),
 ]
 
 GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]
@@ -227,7 +239,7 @@ class Build:
     def sources(self):
         patterns = ["executor/base/*.c", "executor/core/*.c", "executor/journal/*.c",
                     "executor/engine/engine*.c", "executor/engine/agenda.c", "executor/engine/call.c",
-                    "executor/engine/request.c", "executor/engine/inventory*.c",
+                    "executor/engine/request.c", "executor/engine/inventory*.c", "executor/engine/sink-report.c",
                     "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
                     "tests/simulation/*.c"]
         found = [f for p in patterns for f in sorted(glob.glob(p, root_dir=self.source))]
