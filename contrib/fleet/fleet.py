@@ -27,7 +27,7 @@ class Server(nats.Server):
         self.folder = str(folder)
         self.port = nats.free_port()
         self.process = None
-        authority = Authority(self.folder)
+        self.authority = authority = Authority(self.folder)
         self.certificates = types.SimpleNamespace(ca=authority.cert)
         own = authority.issue("server", "DNS:localhost", "IP:127.0.0.1", purposes=(SERVER, CLIENT))
         self.pairs = {name: (made.cert, made.key)
@@ -53,8 +53,11 @@ class Server(nats.Server):
 
     def host_client(self, host):
         """Who holds a host's certificate."""
-        door = types.SimpleNamespace(port=self.port, certificates=self.certificates, client_pair=self.pairs[host])
-        return nats.Client(door, inbox=f"_INBOX.stopd.{permissions.token(host)}.kit")
+        return self.client_of(self.pairs[host], inbox=f"_INBOX.stopd.{permissions.token(host)}.kit")
+
+    def client_of(self, pair, **options):
+        door = types.SimpleNamespace(port=self.port, certificates=self.certificates, client_pair=pair)
+        return nats.Client(door, **options)
 
 
 def make_node(folder, n):
@@ -100,4 +103,4 @@ def why_not():
     return nats.missing()
 
 
-__all__ = ["Host", "Server", "make_node", "nats", "permissions", "processor_seconds", "resident_kib", "why_not"]
+__all__ = ["Authority", "Host", "Server", "make_node", "nats", "permissions", "processor_seconds", "resident_kib", "why_not"]
