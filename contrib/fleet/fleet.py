@@ -1,5 +1,6 @@
 """A fleet on one machine: its certificates, its nats-server as server.conf has it, and many stopd on test:/// domains."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ sys.path[:0] = [str(TOP / "tests/kit"), str(TOP / "tests/integration")]
 
 import nats  # noqa: E402
 from authority import CLIENT, SERVER, Authority  # noqa: E402
-from daemon import Daemon  # noqa: E402
+from daemon import Daemon, wait_until  # noqa: E402
 
 permissions = types.SimpleNamespace(**runpy.run_path(str(HERE / "permissions"), run_name="permissions"))
 
@@ -37,6 +38,19 @@ class Server(nats.Server):
         self.write("users.conf", permissions.users(hosts))
         self.write("node.conf", f'server_name: "fleet"\nclient_port: {self.port}\nstore: "{self.path("store")}"\n'
                                 f'tls_cert: "{own.cert}"\ntls_key: "{own.key}"\ntls_ca: "{authority.cert}"\n')
+
+    def start(self, **options):
+        """Many hosts come back at once, and this is one small machine: with more patience than for a test."""
+        self.start_unseen()
+        wait_until(self.answers, "nats-server answers", 300, seen=self.log)
+        return self
+
+    def answers(self):
+        assert self.process.poll() is None, self.log()
+        with contextlib.suppress(OSError, ValueError):
+            with contextlib.closing(self.client()) as client:
+                return client.api("INFO")
+        return None
 
     def write(self, name, text):
         pathlib.Path(self.path(name)).write_text(text, encoding="utf-8")

@@ -77,6 +77,8 @@ FOREIGN = [
     "$JS.API.CONSUMER.CREATE.STOPD_EVENTS",
     f"$JS.API.CONSUMER.DELETE.STOPD_COMMANDS.{fleet.permissions.consumer_name(OTHER)}",
     "$JS.API.STREAM.CREATE.MINE",
+    f"$JS.stopd.API.CONSUMER.MSG.NEXT.STOPD_COMMANDS.{fleet.permissions.consumer_name(OTHER)}",
+    "$JS.stopd.API.STREAM.DELETE.STOPD_EVENTS",
     *(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("UPDATE", "DELETE", "PURGE", "MSG.DELETE", "INFO")
       for stream in ("STOPD_EVENTS", "STOPD_COMMANDS")),
 ]
