@@ -6,12 +6,11 @@
  * -9 looks like.
  */
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SINK "file"
 
 /* --- Points --------------------------------------------------------------------------------- */
 
@@ -169,12 +168,11 @@ static void host_committed(void *userdata, uint64_t sequence)
     if (sequence != life->witness.sequence)
         rule_broken(life, "4.4 outbox", "sinks are woken for event %llu, the journal has %llu",
                     (unsigned long long)sequence, (unsigned long long)life->witness.sequence);
-    life->delivered = sequence;
+    sinks_notify(life, sequence);
 }
 
 void host_start_engine(struct life *life)
 {
-    static const char *const sinks[] = {SINK};
     const struct engine_host host = {
         .userdata = life,
         .start_call = host_start_call,
@@ -189,8 +187,7 @@ void host_start_engine(struct life *life)
     _cleanup_(error_free) struct error *error = NULL;
 
     *listener = (struct hypervisor_listener){on_changed, on_lost, life};
-    life->settings.sinks = sinks;
-    life->settings.n_sinks = ELEMENTSOF(sinks);
+    life->settings.sinks = sinks_names(life, &life->settings.n_sinks);
     life->restart_at = USEC_NEVER;
     life->is_dying = false;
     life->countdown = 0;
@@ -199,6 +196,8 @@ void host_start_engine(struct life *life)
         rule_broken(life, "4.5 recovery", "stopd does not start: %s", error_message(error));
     else
         witness_restarted(life);
+    if (life->engine)
+        sinks_start(life);
     life->has_arrivals = true;
 }
 
@@ -217,6 +216,8 @@ void host_end_engine(struct life *life, bool properly)
         life->is_dying = true;
         journal_rollback(life->journal);
     }
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 5));
+    sinks_stop(life, properly);
     engine_free(take(life->engine));
     if (life->requests_out > 0)
         rule_broken(life, "5 answers", "%u requests were never answered", life->requests_out);
@@ -248,10 +249,6 @@ static void watch_spinning(struct life *life)
 void host_turn(struct life *life)
 {
     life->has_arrivals = false;
-    if (life->delivered > life->cursor && dice_percent(&life->dice, 30)) {
-        life->cursor = life->delivered;
-        engine_take_cursor(life->engine, SINK, life->cursor);
-    }
     engine_turn(life->engine);
     if (life->is_dying) {
         host_end_engine(life, false);
@@ -270,6 +267,7 @@ void host_advance(struct life *life)
         return;
     deliver_hints(life);
     wiping_advance(life);
+    sinks_advance(life);
     if (life->lost_at <= life->now) {
         life->lost_at = USEC_NEVER;
         engine_take_lost(life->engine, "keepalive timeout");
@@ -285,5 +283,6 @@ usec_t host_next(const struct life *life)
     for (const struct hint_in_flight *h = life->hints; h; h = h->next)
         earlier(&due, h->at);
     earlier(&due, wiping_next(life));
+    earlier(&due, sinks_next(life));
     return due;
 }

@@ -10,6 +10,7 @@
  * coin between them.
  */
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include "journal/private.h"
 
@@ -151,9 +152,18 @@ WRAP_WRITE(journal_put_certificate,
            (struct journal * j, const char *request_id, const char *target, const char *document,
             usec_t realtime, struct error **err),
            (j, request_id, target, document, realtime, err));
-WRAP_WRITE(journal_put_cursor,
-           (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
-           (j, sink, sequence, err));
+int __real_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err);
+int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err);
+
+int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err)
+{
+    sinks_see_cursor(faults.life, sink, sequence);
+    return may_write(err) ? __real_journal_put_cursor(j, sink, sequence, err) : -EIO;
+}
+
 WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
            (j, realtime, err));
 WRAP_WRITE(journal_retain,

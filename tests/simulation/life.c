@@ -8,6 +8,8 @@
  */
 #include "simulation/life.h"
 
+#include "simulation/fiber.h"
+#include "simulation/sinks.h"
 #include "stopd/log.h"
 
 #include <stdarg.h>
@@ -104,6 +106,7 @@ static void choose_temper(struct life *life)
     t->doubled_hints = dice_below(dice, 20);
     t->late_hints = dice_percent(dice, 40) ? dice_below(dice, 40) : 0;
     t->commit_failures = dice_percent(dice, 40) ? 100 : 0;
+    t->sink_troubles = is_rough && dice_percent(dice, 60) ? dice_below(dice, 50) : 0;
     t->has_crashes = dice_percent(dice, 60);
     t->has_host_reboots = dice_percent(dice, 30);
     t->has_identity_changes = dice_percent(dice, 10);
@@ -151,6 +154,7 @@ static void begin(struct life *life)
     life->journal = journal;
     journal_wipe(journal);
     journal_faults_attend(life);
+    fibers_attend(life);
     life->world = simulated_new(dice_percent(&life->dice, 92));
     if (!life->world)
         abort();
@@ -160,6 +164,7 @@ static void begin(struct life *life)
     life->restart_at = USEC_NEVER;
     choose_temper(life);
     choose_settings(life);
+    sinks_create(life);
     life->parallel_most = life->settings.parallel;
     life->commands_left = life->temper.commands;
     life->weather_left = life->temper.weather;
@@ -281,7 +286,7 @@ static bool is_settled(const struct life *life)
 {
     return life->engine && engine_is_attached(life->engine) && !life->flights && !life->hints &&
            !life->wipings && engine_unfinished(life->engine) == 0 && life->requests_out == 0 &&
-           simulated_next(life->world) == USEC_NEVER;
+           sinks_are_done(life) && simulated_next(life->world) == USEC_NEVER;
 }
 
 bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool is_told)
@@ -323,6 +328,7 @@ void life_clear(struct life *life)
     life->world->hypervisor.ops->free(&life->world->hypervisor);
     witness_clear(life);
     journal_faults_attend(NULL);
+    sinks_free(life);
     fates_clear(&life->happened);
     free(life->broken);
 }

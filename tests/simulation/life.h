@@ -16,7 +16,7 @@
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
     struct call *call;
-    uint64_t number; /* see fate_number() */
+    uint64_t number;  /* see fate_number() */
     uint64_t session; /* of the connection that it began on */
     usec_t effect_at; /* NEVER: it has had its effect, or will have none */
     usec_t result_at; /* NEVER: it hangs for good */
@@ -46,7 +46,7 @@ struct hint_in_flight {
 struct temper {
     unsigned slow_calls, hung_calls, failing_calls, lost_answers;
     unsigned lost_hints, doubled_hints, late_hints;
-    unsigned commit_failures;
+    unsigned commit_failures, sink_troubles;
     unsigned weather, commands; /* how many */
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
     bool is_forgetful; /* journal.retain is short */
@@ -100,12 +100,12 @@ struct life {
     usec_t restart_at;
     bool has_arrivals;
 
+    struct sinks *sinks;
     struct witness witness;
     usec_t next_command, next_weather;
     unsigned commands_left, weather_left;
     bool is_ending; /* stopd goes properly: whoever waits is answered early */
     unsigned requests_out;
-    uint64_t delivered, cursor; /* the sink's */
     usec_t last_turn;
     unsigned spins; /* turns without time going on */
     usec_t rush_until;

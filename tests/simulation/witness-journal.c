@@ -10,6 +10,7 @@
  */
 #include "simulation/events.h"
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include "base/json.h"
 #include "journal/private.h"
@@ -372,6 +373,7 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d, enum 
 
 void witness_end(struct life *life)
 {
+    sinks_check(life);
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
             !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
