@@ -17,7 +17,9 @@
 enum place {
     PLACE_CONNECT,
     PLACE_LIST,
+    PLACE_GLANCE,
     PLACE_LOOK,
+    PLACE_FIND_VOLUME,
     PLACE_PRESS,
     PLACE_RESTORE,
     PLACE_WAKE,
@@ -25,8 +27,9 @@ enum place {
     PLACE_CHANGED,
     PLACE_MAX
 };
-static const char *const place_words[PLACE_MAX] = {"connect", "list", "look",      "press_button",
-                                                   "restore", "wake", "cut_power", "changed"};
+static const char *const place_words[PLACE_MAX] = {"connect",     "list",         "glance",  "look",
+                                                   "find_volume", "press_button", "restore", "wake",
+                                                   "cut_power",   "changed"};
 
 enum what { FAULT_NONE, FAULT_ERROR, FAULT_LOST, FAULT_DELAY, FAULT_HANG, FAULT_MAX };
 static const char *const what_words[FAULT_MAX] = {"none", "error", "lost", "delay", "hang"};
@@ -41,6 +44,7 @@ struct rule {
 
 struct faulty {
     struct hypervisor hypervisor;
+    struct hypervisor_ops ops; /* has what the real one has */
     struct hypervisor *real;
     struct rule *rules;
     size_t n_rules;
@@ -217,11 +221,22 @@ static int faulty_list(struct hypervisor *h, struct sightings *ret, struct error
     CALL(PLACE_LIST, list(f->real, ret, err), sightings_clear(ret));
 }
 
+static int faulty_glance(struct hypervisor *h, struct sightings *ret, struct error **err)
+{
+    CALL(PLACE_GLANCE, glance(f->real, ret, err), sightings_clear(ret));
+}
+
 static int faulty_look(struct hypervisor *h, const uuid_t domain,
                        const struct incarnation *remembered, struct sighting *ret,
                        struct error **err)
 {
     CALL(PLACE_LOOK, look(f->real, domain, remembered, ret, err), sighting_clear(ret));
+}
+
+static int faulty_find_volume(struct hypervisor *h, const char *pool, const char *volume,
+                              char **ret, struct error **err)
+{
+    CALL(PLACE_FIND_VOLUME, find_volume(f->real, pool, volume, ret, err), free(take(*ret)));
 }
 
 static int faulty_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
@@ -245,9 +260,9 @@ static int faulty_wake(struct hypervisor *h, const uuid_t domain, const struct i
 }
 
 static int faulty_cut(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      struct error **err)
+                      bool only_crashed, struct error **err)
 {
-    CALL(PLACE_CUT, cut_power(f->real, domain, meant, err), (void)0);
+    CALL(PLACE_CUT, cut_power(f->real, domain, meant, only_crashed, err), (void)0);
 }
 
 static void on_changed(void *userdata, const uuid_t domain)
@@ -285,7 +300,9 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
         .name = "faulty",
         .connect = faulty_connect,
         .list = faulty_list,
+        .glance = faulty_glance,
         .look = faulty_look,
+        .find_volume = faulty_find_volume,
         .press_button = faulty_press,
         .restore = faulty_restore,
         .wake = faulty_wake,
@@ -299,7 +316,10 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
         real->ops->free(real);
         return error_no_memory(err);
     }
-    f->hypervisor.ops = &ops;
+    f->ops = ops;
+    if (!real->ops->find_volume)
+        f->ops.find_volume = NULL;
+    f->hypervisor.ops = &f->ops;
     f->real = real;
     pthread_mutex_init(&f->lock, NULL);
     r = read_faults(f, faults, err);

@@ -9,12 +9,11 @@
  *
  *   WHERE:WHAT:WHEN[:MILLISECONDS]
  *
- *   WHERE   connect list look press_button restore wake cut_power, or changed: the event
- *   WHAT    error: nothing is done, and the answer is unknown
- *           lost:  all is done, and the answer is unknown; of changed: it does not come
- *           delay: it is done later, by a second unless said otherwise
- *           hang:  the same, by an hour
- *   WHEN    NUMBER%: this often, or @NUMBER: this time that it is called, counted from 1
+ *   WHERE   connect list glance look find_volume press_button restore wake cut_power, or changed:
+ * the event WHAT    error: nothing is done, and the answer is unknown lost:  all is done, and the
+ * answer is unknown; of changed: it does not come delay: it is done later, by a second unless said
+ * otherwise hang:  the same, by an hour WHEN    NUMBER%: this often, or @NUMBER: this time that it
+ * is called, counted from 1
  *
  * Takes real, also where it fails: ERROR_CONFIGURATION for words that are none of these. */
 int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hypervisor **ret,

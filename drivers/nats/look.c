@@ -16,7 +16,7 @@
 
 #define ASKED_MOST 256
 #define PATIENCE_MS 200 /* so many times, unless it turns out to be forbidden */
-#define PATIENCE_TIMES 25
+#define PATIENCE_TIMES 10
 
 struct look {
     struct session *session;

@@ -32,7 +32,7 @@
 /* Of a stream that we make: how long the server knows an id. */
 #define DUPLICATES_NS ((int64_t)3600 * 1000 * 1000 * 1000)
 
-#define BATCH_EVENTS 4096
+#define BATCH_EVENTS 16384
 #define OUT_MOST 4096
 #define SEND_MOST 64 /* under one hold of the lock */
 #define WAKE_FOR 512
@@ -52,7 +52,9 @@ struct nats_sink {
     bool create;
     char *prefix; /* "stopd.event.HOST." */
     struct session session;
-    bool doubt; /* events that come may have been sent before */
+    bool doubt;       /* events that come may have been sent before */
+    bool cannot_look; /* whether they were: found out once, for a server that does not serve it is
+                         silent */
 
     /* Under the watch's lock while a delivery is under way */
     struct flight flight;
@@ -354,6 +356,7 @@ static int find_there(struct nats_sink *s, const struct upstream_event *events, 
     if (r < 0)
         return r;
     s->doubt = r > 0 && memchr(there, true, n);
+    s->cannot_look = r == 0;
     *ret = take(there);
     return 0;
 }
@@ -390,7 +393,7 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
         fetch_back(s);
     if (s->failed) {
         session_close(&s->session);
-        s->doubt = true;
+        s->doubt = !s->cannot_look;
     }
     *delivered = flight_prefix(&s->flight);
     return flight_remember(&s->flight, r < 0 ? NULL : err) < 0 && r == 0 ? -ENOMEM : r;

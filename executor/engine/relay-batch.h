@@ -5,7 +5,7 @@
 #include "journal/journal.h"
 
 #define BATCH_EVENTS 256 /* where the sink has no wish */
-#define BATCH_BYTES ((size_t)4 * 1024 * 1024)
+#define BATCH_BYTES ((size_t)16 * 1024 * 1024)
 
 struct batch {
     struct upstream_event *events;

@@ -347,6 +347,58 @@ static void a_paused_guest_takes_no_button_but_a_power_cut(void **state)
     remove_guest("paused");
 }
 
+/* What was decided of a crash is not done to a guest that runs. */
+static void a_power_cut_that_is_for_a_crash_spares_one_that_runs(void **state)
+{
+    _cleanup_(sighting) struct sighting s = {0};
+    struct incarnation who;
+    struct error *err = NULL;
+    uuid_t domain;
+    int r;
+
+    start_guest("crashed", "", domain);
+    who = incarnation_of(domain);
+    r = driver->ops->cut_power(driver, domain, &who, true, &err);
+    assert_non_null(strstr(error_message(err), "no longer crashed"));
+    assert_error(r, take(err), ERROR_NOT_RUNNING);
+    look(domain, &who, &s);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    assert_int_equal(s.remembered, PROCESS_ALIVE);
+    remove_guest("crashed");
+}
+
+static void glance_at(const uuid_t domain, enum domain_state state, const struct incarnation *who)
+{
+    struct sightings all = {0};
+    struct error *err = NULL;
+    int r = driver->ops->glance(driver, &all, &err);
+    size_t i = 0;
+
+    assert_done(r, err);
+    while (i < all.n && uuid_compare(all.items[i].domain, domain) != 0)
+        i++;
+    assert_true(i < all.n);
+    assert_int_equal(all.items[i].state, state);
+    assert_int_equal(incarnation_equal(&all.items[i].incarnation, who), true);
+    sightings_clear(&all);
+}
+
+static void a_glance_tells_states_and_runs(void **state)
+{
+    static const struct incarnation none;
+    struct incarnation who;
+    uuid_t domain;
+
+    start_guest("glanced", "", domain);
+    who = incarnation_of(domain);
+    glance_at(domain, DOMAIN_RUNNING, &who);
+    shell("virsh -q suspend glanced");
+    glance_at(domain, DOMAIN_PAUSED, &who);
+    shell("virsh -q destroy glanced");
+    glance_at(domain, DOMAIN_OFF, &none);
+    remove_guest("glanced");
+}
+
 static void a_guest_without_agent_says_so(void **state)
 {
     struct incarnation who;
@@ -657,6 +709,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(lifecycle_actions_are_put_back),
         cmocka_unit_test(only_the_incarnation_that_is_meant_is_acted_on),
         cmocka_unit_test(a_paused_guest_takes_no_button_but_a_power_cut),
+        cmocka_unit_test(a_power_cut_that_is_for_a_crash_spares_one_that_runs),
+        cmocka_unit_test(a_glance_tells_states_and_runs),
         cmocka_unit_test(a_guest_without_agent_says_so),
         cmocka_unit_test(a_process_that_dies_is_announced),
         cmocka_unit_test(the_cause_of_a_transient_domains_end_is_known),

@@ -84,7 +84,7 @@ struct life {
     const struct flight *executing; /* whose effect it is that is happening */
     struct hint_in_flight *hints;
     struct wiping *wipings; /* helpers at work, see wiping.c */
-    bool has_lost_hints, has_misjudged;
+    bool has_lost_hints, has_misjudged, has_crash;
     usec_t available_at, lost_at; /* the hypervisor: up again; the engine is told that it is lost */
     usec_t arrived_at;            /* a migration's end */
 

@@ -116,7 +116,7 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     bool knows = life->world->has_processes;
 
     if (text_equal(code, "GracePeriodOver")) {
-        if (!ask->is_pressed || ask->counted < ask->grace)
+        if ((!ask->is_pressed && !ask->is_presumed) || ask->counted < ask->grace)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
                         ask->request_id);
     } else if (text_equal(code, "PowerButtonRefused")) {

@@ -47,7 +47,7 @@ static bool stands_for(const struct life *life, const struct ask *a,
 
 static bool grace_has_run(const struct ask *a)
 {
-    return a->is_pressed && a->counted >= a->grace;
+    return (a->is_pressed || a->is_presumed) && a->counted >= a->grace;
 }
 
 static bool has_consented(struct life *life, const struct simulated_domain *d, unsigned run)
@@ -99,10 +99,10 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
                     run, domain_word(d));
     if (a)
         a->is_felt = true;
-    if (a && !a->is_pressed) {
-        a->is_pressed = true;
+    if (a && !a->is_pressed && !a->is_presumed)
         a->counted = 0;
-    }
+    if (a)
+        a->is_pressed = true;
 }
 
 static void see_cut(struct life *life, struct simulated_domain *d, unsigned run)
@@ -162,6 +162,9 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         if (meddles(life))
             seen->tainted_run = run;
         break;
+    case HAPPENED_CHANGED:
+        life->has_crash |= d->state == DOMAIN_CRASHED;
+        break;
     case HAPPENED_REBOOTED:
         see_reboot(life, d, run);
         break;
@@ -191,7 +194,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
 void witness_time(struct life *life, usec_t passed)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->is_pressed && ask_is_under_way(a))
+        if ((a->is_pressed || a->is_presumed) && ask_is_under_way(a))
             a->counted += passed;
 }
 
@@ -201,9 +204,10 @@ void witness_wrote_off(struct life *life, const struct call *c)
     struct simulated_domain *d = simulated_find(life->world, c->domain);
     struct ask *a = d ? witness_operation(life, d) : NULL;
 
-    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed)
+    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
+        a->is_presumed || !engine_is_attached(life->engine))
         return;
-    a->is_pressed = true;
+    a->is_presumed = true;
     a->counted = 0;
 }
 
@@ -348,8 +352,8 @@ static void check_parallel(struct life *life)
 
         n += op && op->stage == STAGE_SHUTTING_DOWN;
     }
-    /* One that was said to be off leaves its place to another, and is back. */
-    if (life->parallel_most && n > life->parallel_most && !life->has_misjudged)
+    /* One that was said to be off, or has crashed, leaves its place to another, and may be back. */
+    if (life->parallel_most && n > life->parallel_most && !life->has_misjudged && !life->has_crash)
         rule_broken(life, "2 stop.parallel", "%u guests are in shutdown at once, %u may be", n,
                     life->parallel_most);
 }

@@ -47,6 +47,7 @@ struct ask {
     bool is_operation, is_ended, is_cancelled;
     bool is_void; /* as consent: refused, or the operation that it was for is over */
     bool is_pressed;
+    bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt; /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;     /* a later force has gone over it */
     unsigned place;        /* by acceptance */

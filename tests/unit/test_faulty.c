@@ -83,8 +83,8 @@ static int look(void)
 static int cut(void)
 {
     struct error *err = NULL;
-    int r =
-        f.faulty->ops->cut_power(f.faulty, f.guest->definition->uuid, &f.guest->incarnation, &err);
+    int r = f.faulty->ops->cut_power(f.faulty, f.guest->definition->uuid, &f.guest->incarnation,
+                                     false, &err);
 
     if (r < 0)
         r = -(int)error_code_of(err);

@@ -294,6 +294,16 @@ static void spans_take_about_as_long_as_they_should(void **state)
     assert_int_equal(spans_next_length(slice, 100 * slice, 0, USEC_PER_SEC), 1600 * slice);
 }
 
+static void slow_flushes_make_spans_longer(void **state)
+{
+    usec_t ms = USEC_PER_MSEC;
+
+    assert_int_equal(spans_wanted_duration(1000 * ms, 0), 900 * ms);
+    assert_int_equal(spans_wanted_duration(1000 * ms, 20 * ms), 900 * ms);
+    assert_int_equal(spans_wanted_duration(1000 * ms, 100 * ms), 4000 * ms);
+    assert_int_equal(spans_wanted_duration(1000 * ms, 9000 * ms), 8000 * ms);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -311,6 +321,7 @@ int main(void)
         cmocka_unit_test(slices_depend_on_the_size_alone),
         cmocka_unit_test(the_first_span_is_a_small_part_of_the_device),
         cmocka_unit_test(spans_take_about_as_long_as_they_should),
+        cmocka_unit_test(slow_flushes_make_spans_longer),
     };
 
     return cmocka_run_group_tests_name("verification", tests, NULL, NULL);
