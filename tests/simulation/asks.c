@@ -33,7 +33,7 @@ static void on_reply(struct request *r, struct answer *a)
     struct life *life = ask->life;
 
     life->requests_out--;
-    if (host_point(life)) {
+    if (host_point(life, "a reply")) {
         if (!a)
             abort();
         tell(life, "answer to %.8s: %s%s%s", ask->request_id,

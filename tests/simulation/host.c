@@ -5,6 +5,7 @@
  * has been the last, all that the turn still does is thrown away, which from outside is what a kill
  * -9 looks like.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 #include "simulation/sinks.h"
 
@@ -14,12 +15,13 @@
 
 /* --- Points --------------------------------------------------------------------------------- */
 
-bool host_point(struct life *life)
+bool host_point(struct life *life, const char *before)
 {
     if (life->is_dying)
         return false;
     if (life->countdown > 0 && --life->countdown == 0) {
-        tell(life, "stopd is killed");
+        tell(life, "stopd is killed before %s", before);
+        census_count("killed before", before);
         life->is_dying = true;
         return false;
     }
@@ -97,6 +99,8 @@ static void send_hint(struct life *life, const uuid_t domain)
         later = again = 0;
     }
     life->has_lost_hints |= is_lost;
+    if (is_lost || later || again)
+        census_count("hint", is_lost ? "lost" : later ? "late" : "doubled");
     if (is_lost)
         return;
     post_hint(life, domain, life->now + delay + later);
@@ -163,7 +167,7 @@ static void host_committed(void *userdata, uint64_t sequence)
 {
     struct life *life = userdata;
 
-    if (!host_point(life))
+    if (!host_point(life, "the sinks are woken"))
         return;
     if (sequence != life->witness.sequence)
         rule_broken(life, "4.4 outbox", "sinks are woken for event %llu, the journal has %llu",

@@ -72,7 +72,7 @@ int __wrap_journal_begin(struct journal *j, struct error **err)
 {
     struct life *life = faults.life;
 
-    if (!host_point(life) || life->journal_fault == JOURNAL_NO_BEGIN)
+    if (!host_point(life, "a transaction") || life->journal_fault == JOURNAL_NO_BEGIN)
         return away(err);
     if (life->journal_fault == JOURNAL_IN_DOUBT)
         keep_state(&faults.before, j);
@@ -97,7 +97,7 @@ int __wrap_journal_commit(struct journal *j, struct error **err)
     struct life *life = faults.life;
     int r;
 
-    if (!host_point(life) || life->journal_fault == JOURNAL_COMMIT_FAILS) {
+    if (!host_point(life, "a commit") || life->journal_fault == JOURNAL_COMMIT_FAILS) {
         journal_rollback(j);
         return away(err);
     }
@@ -116,7 +116,7 @@ static bool may_write(struct error **err)
 {
     struct life *life = faults.life;
 
-    if (host_point(life) && life->journal_fault != JOURNAL_WRITE_FAILS)
+    if (host_point(life, "a write") && life->journal_fault != JOURNAL_WRITE_FAILS)
         return true;
     away(err);
     return false;

@@ -144,7 +144,7 @@ void host_turn(struct life *life);
 void host_advance(struct life *life);
 usec_t host_next(const struct life *life);
 /* One step of the running stopd that a crash can come before. False: it has come. */
-bool host_point(struct life *life);
+bool host_point(struct life *life, const char *before);
 /* Something has happened upon which stopd may die, some steps later. */
 void host_consider_crash(struct life *life, uint64_t number);
 

@@ -11,6 +11,7 @@
 #include "simulation/sinks.h"
 
 #include "engine/relay.h"
+#include "simulation/census.h"
 #include "simulation/fiber.h"
 #include "simulation/life.h"
 
@@ -63,6 +64,7 @@ static void see_event(struct life *life, struct sink *s, const struct upstream_e
         return;
     }
     if (e->sequence <= s->n) {
+        census_count("rule", s->says_last ? "4.4 once" : "4.4 id");
         if (!text_equal(s->ids[e->sequence - 1], e->id))
             rule_broken(life, "4.4 id", "event %llu is sent again with another id",
                         (unsigned long long)e->sequence);
@@ -71,6 +73,7 @@ static void see_event(struct life *life, struct sink *s, const struct upstream_e
                         (unsigned long long)e->sequence);
         return;
     }
+    census_count("rule", "4.4 order");
     if (e->sequence != s->n + 1)
         rule_broken(life, "4.4 order", "sink %s is sent event %llu behind event %zu",
                     names[s->index], (unsigned long long)e->sequence, s->n);
@@ -98,6 +101,7 @@ static void see_events(struct sink *s, const struct upstream_event *events, size
 
 void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence)
 {
+    census_count("rule", "4.4 cursor");
     for (size_t i = 0; i < life->sinks->n; i++)
         if (text_equal(names[i], name) && sequence > life->sinks->items[i].n)
             rule_broken(life, "4.4 cursor", "the cursor of sink %s is %llu, and it has got %zu",
@@ -110,6 +114,12 @@ struct trouble {
     enum { FINE, IS_AWAY, TAKES_HALF, LOSES_ANSWER, GIVES_NO_REASON, HANGS } kind;
     usec_t for_so_long;
 };
+static const char *const trouble_words[] = {"",
+                                            "is away",
+                                            "takes half",
+                                            "loses its answer",
+                                            "takes half and does not say why",
+                                            "hangs"};
 
 static struct trouble choose_trouble(struct sink *s)
 {
@@ -163,7 +173,9 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
     bool arrives = dice_percent(&s->life->dice, 50);
 
     if (t.kind)
-        tell(s->life, "  sink %s: trouble %d for %.1f s", names[s->index], (int)t.kind,
+        census_count("sink", trouble_words[t.kind]);
+    if (t.kind)
+        tell(s->life, "  sink %s %s for %.1f s", names[s->index], trouble_words[t.kind],
              (double)t.for_so_long / 1e6);
     if (t.kind == IS_AWAY)
         s->well_at = s->life->now + t.for_so_long;
@@ -243,9 +255,9 @@ static void stop(struct sink *s, bool properly)
         return;
     c->is_dead = !properly;
     fiber_await(c->fiber, properly ? RELAY_PATIENCE : USEC_NEVER - s->life->now);
-    if (relay_stop(take(c->relay), RELAY_PATIENCE) < 0)
+    if (relay_stop(c->relay, RELAY_PATIENCE) < 0)
         tell(s->life, "  sink %s hangs, and is left to itself", names[s->index]);
-    c->is_dead = true;
+    c->relay = NULL;
     while (!fiber_is_over(c->fiber))
         fiber_resume(c->fiber);
     fiber_free(c->fiber);
@@ -324,6 +336,7 @@ bool sinks_are_done(const struct life *life)
 
 void sinks_check(struct life *life)
 {
+    census_count("rule", "4.4 delivered");
     for (size_t i = 0; i < life->sinks->n; i++)
         if (life->sinks->items[i].n != life->witness.sequence)
             rule_broken(life, "4.4 delivered", "sink %s has got %zu events of %llu in the end",

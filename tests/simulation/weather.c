@@ -4,6 +4,7 @@
  * When the life turns quiet everything that is a trouble of the hypervisor's is put right; guests
  * keep their manners, and a process that lingers for good does so.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include <stdio.h>
@@ -187,7 +188,9 @@ static void change_domain(struct life *life)
             continue;
         }
         tell(life, "%s %s", domain_word(d), domain_weather[i].what);
-        if (!domain_weather[i].happen(life, d))
+        if (domain_weather[i].happen(life, d))
+            census_count("weather", domain_weather[i].what);
+        else
             tell(life, "  (not in this state)");
         return;
     }
@@ -209,6 +212,7 @@ static void lose_hypervisor(struct life *life)
 {
     usec_t away = dice_percent(&life->dice, 40) ? 0 : seconds(life, 0, 60);
 
+    census_count("weather", "the hypervisor is lost");
     tell(life, "the hypervisor is lost for %.1f s", (double)away / 1e6);
     weather_lose_hypervisor(life, away);
 }
@@ -219,6 +223,7 @@ static void end_stopd(struct life *life)
 
     if (!life->temper.has_crashes || !life->engine)
         return;
+    census_count("weather", properly ? "stopd is ended" : "stopd is killed");
     if (!properly)
         tell(life, "stopd is killed");
     host_end_engine(life, properly);
@@ -230,6 +235,7 @@ static void reboot_host(struct life *life)
 
     if (!life->temper.has_host_reboots)
         return;
+    census_count("weather", "the host is rebooted");
     tell(life, "the host is rebooted");
     uuid_new_lower(boot_id);
     host_end_engine(life, false);
@@ -244,10 +250,14 @@ static void reboot_host(struct life *life)
 
 static void break_journal(struct life *life)
 {
+    static const char *const words[] = {"", "begins nothing", "writes nothing", "commits nothing",
+                                        "is in doubt", "is full"};
+
     if (!dice_percent(&life->dice, life->temper.commit_failures))
         return;
     life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_IN_DOUBT));
     life->journal_well_at = life->now + seconds(life, 0, 30);
+    census_count("journal", words[life->journal_fault]);
     tell(life, "the journal fails (%u) for %.1f s", life->journal_fault,
          (double)(life->journal_well_at - life->now) / 1e6);
 }
@@ -259,6 +269,7 @@ static void change_bound(struct life *life)
     life->settings.parallel = dice_below(&life->dice, 3);
     if (life->settings.parallel == 0 || life->settings.parallel > life->parallel_most)
         life->parallel_most = life->parallel_most ? life->settings.parallel : 0;
+    census_count("weather", "stop.parallel is set");
     tell(life, "stop.parallel is %u now", life->settings.parallel);
     engine_configure(life->engine, &life->settings);
 }
@@ -266,6 +277,7 @@ static void change_bound(struct life *life)
 static void step_clock(struct life *life)
 {
     life->clock_error += (int64_t)seconds(life, 0, 600) - (int64_t)(300 * USEC_PER_SEC);
+    census_count("weather", "the clock is set");
     tell(life, "the clock is set");
 }
 
@@ -300,6 +312,7 @@ void weather_advance(struct life *life)
         fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 1));
         arrived = dice_percent(&life->dice, 60);
         life->arrived_at = USEC_NEVER;
+        census_count("weather", arrived ? "a migration arrives" : "a migration fails");
         tell(life, "a migration %s", arrived ? "has arrived" : "fails");
         for (struct simulated_domain *d = life->world->domains; d; d = d->next)
             simulated_migrated(life->world, d, arrived);

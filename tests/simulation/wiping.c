@@ -177,7 +177,7 @@ void wiping_start(void *userdata, struct wipe_job *job)
     struct dice *dice = &life->dice;
     struct wiping *w;
 
-    if (!host_point(life)) {
+    if (!host_point(life, "a helper starts")) {
         wipe_job_free(job);
         return;
     }
@@ -204,7 +204,7 @@ void wiping_end(void *userdata, const uuid_t domain)
 {
     struct life *life = userdata;
 
-    if (!host_point(life))
+    if (!host_point(life, "a helper is ended"))
         return;
     for (struct wiping *w = life->wipings; w; w = w->next)
         if (w->job->kind == WIPE_JOB_CLEAR && uuid_compare(w->job->domain, domain) == 0)

@@ -9,6 +9,7 @@
  * more ends than processes that ended, no more starts than runs.
  */
 #include "simulation/events.h"
+#include "simulation/census.h"
 #include "simulation/life.h"
 #include "simulation/sinks.h"
 
@@ -88,6 +89,7 @@ static void check_stopped(struct life *life, const struct ask *ask)
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
+    census_count("rule", "4.6 saved");
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
@@ -115,7 +117,9 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     struct seen_domain *seen = witness_domain(life, ask->domain);
     bool knows = life->world->has_processes;
 
+    census_count("failure", code);
     if (text_equal(code, "GracePeriodOver")) {
+        census_count("rule", "4.1 grace");
         if ((!ask->is_pressed && !ask->is_presumed) || ask->counted < ask->grace)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
                         ask->request_id);
@@ -167,6 +171,7 @@ static void check_chain(struct life *life, struct simulated_domain *d, const str
     struct seen_domain *seen = witness_domain(life, d);
     bool fits = (int)seen->chain == chain_of(e->from);
 
+    census_count("rule", "4.4 chain");
     /* Where nothing was reported yet, what was taken down in silence comes first. */
     if (seen->chain == CHAIN_NEW)
         fits = true;
@@ -190,6 +195,7 @@ static void check_proof(struct life *life, struct simulated_domain *d, const str
 
     bool is_superseded = text_equal(e->reason, "ended unseen");
 
+    census_count("rule", "4.7 proof");
     for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
         if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
@@ -203,6 +209,7 @@ static void check_start(struct life *life, struct simulated_domain *d)
 {
     struct seen_domain *seen = witness_domain(life, d);
 
+    census_count("rule", "4.7 once");
     if (seen->known_run <= seen->reported_run)
         rule_broken(life, "4.7 once", "the start of run %u of %s is reported again",
                     seen->known_run, domain_word(d));
@@ -229,6 +236,8 @@ static void take_transition(struct life *life, const struct event *e, const stru
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
             check_proof(life, d, e);
+        if (e->to == STATE_STOPPED && !ask && is_set(d->definition->type))
+            census_count("rule", "4.7 kept");
         if (e->to == STATE_STOPPED && !ask && *witness_domain(life, d)->known_id &&
             is_set(d->definition->type) && !text_equal(e->local_storage, "kept"))
             rule_broken(life, "4.7 kept",
@@ -276,6 +285,7 @@ void witness_check_reported(struct life *life)
         seen = witness_domain(life, d);
         for (const struct ask *a = life->witness.asks; a; a = a->next)
             is_stopping |= a->domain == d && a->is_operation && !a->is_ended;
+        census_count("rule", "4.4 one transaction");
         if (is_stopping != (state == STATE_STOPPING))
             rule_broken(life, "4.4 one transaction", "%s is reported as %s, and is %sin a stop",
                         domain_word(d), instance_state_to_string(state), is_stopping ? "" : "not ");
@@ -346,6 +356,7 @@ static void check_end_of(struct life *life, const struct simulated_domain *d, bo
 
     if (is_kept_open(life, d) || is_quarantined(life, d))
         return;
+    census_count("rule", "4.7 missed");
     if (is_there && (!has_row || state != STATE_RUNNING))
         rule_broken(life, "4.7 missed", "%s runs in the end and is reported as %s", domain_word(d),
                     has_row ? instance_state_to_string(state) : "nothing");
@@ -375,6 +386,7 @@ void witness_end(struct life *life)
 {
     sinks_check(life);
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
+        census_count("rule", "4.5 end");
         if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
             !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
             rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
