@@ -273,7 +273,7 @@ void ask_something(struct life *life)
         ask_about_operation(life, REQUEST_WAIT_OPERATION);
     else if (at < 94 && life->temper.has_local_storage)
         ask_clear(life);
-    else if (at < 97 && life->temper.has_local_storage)
+    else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
         ask_about_operation(life, REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);

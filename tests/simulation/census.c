@@ -2,8 +2,8 @@
  *
  * Theory of operation. The rows of the stop's table and the pairs of stage and input that no row
  * takes are counted where the engine steps an operation, by way of --wrap; everything else by name
- * where it happens. A row that is never reached is printed too, with 0; tests/simulation/coverage.py
- * reads this.
+ * where it happens. A row that is never reached is printed too, with 0;
+ * tests/simulation/coverage.py reads this.
  */
 #include "simulation/census.h"
 
@@ -71,8 +71,8 @@ void __wrap_step(struct operation *op, const struct input *in, struct moment now
 
 struct census *census_shared(void)
 {
-    void *at = mmap(NULL, sizeof(struct census), PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *at = mmap(NULL, sizeof(struct census), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                    -1, 0);
 
     return at == MAP_FAILED ? NULL : at;
 }
@@ -115,7 +115,7 @@ void census_print(const struct census *all)
                input_kind_to_string(rules[i].input), rules[i].guard, rules[i].action);
     for (size_t s = 0; s < STAGE_DONE; s++)
         for (size_t i = 0; i < IN_MAX; i++)
-            if (stop_ignores((enum stage)s, (enum input_kind)i))
+            if (all->ignored[s][i] > 0)
                 printf("%10" PRIu64 "  ignored %s %s\n", all->ignored[s][i],
                        stage_word((enum stage)s), input_kind_to_string((enum input_kind)i));
     memcpy(names, all->names, sizeof(names));

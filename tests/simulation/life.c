@@ -112,7 +112,10 @@ static void choose_temper(struct life *life)
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
-    t->has_local_storage = dice_percent(dice, 30);
+    t->has_bad_disks = dice_percent(dice, 30);
+    t->is_crowded = dice_percent(dice, 8);
+    t->has_parallel_bound |= t->is_crowded;
+    t->has_local_storage = dice_percent(dice, 30) || t->is_crowded;
 }
 
 static void choose_settings(struct life *life)
@@ -132,7 +135,9 @@ static void choose_settings(struct life *life)
                 .local_families = families,
                 .n_local_families = ELEMENTSOF(families),
             },
-        .parallel = life->temper.has_parallel_bound ? 1 + dice_below(dice, 2) : 0,
+        .parallel = life->temper.is_crowded           ? 1
+                    : life->temper.has_parallel_bound ? 1 + dice_below(dice, 2)
+                                                      : 0,
         .clear_parallel = dice_below(dice, 3),
         .call_timeout = 30 * USEC_PER_SEC,
         .destroy_timeout = 90 * USEC_PER_SEC,
@@ -155,7 +160,7 @@ static void begin(struct life *life)
     journal_wipe(journal);
     journal_faults_attend(life);
     fibers_attend(life);
-    life->world = simulated_new(dice_percent(&life->dice, 92));
+    life->world = simulated_new(dice_percent(&life->dice, 88));
     if (!life->world)
         abort();
     life->world->pids = 2 + (pid_t)dice_below(&life->dice, 20);

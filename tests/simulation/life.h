@@ -51,6 +51,8 @@ struct temper {
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
     bool is_forgetful; /* journal.retain is short */
     bool has_local_storage;
+    bool has_bad_disks;
+    bool is_crowded; /* four guests with local disks, one turn at a time */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -60,6 +62,7 @@ enum journal_fault {
     JOURNAL_WRITE_FAILS,
     JOURNAL_COMMIT_FAILS,
     JOURNAL_IN_DOUBT, /* the commit's outcome is not known */
+    JOURNAL_FULL,     /* the reserve is spent piece by piece */
 };
 
 struct life {
@@ -78,6 +81,7 @@ struct life {
     bool is_quiet;       /* the world is well behaved from now on */
 
     struct simulated *world;
+    struct simulated_domain *struck; /* by the latest stroke of weather */
     struct simulated_domain *guests[LIFE_DOMAINS_MOST]; /* NULL: left out */
     unsigned n_guests;
     struct flight *flights;
@@ -192,6 +196,8 @@ void weather_lose_hypervisor(struct life *life, usec_t away);
 void journal_faults_attend(struct life *life); /* NULL: to none */
 /* What a crash makes of a commit that was in doubt. */
 void journal_faults_crash(struct life *life);
+/* Nothing new is to be taken: room is kept for what is under way. */
+bool journal_faults_is_on_reserve(void);
 void journal_wipe(struct journal *j);
 
 #endif

@@ -35,7 +35,8 @@ struct shared {
 
 static int usage(void)
 {
-    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace] [--census] [--shrink] [--only LIST]\n",
+    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace] [--census] [--shrink] "
+          "[--only LIST]\n",
           stderr);
     return 64;
 }
@@ -43,14 +44,10 @@ static int usage(void)
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"lives", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"trace", no_argument, NULL, 't'},
-        {"shrink", no_argument, NULL, 'k'},
-        {"only", required_argument, NULL, 'o'},
-        {"census", no_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'}, {"lives", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'},
+        {"shrink", no_argument, NULL, 'k'},     {"only", required_argument, NULL, 'o'},
+        {"census", no_argument, NULL, 'c'},     {NULL, 0, NULL, 0},
     };
     static struct fates only;
     int option;

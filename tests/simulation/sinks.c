@@ -114,12 +114,8 @@ struct trouble {
     enum { FINE, IS_AWAY, TAKES_HALF, LOSES_ANSWER, GIVES_NO_REASON, HANGS } kind;
     usec_t for_so_long;
 };
-static const char *const trouble_words[] = {"",
-                                            "is away",
-                                            "takes half",
-                                            "loses its answer",
-                                            "takes half and does not say why",
-                                            "hangs"};
+static const char *const trouble_words[] = {
+    "", "is away", "takes half", "loses its answer", "takes half and does not say why", "hangs"};
 
 static struct trouble choose_trouble(struct sink *s)
 {

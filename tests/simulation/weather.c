@@ -55,6 +55,18 @@ static bool restart(struct life *life, struct simulated_domain *d)
     return simulated_destroy(life->world, d) && start(life, d);
 }
 
+/* Nobody has seen it run. */
+static bool start_briefly(struct life *life, struct simulated_domain *d)
+{
+    static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
+        simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
+
+    return start(life, d) &&
+           (dice_percent(&life->dice, 20)
+                ? simulated_save(life->world, d, true)
+                : what_next[dice_below(&life->dice, ELEMENTSOF(what_next))](life->world, d));
+}
+
 static bool save(struct life *life, struct simulated_domain *d)
 {
     return simulated_save(life->world, d, dice_percent(&life->dice, 60));
@@ -158,6 +170,7 @@ static const struct {
     {5, "loses its process", kill_process},
     {20, "is started", start},
     {8, "is destroyed and started again", restart},
+    {8, "is started, and something else at once", start_briefly},
     {6, "is saved", save},
     {6, "begins to migrate", migrate},
     {8, "is paused or resumed", pause_or_resume},
@@ -165,7 +178,7 @@ static const struct {
     {4, "is undefined, or defined again", undefine},
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
-    {3, "is said to be off while it runs, or no more", misjudge},
+    {8, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
     {2, "is given another disk", attach_disk},
     {4, "has another id", change_id},
@@ -177,8 +190,12 @@ static void change_domain(struct life *life)
     struct simulated_domain *d = cast_any(life);
     unsigned weights = 0, at;
 
+    /* One thing comes upon another. */
+    if (life->struck && dice_percent(&life->dice, 35))
+        d = life->struck;
     if (!d)
         return;
+    life->struck = d;
     for (size_t i = 0; i < ELEMENTSOF(domain_weather); i++)
         weights += domain_weather[i].weight;
     at = dice_below(&life->dice, weights);
@@ -229,6 +246,14 @@ static void end_stopd(struct life *life)
     host_end_engine(life, properly);
 }
 
+/* Back or forth, by minutes or hours. */
+static void set_clock(struct life *life)
+{
+    usec_t most = dice_percent(&life->dice, 70) ? 300 : 6 * 3600;
+
+    life->clock_error += (int64_t)seconds(life, 0, 2 * most) - (int64_t)(most * USEC_PER_SEC);
+}
+
 static void reboot_host(struct life *life)
 {
     char boot_id[UUID_TEXT_SIZE];
@@ -242,6 +267,8 @@ static void reboot_host(struct life *life)
     host_forget_calls(life);
     life->restart_at = life->now + seconds(life, 1, 60);
     life->booted_at = life->now;
+    if (dice_percent(&life->dice, 40))
+        set_clock(life); /* nobody has told it the time yet */
     simulated_reboot_host(life->world, boot_id);
     for (struct simulated_domain *d = life->world->domains; d; d = d->next)
         if (d->is_persistent && dice_percent(&life->dice, 40))
@@ -250,13 +277,14 @@ static void reboot_host(struct life *life)
 
 static void break_journal(struct life *life)
 {
-    static const char *const words[] = {"", "begins nothing", "writes nothing", "commits nothing",
-                                        "is in doubt", "is full"};
+    static const char *const words[] = {
+        "", "begins nothing", "writes nothing", "commits nothing", "is in doubt", "is full"};
 
     if (!dice_percent(&life->dice, life->temper.commit_failures))
         return;
-    life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_IN_DOUBT));
-    life->journal_well_at = life->now + seconds(life, 0, 30);
+    life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_FULL));
+    life->journal_well_at =
+        life->now + seconds(life, 0, life->journal_fault == JOURNAL_FULL ? 120 : 30);
     census_count("journal", words[life->journal_fault]);
     tell(life, "the journal fails (%u) for %.1f s", life->journal_fault,
          (double)(life->journal_well_at - life->now) / 1e6);
@@ -276,7 +304,7 @@ static void change_bound(struct life *life)
 
 static void step_clock(struct life *life)
 {
-    life->clock_error += (int64_t)seconds(life, 0, 600) - (int64_t)(300 * USEC_PER_SEC);
+    set_clock(life);
     census_count("weather", "the clock is set");
     tell(life, "the clock is set");
 }
@@ -312,10 +340,10 @@ void weather_advance(struct life *life)
         fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 1));
         arrived = dice_percent(&life->dice, 60);
         life->arrived_at = USEC_NEVER;
-        census_count("weather", arrived ? "a migration arrives" : "a migration fails");
         tell(life, "a migration %s", arrived ? "has arrived" : "fails");
         for (struct simulated_domain *d = life->world->domains; d; d = d->next)
-            simulated_migrated(life->world, d, arrived);
+            if (simulated_migrated(life->world, d, arrived))
+                census_count("weather", arrived ? "a migration arrives" : "a migration fails");
     }
 }
 

@@ -65,6 +65,10 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
             rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
                         e->instance_id);
     }
+    census_count("rule", "3 reserve");
+    if (journal_faults_is_on_reserve())
+        rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
+                    ask->request_id);
     witness_accepted_late(life, ask);
     ask->is_operation = true;
     ask->place = ++life->witness.n_accepted;
