@@ -175,6 +175,7 @@ static void begin(struct life *life)
     life->weather_left = life->temper.weather;
     life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);
     simulated_advance(life->world, life->now);
+    life->world->booted_at = life->now;
     cast_create(life);
     fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 0));
     life->next_command = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);

@@ -272,11 +272,13 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = seen->is_kept = false;
         return;
     }
-    /* One whose run could not be told may be reported or not when it is; so may all where stopd has
-     * been started anew before the picture was in the journal, or when all that it knew had left
-     * the host. */
+    /* One whose run could not be told may be reported or not when it is, or one that was on its way
+     * off then and has begun anew; so may all where stopd has been started anew before the picture
+     * was in the journal, or when all that it knew had left the host. */
+    if (seen->found_run == 0)
+        seen->found_run = g->run;
     seen->is_unread |=
-        !g->shows_run ||
+        !g->shows_run || g->run > seen->found_run ||
         (!seen->is_kept && (life->witness.n_pictures > 1 || life->witness.n_crashes > 0));
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;

@@ -77,6 +77,7 @@ struct seen_domain {
     unsigned reported_run; /* the run of the latest Running that was reported */
     bool is_found;         /* was there when the first picture was taken */
     bool is_kept;          /* and that picture is in the journal */
+    unsigned found_run;    /* which run it was in then */
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
