@@ -81,7 +81,7 @@ struct life {
     bool is_quiet;       /* the world is well behaved from now on */
 
     struct simulated *world;
-    struct simulated_domain *struck; /* by the latest stroke of weather */
+    struct simulated_domain *struck;                    /* by the latest stroke of weather */
     struct simulated_domain *guests[LIFE_DOMAINS_MOST]; /* NULL: left out */
     unsigned n_guests;
     struct flight *flights;

@@ -192,8 +192,8 @@ void wiping_start(void *userdata, struct wipe_job *job)
     fate_draw(life, FATE_HELPER, w->number);
     w->steps = dice_below(dice, 4);
     w->next_at = life->now + dice_between(dice, USEC_PER_MSEC, 3 * USEC_PER_SEC);
-    w->is_rough =
-        !life->is_quiet && dice_percent(dice, life->temper.has_bad_disks ? 80 : 35) && fate_happens(life, FATE_HELPER, w->number);
+    w->is_rough = !life->is_quiet && dice_percent(dice, life->temper.has_bad_disks ? 80 : 35) &&
+                  fate_happens(life, FATE_HELPER, w->number);
     if (w->is_rough && dice_percent(dice, 85))
         w->fate = 1 + dice_below(dice, WILL_STOP);
     w->next = life->wipings;

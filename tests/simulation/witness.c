@@ -275,11 +275,16 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
     /* One whose run could not be told may be reported or not when it is, or one that was on its way
      * off then and has begun anew; so may all where stopd has been started anew before the picture
      * was in the journal, or when all that it knew had left the host. */
-    if (seen->found_run == 0)
+    if (seen->found_run == 0) {
         seen->found_run = g->run;
+        seen->is_found_dark = g->version == 0;
+    }
     seen->is_unread |=
         !g->shows_run || g->run > seen->found_run ||
         (!seen->is_kept && (life->witness.n_pictures > 1 || life->witness.n_crashes > 0));
+    /* That it was there is in the journal, though not as what. */
+    if (seen->is_found_dark && seen->is_kept && g->shows_run && g->run == seen->found_run)
+        seen->is_unread = false;
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }

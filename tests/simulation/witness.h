@@ -48,7 +48,7 @@ struct ask {
     bool is_void; /* as consent: refused, or the operation that it was for is over */
     bool is_pressed;
     bool is_presumed;      /* pressed: the agent was asked, and says nothing */
-    bool is_felt; /* and the world took it: the interlock with it, where there is one */
+    bool is_felt;          /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;     /* a later force has gone over it */
     unsigned place;        /* by acceptance */
     bool has_begun;        /* its turn has come */
@@ -78,6 +78,7 @@ struct seen_domain {
     bool is_found;         /* was there when the first picture was taken */
     bool is_kept;          /* and that picture is in the journal */
     unsigned found_run;    /* which run it was in then */
+    bool is_found_dark;    /* the hypervisor could tell nothing of it */
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
