@@ -99,7 +99,7 @@ struct reaction {
     bool disk_cleared, disk_failed; /* of input.news: to be reported */
     bool every_disk_failed;         /* before a helper had any */
     bool unchanged;                 /* nothing that has to outlive a crash has changed */
-    unsigned rule; /* the row of stop_rules() that took the input; NO_RULE: none */
+    unsigned rule;                  /* the row of stop_rules() that took the input; NO_RULE: none */
 };
 
 /* From (operation, input, time) to (operation, effects). Total: an input that means nothing in a
