@@ -116,11 +116,12 @@ static const char *id_of(struct life *life, const struct simulated_domain *d,
     return *known ? known : text;
 }
 
-static void write_parameters(const struct ask *ask, struct parameters *p)
+static void write_parameters(struct ask *ask, struct parameters *p)
 {
     char text[64];
 
-    add(p, "InstanceId", id_of(ask->life, ask->domain, text));
+    snprintf(ask->named, sizeof(ask->named), "%s", id_of(ask->life, ask->domain, text));
+    add(p, "InstanceId", ask->named);
     add(p, "ForceStop", ask->force ? "true" : "false");
     add(p, "ConfirmStop", "true");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)

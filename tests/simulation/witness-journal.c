@@ -60,10 +60,10 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
             rule_broken(life, "3 status", "two stops of %s at once", domain_word(ask->domain));
     }
     for (size_t i = 0, claims = 0; i < WITNESS_DOMAINS; i++) {
-        claims += text_equal(life->witness.domains[i].known_id, e->instance_id);
+        claims += text_equal(life->witness.domains[i].known_id, ask->named);
         if (claims > 1)
             rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
-                        e->instance_id);
+                        ask->named);
     }
     census_count("rule", "3 reserve");
     if (journal_faults_is_on_reserve())
