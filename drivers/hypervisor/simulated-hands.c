@@ -22,10 +22,11 @@ static bool add_process(struct simulated *s, struct simulated_domain *d)
     return true;
 }
 
-/* Pids are used again, as on a host that has been up for long; only the start time differs. */
+/* Pids are used again, as on a host that has been up for long; only the start time differs. That is
+ * counted from the host's boot on, so after one both may be what they were. */
 static struct incarnation next_incarnation(struct simulated *s)
 {
-    struct incarnation who = {.start_time = s->now / 10000};
+    struct incarnation who = {.start_time = (s->now - s->booted_at) / 10000};
 
     memcpy(who.boot_id, s->boot_id, sizeof(who.boot_id));
     s->last_pid = s->last_pid % s->pids + 1;
@@ -226,6 +227,7 @@ void simulated_reboot_host(struct simulated *s, const char *boot_id)
     s->is_connected = false;
     snprintf(s->boot_id, sizeof(s->boot_id), "%s", boot_id);
     s->last_pid = 0;
+    s->booted_at = s->now;
     for (struct simulated_domain *d = s->domains; d; d = d->next)
         lose_power(s, d);
 }

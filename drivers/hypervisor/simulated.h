@@ -106,6 +106,7 @@ struct simulated {
     bool is_connected;
     uint64_t session; /* rises with each connection */
     char boot_id[UUID_TEXT_SIZE];
+    usec_t booted_at;
     pid_t last_pid, pids; /* how many there are before they are used again */
     enum call_fault {
         FAULT_NONE,

@@ -300,7 +300,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     const struct rule *rule;
     bool learnt;
 
-    *ret = (struct reaction){.unchanged = true};
+    *ret = (struct reaction){.unchanged = true, .rule = NO_RULE};
     if (op->stage == STAGE_DONE)
         return;
     learnt = learn(op, in);
@@ -313,6 +313,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     ret->unchanged = !learnt && in->kind != IN_GRACE_OVER;
     if (!rule)
         return;
+    ret->rule = (unsigned)(rule - rules);
     ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||
                                  rule->action == look_unseen || rule->action == clear ||
                                  rule->action == keep_waiting);

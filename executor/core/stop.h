@@ -89,6 +89,7 @@ enum effect {
 
 /* A state transition to be reported upstream, and whether the operation's failure is reported
  * beside it. */
+#define NO_RULE ((unsigned)-1)
 struct reaction {
     unsigned effects; /* of enum effect */
     bool has_transition;
@@ -98,6 +99,7 @@ struct reaction {
     bool disk_cleared, disk_failed; /* of input.news: to be reported */
     bool every_disk_failed;         /* before a helper had any */
     bool unchanged;                 /* nothing that has to outlive a crash has changed */
+    unsigned rule;                  /* the row of stop_rules() that took the input; NO_RULE: none */
 };
 
 /* From (operation, input, time) to (operation, effects). Total: an input that means nothing in a

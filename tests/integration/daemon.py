@@ -175,7 +175,8 @@ class Daemon:
         """What stands in the sink, in the order in which it stands there."""
         try:
             with open(self.events_path, encoding="utf-8") as file:
-                events = [json.loads(line) for line in file if line.endswith("\n")]
+                whole = file.read().split("\n")[:-1]  # a line that is still being written is none yet
+                events = [json.loads(line) for line in whole]
         except FileNotFoundError:
             return []
         return [event for event in events if instance in (None, event["subject"])]

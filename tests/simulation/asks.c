@@ -33,7 +33,7 @@ static void on_reply(struct request *r, struct answer *a)
     struct life *life = ask->life;
 
     life->requests_out--;
-    if (host_point(life)) {
+    if (host_point(life, "a reply")) {
         if (!a)
             abort();
         tell(life, "answer to %.8s: %s%s%s", ask->request_id,
@@ -116,11 +116,12 @@ static const char *id_of(struct life *life, const struct simulated_domain *d,
     return *known ? known : text;
 }
 
-static void write_parameters(const struct ask *ask, struct parameters *p)
+static void write_parameters(struct ask *ask, struct parameters *p)
 {
     char text[64];
 
-    add(p, "InstanceId", id_of(ask->life, ask->domain, text));
+    snprintf(ask->named, sizeof(ask->named), "%.47s", id_of(ask->life, ask->domain, text));
+    add(p, "InstanceId", ask->named);
     add(p, "ForceStop", ask->force ? "true" : "false");
     add(p, "ConfirmStop", "true");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
@@ -273,7 +274,7 @@ void ask_something(struct life *life)
         ask_about_operation(life, REQUEST_WAIT_OPERATION);
     else if (at < 94 && life->temper.has_local_storage)
         ask_clear(life);
-    else if (at < 97 && life->temper.has_local_storage)
+    else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
         ask_about_operation(life, REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);

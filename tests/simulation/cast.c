@@ -105,6 +105,8 @@ void cast_create(struct life *life)
     life->n_guests =
         1 + dice_below(&life->dice, dice_percent(&life->dice, 30) ? LIFE_DOMAINS_MOST : 2);
 
+    if (life->temper.is_crowded)
+        life->n_guests = LIFE_DOMAINS_MOST;
     for (unsigned i = 0; i < life->n_guests; i++) {
         struct simulated_domain *d;
 

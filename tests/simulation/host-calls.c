@@ -6,6 +6,7 @@
  * with nobody waiting for it. Flights survive the death of stopd: what was sent to the hypervisor's
  * daemon may still be carried out.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include <stdio.h>
@@ -43,6 +44,19 @@ static void roughen(struct life *life, struct flight *f)
     f->outlives_connection = dice_percent(dice, 20);
 }
 
+static void count_trouble(const struct flight *f)
+{
+    static const char *const faults[] = {"is slow", "fails", "fails between its halves",
+                                         "loses its answer"};
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s %s", call_kind_to_string(f->call->kind),
+             f->result_at != USEC_NEVER  ? faults[f->fault]
+             : f->effect_at < USEC_NEVER ? "hangs, with its effect"
+                                         : "hangs");
+    census_count("call", name);
+}
+
 static void choose_times(struct life *life, struct flight *f)
 {
     struct flight rough;
@@ -55,8 +69,10 @@ static void choose_times(struct life *life, struct flight *f)
     rough = *f;
     roughen(life, &rough);
     if ((rough.result_at != f->result_at || rough.fault || rough.outlives_connection) &&
-        fate_happens(life, FATE_CALL, f->number))
+        fate_happens(life, FATE_CALL, f->number)) {
         *f = rough;
+        count_trouble(f);
+    }
 }
 
 /* No trouble is worth so many calls: something makes the engine ask and ask. */
@@ -75,7 +91,7 @@ void host_start_call(void *userdata, struct call *c)
     struct life *life = userdata;
     struct flight *f;
 
-    if (!host_point(life)) {
+    if (!host_point(life, "a call")) {
         call_free(c);
         return;
     }

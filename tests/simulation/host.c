@@ -5,7 +5,9 @@
  * has been the last, all that the turn still does is thrown away, which from outside is what a kill
  * -9 looks like.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,12 +15,13 @@
 
 /* --- Points --------------------------------------------------------------------------------- */
 
-bool host_point(struct life *life)
+bool host_point(struct life *life, const char *before)
 {
     if (life->is_dying)
         return false;
     if (life->countdown > 0 && --life->countdown == 0) {
-        tell(life, "stopd is killed");
+        tell(life, "stopd is killed before %s", before);
+        census_count("killed before", before);
         life->is_dying = true;
         return false;
     }
@@ -96,6 +99,8 @@ static void send_hint(struct life *life, const uuid_t domain)
         later = again = 0;
     }
     life->has_lost_hints |= is_lost;
+    if (is_lost || later || again)
+        census_count("hint", is_lost ? "lost" : later ? "late" : "doubled");
     if (is_lost)
         return;
     post_hint(life, domain, life->now + delay + later);
@@ -162,12 +167,12 @@ static void host_committed(void *userdata, uint64_t sequence)
 {
     struct life *life = userdata;
 
-    if (!host_point(life))
+    if (!host_point(life, "the sinks are woken"))
         return;
     if (sequence != life->witness.sequence)
         rule_broken(life, "4.4 outbox", "sinks are woken for event %llu, the journal has %llu",
                     (unsigned long long)sequence, (unsigned long long)life->witness.sequence);
-    life->sink.notified = sequence;
+    sinks_notify(life, sequence);
 }
 
 void host_start_engine(struct life *life)
@@ -186,7 +191,7 @@ void host_start_engine(struct life *life)
     _cleanup_(error_free) struct error *error = NULL;
 
     *listener = (struct hypervisor_listener){on_changed, on_lost, life};
-    sink_configure(life);
+    life->settings.sinks = sinks_names(life, &life->settings.n_sinks);
     life->restart_at = USEC_NEVER;
     life->is_dying = false;
     life->countdown = 0;
@@ -195,6 +200,8 @@ void host_start_engine(struct life *life)
         rule_broken(life, "4.5 recovery", "stopd does not start: %s", error_message(error));
     else
         witness_restarted(life);
+    if (life->engine)
+        sinks_start(life);
     life->has_arrivals = true;
 }
 
@@ -213,6 +220,8 @@ void host_end_engine(struct life *life, bool properly)
         life->is_dying = true;
         journal_rollback(life->journal);
     }
+    fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 5));
+    sinks_stop(life, properly);
     engine_free(take(life->engine));
     if (life->requests_out > 0)
         rule_broken(life, "5 answers", "%u requests were never answered", life->requests_out);
@@ -244,7 +253,6 @@ static void watch_spinning(struct life *life)
 void host_turn(struct life *life)
 {
     life->has_arrivals = false;
-    sink_run(life);
     engine_turn(life->engine);
     if (life->is_dying) {
         host_end_engine(life, false);
@@ -263,6 +271,7 @@ void host_advance(struct life *life)
         return;
     deliver_hints(life);
     wiping_advance(life);
+    sinks_advance(life);
     if (life->lost_at <= life->now) {
         life->lost_at = USEC_NEVER;
         engine_take_lost(life->engine, "keepalive timeout");
@@ -278,5 +287,6 @@ usec_t host_next(const struct life *life)
     for (const struct hint_in_flight *h = life->hints; h; h = h->next)
         earlier(&due, h->at);
     earlier(&due, wiping_next(life));
+    earlier(&due, sinks_next(life));
     return due;
 }

@@ -8,13 +8,20 @@
  * but after a crash before the next good commit the transaction may be there. It is really
  * committed, both states of the database are copied, and the former is put back; a crash tosses a
  * coin between them.
+ *
+ * A full disk has room for no commit; a piece of the reserve is room for two. The journal is in
+ * memory and has no reserve of its own: its two functions for it are played here.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include "journal/private.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#define PIECES 3
 
 /* The linker's names. */
 int __real_journal_begin(struct journal *j, struct error **err);
@@ -26,11 +33,15 @@ static struct {
     struct life *life;       /* whose journal it is */
     sqlite3 *before, *after; /* the two states of a commit in doubt */
     bool is_in_doubt;
+    unsigned pieces; /* of the reserve that are left */
+    unsigned room;   /* for so many commits, while the disk is full */
 } faults;
 
 void journal_faults_attend(struct life *life)
 {
     faults.life = life;
+    faults.pieces = PIECES;
+    faults.room = 0;
     faults.is_in_doubt = false;
 }
 
@@ -67,11 +78,44 @@ static int away(struct error **err)
     return error_set(err, ERROR_JOURNAL, "the disk is full");
 }
 
+static bool is_full(const struct life *life)
+{
+    return life->journal_fault == JOURNAL_FULL && faults.room == 0;
+}
+
+bool __wrap_journal_spend_reserve(struct journal *j);
+bool __wrap_journal_restore_reserve(struct journal *j);
+
+bool __wrap_journal_spend_reserve(struct journal *j)
+{
+    if (!is_full(faults.life) || faults.life->is_dying || faults.pieces == 0)
+        return false;
+    tell(faults.life, "a piece of the journal's reserve is spent");
+    census_count("journal", "spends a piece of its reserve");
+    faults.pieces--;
+    faults.room += 2;
+    return true;
+}
+
+bool __wrap_journal_restore_reserve(struct journal *j)
+{
+    if (faults.life->journal_fault != JOURNAL_FULL) {
+        faults.pieces = PIECES;
+        faults.room = 0;
+    }
+    return faults.pieces == PIECES;
+}
+
+bool journal_faults_is_on_reserve(void)
+{
+    return faults.pieces < PIECES;
+}
+
 int __wrap_journal_begin(struct journal *j, struct error **err)
 {
     struct life *life = faults.life;
 
-    if (!host_point(life) || life->journal_fault == JOURNAL_NO_BEGIN)
+    if (!host_point(life, "a transaction") || life->journal_fault == JOURNAL_NO_BEGIN)
         return away(err);
     if (life->journal_fault == JOURNAL_IN_DOUBT)
         keep_state(&faults.before, j);
@@ -96,7 +140,8 @@ int __wrap_journal_commit(struct journal *j, struct error **err)
     struct life *life = faults.life;
     int r;
 
-    if (!host_point(life) || life->journal_fault == JOURNAL_COMMIT_FAILS) {
+    if (!host_point(life, "a commit") || life->journal_fault == JOURNAL_COMMIT_FAILS ||
+        is_full(life)) {
         journal_rollback(j);
         return away(err);
     }
@@ -104,6 +149,7 @@ int __wrap_journal_commit(struct journal *j, struct error **err)
         return leave_in_doubt(life, j, err);
     r = __real_journal_commit(j, err);
     if (r == 0) {
+        faults.room -= faults.room > 0;
         faults.is_in_doubt = false;
         witness_committed(life);
     }
@@ -115,7 +161,7 @@ static bool may_write(struct error **err)
 {
     struct life *life = faults.life;
 
-    if (host_point(life) && life->journal_fault != JOURNAL_WRITE_FAILS)
+    if (host_point(life, "a write") && life->journal_fault != JOURNAL_WRITE_FAILS)
         return true;
     away(err);
     return false;
@@ -151,13 +197,22 @@ WRAP_WRITE(journal_put_certificate,
            (struct journal * j, const char *request_id, const char *target, const char *document,
             usec_t realtime, struct error **err),
            (j, request_id, target, document, realtime, err));
-WRAP_WRITE(journal_put_cursor,
-           (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
-           (j, sink, sequence, err));
 WRAP_WRITE(journal_put_dead_letter,
            (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
             usec_t realtime, struct error **err),
            (j, sink, sequence, reason, realtime, err));
+int __real_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err);
+int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err);
+
+int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
+                              struct error **err)
+{
+    sinks_see_cursor(faults.life, sink, sequence);
+    return may_write(err) ? __real_journal_put_cursor(j, sink, sequence, err) : -EIO;
+}
+
 WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
            (j, realtime, err));
 WRAP_WRITE(journal_retain,

@@ -8,6 +8,8 @@
  */
 #include "simulation/life.h"
 
+#include "simulation/fiber.h"
+#include "simulation/sinks.h"
 #include "stopd/log.h"
 
 #include <stdarg.h>
@@ -104,12 +106,16 @@ static void choose_temper(struct life *life)
     t->doubled_hints = dice_below(dice, 20);
     t->late_hints = dice_percent(dice, 40) ? dice_below(dice, 40) : 0;
     t->commit_failures = dice_percent(dice, 40) ? 100 : 0;
+    t->sink_troubles = is_rough && dice_percent(dice, 60) ? dice_below(dice, 50) : 0;
     t->has_crashes = dice_percent(dice, 60);
     t->has_host_reboots = dice_percent(dice, 30);
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
-    t->has_local_storage = dice_percent(dice, 30);
+    t->has_bad_disks = dice_percent(dice, 30);
+    t->is_crowded = dice_percent(dice, 8);
+    t->has_parallel_bound |= t->is_crowded;
+    t->has_local_storage = dice_percent(dice, 30) || t->is_crowded;
 }
 
 static void choose_settings(struct life *life)
@@ -129,7 +135,9 @@ static void choose_settings(struct life *life)
                 .local_families = families,
                 .n_local_families = ELEMENTSOF(families),
             },
-        .parallel = life->temper.has_parallel_bound ? 1 + dice_below(dice, 2) : 0,
+        .parallel = life->temper.is_crowded           ? 1
+                    : life->temper.has_parallel_bound ? 1 + dice_below(dice, 2)
+                                                      : 0,
         .clear_parallel = dice_below(dice, 3),
         .call_timeout = 30 * USEC_PER_SEC,
         .destroy_timeout = 90 * USEC_PER_SEC,
@@ -151,7 +159,8 @@ static void begin(struct life *life)
     life->journal = journal;
     journal_wipe(journal);
     journal_faults_attend(life);
-    life->world = simulated_new(dice_percent(&life->dice, 92));
+    fibers_attend(life);
+    life->world = simulated_new(dice_percent(&life->dice, 88));
     if (!life->world)
         abort();
     life->world->pids = 2 + (pid_t)dice_below(&life->dice, 20);
@@ -160,11 +169,13 @@ static void begin(struct life *life)
     life->restart_at = USEC_NEVER;
     choose_temper(life);
     choose_settings(life);
+    sinks_create(life);
     life->parallel_most = life->settings.parallel;
     life->commands_left = life->temper.commands;
     life->weather_left = life->temper.weather;
     life->now = dice_between(&life->dice, USEC_PER_SEC, 100 * USEC_PER_SEC);
     simulated_advance(life->world, life->now);
+    life->world->booted_at = life->now;
     cast_create(life);
     fate_draw(life, FATE_LUCK, fate_number(life, FATE_LUCK, NULL, 0));
     life->next_command = life->now + dice_between(&life->dice, 0, 10 * USEC_PER_SEC);
@@ -281,7 +292,7 @@ static bool is_settled(const struct life *life)
 {
     return life->engine && engine_is_attached(life->engine) && !life->flights && !life->hints &&
            !life->wipings && engine_unfinished(life->engine) == 0 && life->requests_out == 0 &&
-           simulated_next(life->world) == USEC_NEVER;
+           sinks_are_done(life) && simulated_next(life->world) == USEC_NEVER;
 }
 
 bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool is_told)
@@ -323,6 +334,7 @@ void life_clear(struct life *life)
     life->world->hypervisor.ops->free(&life->world->hypervisor);
     witness_clear(life);
     journal_faults_attend(NULL);
+    sinks_free(life);
     fates_clear(&life->happened);
     free(life->broken);
 }

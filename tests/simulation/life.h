@@ -46,11 +46,13 @@ struct hint_in_flight {
 struct temper {
     unsigned slow_calls, hung_calls, failing_calls, lost_answers;
     unsigned lost_hints, doubled_hints, late_hints;
-    unsigned commit_failures;
+    unsigned commit_failures, sink_troubles;
     unsigned weather, commands; /* how many */
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
     bool is_forgetful; /* journal.retain is short */
     bool has_local_storage;
+    bool has_bad_disks;
+    bool is_crowded; /* four guests with local disks, one turn at a time */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -60,13 +62,7 @@ enum journal_fault {
     JOURNAL_WRITE_FAILS,
     JOURNAL_COMMIT_FAILS,
     JOURNAL_IN_DOUBT, /* the commit's outcome is not known */
-};
-
-struct simulated_sink {
-    uint64_t notified; /* events up to here are committed */
-    uint64_t position; /* its relay's */
-    uint64_t offered;  /* the sink has heard of all up to here */
-    uint64_t checked;
+    JOURNAL_FULL,     /* the reserve is spent piece by piece */
 };
 
 struct life {
@@ -85,6 +81,7 @@ struct life {
     bool is_quiet;       /* the world is well behaved from now on */
 
     struct simulated *world;
+    struct simulated_domain *struck;                    /* by the latest stroke of weather */
     struct simulated_domain *guests[LIFE_DOMAINS_MOST]; /* NULL: left out */
     unsigned n_guests;
     struct flight *flights;
@@ -107,12 +104,12 @@ struct life {
     usec_t restart_at;
     bool has_arrivals;
 
+    struct sinks *sinks;
     struct witness witness;
     usec_t next_command, next_weather;
     unsigned commands_left, weather_left;
     bool is_ending; /* stopd goes properly: whoever waits is answered early */
     unsigned requests_out;
-    struct simulated_sink sink;
     usec_t last_turn;
     unsigned spins; /* turns without time going on */
     usec_t rush_until;
@@ -141,12 +138,6 @@ void story_line(const struct life *life, const char *format, ...) _printf_(2, 3)
 void rule_broken(struct life *life, const char *rule, const char *format, ...) _printf_(3, 4);
 const char *domain_word(const struct simulated_domain *d);
 
-/* --- sink.c ---------------------------------------------------------------------------------- */
-void sink_configure(struct life *life);
-void sink_run(struct life *life);
-/* What the journal says of it, after a commit. */
-void sink_check(struct life *life);
-
 /* --- host.c: what the engine is given to live on -------------------------------------------- */
 struct moment host_now(void *userdata);
 void host_start_engine(struct life *life);
@@ -157,7 +148,7 @@ void host_turn(struct life *life);
 void host_advance(struct life *life);
 usec_t host_next(const struct life *life);
 /* One step of the running stopd that a crash can come before. False: it has come. */
-bool host_point(struct life *life);
+bool host_point(struct life *life, const char *before);
 /* Something has happened upon which stopd may die, some steps later. */
 void host_consider_crash(struct life *life, uint64_t number);
 
@@ -205,6 +196,8 @@ void weather_lose_hypervisor(struct life *life, usec_t away);
 void journal_faults_attend(struct life *life); /* NULL: to none */
 /* What a crash makes of a commit that was in doubt. */
 void journal_faults_crash(struct life *life);
+/* Nothing new is to be taken: room is kept for what is under way. */
+bool journal_faults_is_on_reserve(void);
 void journal_wipe(struct journal *j);
 
 #endif

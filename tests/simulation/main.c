@@ -1,11 +1,12 @@
 /* main.c - simulate: lives many lives of a host and says which rule the first bad one broke
  *
- * simulate [--seed N] [--lives N] [--jobs N] [--trace] [--shrink] [--only LIST]
+ * simulate [--seed N] [--lives N] [--jobs N] [--trace] [--census] [--shrink] [--only LIST]
  * Each life has its own seed, counted up from the first; the same seed is the same life. Exit 1 at
  * the first rule that is broken, with the line that lives that life again. --shrink leaves out of
  * that life all that does not matter and tells what is left; --only lives a life of which only that
- * is left.
+ * is left. --census counts what the lives have exercised.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 #include "simulation/shrink.h"
 
@@ -21,19 +22,21 @@
 struct options {
     uint64_t seed, lives;
     unsigned jobs;
-    bool trace, shrink;
+    bool trace, shrink, census;
     struct fates *only;
 };
 
 /* What all jobs see. */
 struct shared {
     _Atomic(bool) is_over; /* one has found a broken rule */
+    struct census *census;
     _Atomic(uint64_t) lives, operations, events, commits, crashes;
 };
 
 static int usage(void)
 {
-    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace] [--shrink] [--only LIST]\n",
+    fputs("usage: simulate [--seed N] [--lives N] [--jobs N] [--trace] [--census] [--shrink] "
+          "[--only LIST]\n",
           stderr);
     return 64;
 }
@@ -41,13 +44,10 @@ static int usage(void)
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"lives", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"trace", no_argument, NULL, 't'},
-        {"shrink", no_argument, NULL, 'k'},
-        {"only", required_argument, NULL, 'o'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'}, {"lives", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'},
+        {"shrink", no_argument, NULL, 'k'},     {"only", required_argument, NULL, 'o'},
+        {"census", no_argument, NULL, 'c'},     {NULL, 0, NULL, 0},
     };
     static struct fates only;
     int option;
@@ -68,6 +68,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 'k':
             o->shrink = true;
+            break;
+        case 'c':
+            o->census = true;
             break;
         case 'o':
             o->only = &only;
@@ -125,6 +128,7 @@ static bool live(const struct options *o, unsigned job, struct shared *shared)
         }
         life_clear(&life);
     }
+    census_add(shared->census);
     fflush(stdout);
     return is_good;
 }
@@ -156,12 +160,14 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     bool is_good;
 
-    if (shared == MAP_FAILED || parse(argc, argv, &o) < 0)
+    if (shared == MAP_FAILED || !(shared->census = census_shared()) || parse(argc, argv, &o) < 0)
         return usage();
     is_good = o.jobs > 1 ? live_in_jobs(&o, shared) : live(&o, 0, shared);
     if (is_good)
         printf("%" PRIu64 " lives: %" PRIu64 " stops, %" PRIu64 " events, %" PRIu64
                " commits, %" PRIu64 " ends of stopd; no rule broken\n",
                shared->lives, shared->operations, shared->events, shared->commits, shared->crashes);
+    if (o.census)
+        census_print(shared->census);
     return is_good ? 0 : 1;
 }

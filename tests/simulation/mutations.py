@@ -211,9 +211,47 @@ MUTATIONS = [
      "executor/engine/engine-sinks.c",
      "    c->sequence = sequence;\n",
      "    c->sequence = sequence + 1;\n", "4.4"),
+    ("an event is handed over twice in a batch",
+     "executor/engine/relay-deliver.c",
+     "    move_to(r, events[n - 1].sequence, n);",
+     "    move_to(r, events[0].sequence, n);", "4.4 once"),
+    ("what a sink took in part counts as taken",
+     "executor/engine/relay-deliver.c",
+     "        told = kind->took(r, events, delivered);",
+     "        told = kind->took(r, events, left);", "4.4"),
+    ("a sink's own last event is not asked for",
+     "executor/engine/relay-deliver.c",
+     "    if (result > 0 && last > r->position)",
+     "    if (false)", "4.4 once"),
+    ("a sink that failed is not tried again",
+     "executor/engine/relay.c",
+     "            pause_after_failure(r);",
+     "            wait_for_news(r, UINT64_MAX - 1);", "4.4 delivered"),
+    ("the cursor runs ahead of the sink",
+     "executor/engine/relay-deliver.c",
+     "    (void)tell(r, SINK_MOVED, sequence, NULL);",
+     "    (void)tell(r, SINK_MOVED, r->newest, NULL);", "4.4 cursor"),
+    ("events leave the journal that a sink still has to get",
+     "executor/journal/journal-retain.c",
+     "        if (cursor < delivered)",
+     "        if (false)", "4.4"),
+    ("new stops are taken while the journal's disk is full",
+     "executor/engine/engine-requests.c",
+     "    if (e->on_reserve)",
+     "    if (false)", "3 reserve"),
+    ("finished operations are forgotten at once",
+     "executor/engine/engine-clock.c",
+     "    usec_t kept = e->settings.retain + e->ahead;",
+     "    usec_t kept = USEC_PER_SEC;", "4.5 durable"),
+    ("a process of another boot counts as the one that is meant",
+     "executor/core/sighting.c",
+     "strcmp(a->boot_id, b->boot_id) == 0",
+     "a->boot_id[0] != 0", "4."),
 ]
 
 GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]
+# The engine's files that only its real host needs.
+OF_THE_DAEMON = ("wiper", "marker", "disk-", "certificate", "loop", "workers")
 PACKAGES = ["json-c", "uuid", "libsystemd", "sqlite3"]
 
 
@@ -235,15 +273,14 @@ class Build:
             wraps = [f"-Wl,--wrap={name.strip()}" for name in names]
         self.link_flags = wraps + pkg_config("--libs") + ["-lpthread"]
         self.objects = {}
+        self.archive = f"{folder}/plain.a"
 
     def sources(self):
         patterns = ["executor/base/*.c", "executor/core/*.c", "executor/journal/*.c",
-                    "executor/engine/engine*.c", "executor/engine/agenda.c", "executor/engine/call.c",
-                    "executor/engine/request.c", "executor/engine/inventory*.c", "executor/engine/sink-report.c",
-                    "executor/engine/wipe-report.c", "drivers/hypervisor/simulated*.c",
+                    "executor/engine/*.c", "drivers/hypervisor/simulated*.c",
                     "tests/simulation/*.c"]
         found = [f for p in patterns for f in sorted(glob.glob(p, root_dir=self.source))]
-        return found
+        return [f for f in found if not os.path.basename(f).startswith(OF_THE_DAEMON)]
 
     def compile(self, path, output):
         folder = os.path.dirname(output)
@@ -258,6 +295,9 @@ class Build:
 
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
             self.objects = dict(pool.map(one, self.sources()))
+        # What the simulator does not need of it is left out, what has been changed comes before it.
+        rest = [o for n, o in self.objects.items() if not n.startswith("tests/")]
+        subprocess.run(["ar", "rcs", self.archive, *rest], check=True)
 
     def mutant(self, number, name, text):
         folder = f"{self.folder}/{number}"
@@ -267,8 +307,9 @@ class Build:
             file.write(text)
         changed = self.compile(path, f"{folder}/changed.o")
         program = f"{folder}/simulate"
-        objects = [changed if n == name else o for n, o in self.objects.items()]
-        subprocess.run([self.compiler, "-o", program, *objects, *self.link_flags], check=True)
+        own = [o for n, o in self.objects.items() if n.startswith("tests/") and n != name]
+        subprocess.run([self.compiler, "-o", program, changed, *own, self.archive,
+                        *self.link_flags], check=True)
         return program
 
 

@@ -4,6 +4,7 @@
  * When the life turns quiet everything that is a trouble of the hypervisor's is put right; guests
  * keep their manners, and a process that lingers for good does so.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include <stdio.h>
@@ -52,6 +53,18 @@ static bool start(struct life *life, struct simulated_domain *d)
 static bool restart(struct life *life, struct simulated_domain *d)
 {
     return simulated_destroy(life->world, d) && start(life, d);
+}
+
+/* Nobody has seen it run. */
+static bool start_briefly(struct life *life, struct simulated_domain *d)
+{
+    static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
+        simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
+
+    return start(life, d) &&
+           (dice_percent(&life->dice, 20)
+                ? simulated_save(life->world, d, true)
+                : what_next[dice_below(&life->dice, ELEMENTSOF(what_next))](life->world, d));
 }
 
 static bool save(struct life *life, struct simulated_domain *d)
@@ -157,6 +170,7 @@ static const struct {
     {5, "loses its process", kill_process},
     {20, "is started", start},
     {8, "is destroyed and started again", restart},
+    {8, "is started, and something else at once", start_briefly},
     {6, "is saved", save},
     {6, "begins to migrate", migrate},
     {8, "is paused or resumed", pause_or_resume},
@@ -164,7 +178,7 @@ static const struct {
     {4, "is undefined, or defined again", undefine},
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
-    {3, "is said to be off while it runs, or no more", misjudge},
+    {8, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
     {2, "is given another disk", attach_disk},
     {4, "has another id", change_id},
@@ -176,8 +190,12 @@ static void change_domain(struct life *life)
     struct simulated_domain *d = cast_any(life);
     unsigned weights = 0, at;
 
+    /* One thing comes upon another. */
+    if (life->struck && dice_percent(&life->dice, 35))
+        d = life->struck;
     if (!d)
         return;
+    life->struck = d;
     for (size_t i = 0; i < ELEMENTSOF(domain_weather); i++)
         weights += domain_weather[i].weight;
     at = dice_below(&life->dice, weights);
@@ -187,7 +205,9 @@ static void change_domain(struct life *life)
             continue;
         }
         tell(life, "%s %s", domain_word(d), domain_weather[i].what);
-        if (!domain_weather[i].happen(life, d))
+        if (domain_weather[i].happen(life, d))
+            census_count("weather", domain_weather[i].what);
+        else
             tell(life, "  (not in this state)");
         return;
     }
@@ -209,6 +229,7 @@ static void lose_hypervisor(struct life *life)
 {
     usec_t away = dice_percent(&life->dice, 40) ? 0 : seconds(life, 0, 60);
 
+    census_count("weather", "the hypervisor is lost");
     tell(life, "the hypervisor is lost for %.1f s", (double)away / 1e6);
     weather_lose_hypervisor(life, away);
 }
@@ -219,9 +240,18 @@ static void end_stopd(struct life *life)
 
     if (!life->temper.has_crashes || !life->engine)
         return;
+    census_count("weather", properly ? "stopd is ended" : "stopd is killed");
     if (!properly)
         tell(life, "stopd is killed");
     host_end_engine(life, properly);
+}
+
+/* Back or forth, by minutes or hours. */
+static void set_clock(struct life *life)
+{
+    usec_t most = dice_percent(&life->dice, 70) ? 300 : 6 * 3600;
+
+    life->clock_error += (int64_t)seconds(life, 0, 2 * most) - (int64_t)(most * USEC_PER_SEC);
 }
 
 static void reboot_host(struct life *life)
@@ -230,12 +260,15 @@ static void reboot_host(struct life *life)
 
     if (!life->temper.has_host_reboots)
         return;
+    census_count("weather", "the host is rebooted");
     tell(life, "the host is rebooted");
     uuid_new_lower(boot_id);
     host_end_engine(life, false);
     host_forget_calls(life);
     life->restart_at = life->now + seconds(life, 1, 60);
     life->booted_at = life->now;
+    if (dice_percent(&life->dice, 40))
+        set_clock(life); /* nobody has told it the time yet */
     simulated_reboot_host(life->world, boot_id);
     for (struct simulated_domain *d = life->world->domains; d; d = d->next)
         if (d->is_persistent && dice_percent(&life->dice, 40))
@@ -244,10 +277,15 @@ static void reboot_host(struct life *life)
 
 static void break_journal(struct life *life)
 {
+    static const char *const words[] = {
+        "", "begins nothing", "writes nothing", "commits nothing", "is in doubt", "is full"};
+
     if (!dice_percent(&life->dice, life->temper.commit_failures))
         return;
-    life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_IN_DOUBT));
-    life->journal_well_at = life->now + seconds(life, 0, 30);
+    life->journal_fault = (enum journal_fault)(1 + dice_below(&life->dice, JOURNAL_FULL));
+    life->journal_well_at =
+        life->now + seconds(life, 0, life->journal_fault == JOURNAL_FULL ? 120 : 30);
+    census_count("journal", words[life->journal_fault]);
     tell(life, "the journal fails (%u) for %.1f s", life->journal_fault,
          (double)(life->journal_well_at - life->now) / 1e6);
 }
@@ -259,13 +297,15 @@ static void change_bound(struct life *life)
     life->settings.parallel = dice_below(&life->dice, 3);
     if (life->settings.parallel == 0 || life->settings.parallel > life->parallel_most)
         life->parallel_most = life->parallel_most ? life->settings.parallel : 0;
+    census_count("weather", "stop.parallel is set");
     tell(life, "stop.parallel is %u now", life->settings.parallel);
     engine_configure(life->engine, &life->settings);
 }
 
 static void step_clock(struct life *life)
 {
-    life->clock_error += (int64_t)seconds(life, 0, 600) - (int64_t)(300 * USEC_PER_SEC);
+    set_clock(life);
+    census_count("weather", "the clock is set");
     tell(life, "the clock is set");
 }
 
@@ -302,7 +342,8 @@ void weather_advance(struct life *life)
         life->arrived_at = USEC_NEVER;
         tell(life, "a migration %s", arrived ? "has arrived" : "fails");
         for (struct simulated_domain *d = life->world->domains; d; d = d->next)
-            simulated_migrated(life->world, d, arrived);
+            if (simulated_migrated(life->world, d, arrived))
+                census_count("weather", arrived ? "a migration arrives" : "a migration fails");
     }
 }
 

@@ -177,7 +177,7 @@ void wiping_start(void *userdata, struct wipe_job *job)
     struct dice *dice = &life->dice;
     struct wiping *w;
 
-    if (!host_point(life)) {
+    if (!host_point(life, "a helper starts")) {
         wipe_job_free(job);
         return;
     }
@@ -192,8 +192,8 @@ void wiping_start(void *userdata, struct wipe_job *job)
     fate_draw(life, FATE_HELPER, w->number);
     w->steps = dice_below(dice, 4);
     w->next_at = life->now + dice_between(dice, USEC_PER_MSEC, 3 * USEC_PER_SEC);
-    w->is_rough =
-        !life->is_quiet && dice_percent(dice, 35) && fate_happens(life, FATE_HELPER, w->number);
+    w->is_rough = !life->is_quiet && dice_percent(dice, life->temper.has_bad_disks ? 80 : 35) &&
+                  fate_happens(life, FATE_HELPER, w->number);
     if (w->is_rough && dice_percent(dice, 85))
         w->fate = 1 + dice_below(dice, WILL_STOP);
     w->next = life->wipings;
@@ -204,7 +204,7 @@ void wiping_end(void *userdata, const uuid_t domain)
 {
     struct life *life = userdata;
 
-    if (!host_point(life))
+    if (!host_point(life, "a helper is ended"))
         return;
     for (struct wiping *w = life->wipings; w; w = w->next)
         if (w->job->kind == WIPE_JOB_CLEAR && uuid_compare(w->job->domain, domain) == 0)

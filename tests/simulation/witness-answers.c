@@ -5,6 +5,7 @@
  * RequestId of the first command under it that was accepted; where that one's answer is not known
  * (stopd died, or a commit was in doubt), with any that was sent under it.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include "journal/private.h"
@@ -37,6 +38,7 @@ static void check_token(struct life *life, const struct ask *ask)
             rule_broken(life, "3 ClientToken", "token %u is answered with another RequestId",
                         ask->token);
     }
+    census_count("rule", "3 ClientToken");
     if (!was_sent)
         rule_broken(life, "3 ClientToken", "token %u is answered with a RequestId from nowhere",
                     ask->token);
@@ -149,6 +151,7 @@ void witness_answered(struct ask *ask, const struct answer *a)
         rule_broken(life, "5 answers", "%.8s is answered twice", ask->request_id);
     ask->is_answered = true;
     ask->code = a->code;
+    census_count("answer", a->code ? error_public_code(a->code) : "OK");
     memcpy(ask->answer_id, a->request_id, sizeof(ask->answer_id));
     switch (ask->kind) {
     case REQUEST_STOP:
@@ -186,6 +189,7 @@ void witness_restarted(struct life *life)
 
         if (a->kind != REQUEST_STOP)
             continue;
+        census_count("rule", "4.5 durable");
         if (a->is_answered && a->code == ERROR_NONE && !is_durable(life, a->answer_id) &&
             !life->temper.is_forgetful)
             rule_broken(life, "4.5 durable", "%.8s was accepted and is forgotten after a restart",

@@ -4,6 +4,7 @@
  * step that touches a disk. It holds them against the world (has the run ended?) and against the
  * journal (is the stop still under way?), and keeps the account of what was cleared for which stop.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ static void check_ended(struct life *life, const struct wipe_job *job, const str
 
     if (a->kind == REQUEST_CLEAR || !life->world->has_processes)
         return;
+    census_count("rule", "4.2 off");
     if (!run->is_gone)
         rule_broken(life, "4.2 off", "%s of %s %s, and its guest has not ended", job->disk.target,
                     domain_word(a->domain), what);
@@ -48,6 +50,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
                     job->request_id);
         return;
     }
+    census_count("rule", "4.2 consent");
     if (a->is_cancelled && !a->is_escalated)
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
     if (!engine_is_attached(life->engine))
@@ -91,6 +94,7 @@ void witness_check_cleared(struct life *life, const struct ask *ask)
         n += cast_is_local_disk(&i->disks[k]);
     if (n == 0)
         return;
+    census_count("rule", "4.3 cleared");
     if (ask->cleared != (1u << n) - 1)
         rule_broken(life, "4.3 cleared",
                     "%s is Stopped, and of its %u local disks not all are cleared",

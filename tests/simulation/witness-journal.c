@@ -9,7 +9,9 @@
  * more ends than processes that ended, no more starts than runs.
  */
 #include "simulation/events.h"
+#include "simulation/census.h"
 #include "simulation/life.h"
+#include "simulation/sinks.h"
 
 #include "base/json.h"
 #include "journal/private.h"
@@ -58,11 +60,15 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
             rule_broken(life, "3 status", "two stops of %s at once", domain_word(ask->domain));
     }
     for (size_t i = 0, claims = 0; i < WITNESS_DOMAINS; i++) {
-        claims += text_equal(life->witness.domains[i].known_id, e->instance_id);
+        claims += text_equal(life->witness.domains[i].known_id, ask->named);
         if (claims > 1)
             rule_broken(life, "3 conflict", "two domains are known to claim %s, and one is stopped",
-                        e->instance_id);
+                        ask->named);
     }
+    census_count("rule", "3 reserve");
+    if (journal_faults_is_on_reserve())
+        rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
+                    ask->request_id);
     witness_accepted_late(life, ask);
     ask->is_operation = true;
     ask->place = ++life->witness.n_accepted;
@@ -87,6 +93,7 @@ static void check_stopped(struct life *life, const struct ask *ask)
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
+    census_count("rule", "4.6 saved");
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
@@ -114,7 +121,9 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     struct seen_domain *seen = witness_domain(life, ask->domain);
     bool knows = life->world->has_processes;
 
+    census_count("failure", code);
     if (text_equal(code, "GracePeriodOver")) {
+        census_count("rule", "4.1 grace");
         if ((!ask->is_pressed && !ask->is_presumed) || ask->counted < ask->grace)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
                         ask->request_id);
@@ -166,6 +175,7 @@ static void check_chain(struct life *life, struct simulated_domain *d, const str
     struct seen_domain *seen = witness_domain(life, d);
     bool fits = (int)seen->chain == chain_of(e->from);
 
+    census_count("rule", "4.4 chain");
     /* Where nothing was reported yet, what was taken down in silence comes first. */
     if (seen->chain == CHAIN_NEW)
         fits = true;
@@ -189,6 +199,7 @@ static void check_proof(struct life *life, struct simulated_domain *d, const str
 
     bool is_superseded = text_equal(e->reason, "ended unseen");
 
+    census_count("rule", "4.7 proof");
     for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
         if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
@@ -202,6 +213,7 @@ static void check_start(struct life *life, struct simulated_domain *d)
 {
     struct seen_domain *seen = witness_domain(life, d);
 
+    census_count("rule", "4.7 once");
     if (seen->known_run <= seen->reported_run)
         rule_broken(life, "4.7 once", "the start of run %u of %s is reported again",
                     seen->known_run, domain_word(d));
@@ -228,6 +240,8 @@ static void take_transition(struct life *life, const struct event *e, const stru
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
             check_proof(life, d, e);
+        if (e->to == STATE_STOPPED && !ask && is_set(d->definition->type))
+            census_count("rule", "4.7 kept");
         if (e->to == STATE_STOPPED && !ask && *witness_domain(life, d)->known_id &&
             is_set(d->definition->type) && !text_equal(e->local_storage, "kept"))
             rule_broken(life, "4.7 kept",
@@ -275,6 +289,7 @@ void witness_check_reported(struct life *life)
         seen = witness_domain(life, d);
         for (const struct ask *a = life->witness.asks; a; a = a->next)
             is_stopping |= a->domain == d && a->is_operation && !a->is_ended;
+        census_count("rule", "4.4 one transaction");
         if (is_stopping != (state == STATE_STOPPING))
             rule_broken(life, "4.4 one transaction", "%s is reported as %s, and is %sin a stop",
                         domain_word(d), instance_state_to_string(state), is_stopping ? "" : "not ");
@@ -301,7 +316,7 @@ void witness_committed(struct life *life)
     life->witness.n_commits++;
     for (size_t i = 0; i < WITNESS_DOMAINS && life->witness.is_picture_due; i++)
         life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
-    sink_check(life);
+    sinks_check_letters(life);
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 
@@ -346,6 +361,7 @@ static void check_end_of(struct life *life, const struct simulated_domain *d, bo
 
     if (is_kept_open(life, d) || is_quarantined(life, d))
         return;
+    census_count("rule", "4.7 missed");
     if (is_there && (!has_row || state != STATE_RUNNING))
         rule_broken(life, "4.7 missed", "%s runs in the end and is reported as %s", domain_word(d),
                     has_row ? instance_state_to_string(state) : "nothing");
@@ -373,7 +389,9 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d, enum 
 
 void witness_end(struct life *life)
 {
+    sinks_check(life);
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
+        census_count("rule", "4.5 end");
         if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
             !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
             rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,

@@ -8,6 +8,7 @@
  *
  * What the journal says is witness-journal.c's, and what stopd answers witness-answers.c's.
  */
+#include "simulation/census.h"
 #include "simulation/life.h"
 
 #include "journal/private.h"
@@ -94,6 +95,7 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
         witness_domain(life, d)->unlocked_run = run;
     if (life->executing->is_written_off)
         return; /* of a stop that may be over by now; nobody can call it back */
+    census_count("rule", "4.6 incarnation");
     if (!somebody_asked(life, d, run))
         rule_broken(life, "4.6 incarnation", "run %u of %s felt a button that nobody asked for",
                     run, domain_word(d));
@@ -107,6 +109,7 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
 
 static void see_cut(struct life *life, struct simulated_domain *d, unsigned run)
 {
+    census_count("rule", "4.1 consent");
     if (has_consented(life, d, run))
         return;
     if (somebody_asked(life, d, run) || !life->world->has_processes)
@@ -133,6 +136,7 @@ static void see_reboot(struct life *life, struct simulated_domain *d, unsigned r
     if (!a || !a->is_felt || a->is_cancelled || grace_has_run(a) || seen->unlocked_run == run ||
         seen->tainted_run == run || a->run != run)
         return;
+    census_count("rule", "4.6 reboot");
     for (const struct ask *c = life->witness.asks; c; c = c->next)
         if (c->kind == REQUEST_CANCEL && c->domain == d && !c->is_answered)
             return; /* a cancel may be in the journal */
@@ -268,12 +272,19 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = seen->is_kept = false;
         return;
     }
-    /* One whose run could not be told may be reported or not when it is; so may all where stopd has
-     * been started anew before the picture was in the journal, or when all that it knew had left
-     * the host. */
+    /* One whose run could not be told may be reported or not when it is, or one that was on its way
+     * off then and has begun anew; so may all where stopd has been started anew before the picture
+     * was in the journal, or when all that it knew had left the host. */
+    if (seen->found_run == 0) {
+        seen->found_run = g->run;
+        seen->is_found_dark = g->version == 0;
+    }
     seen->is_unread |=
-        !g->shows_run ||
+        !g->shows_run || g->run > seen->found_run ||
         (!seen->is_kept && (life->witness.n_pictures > 1 || life->witness.n_crashes > 0));
+    /* That it was there is in the journal, though not as what. */
+    if (seen->is_found_dark && seen->is_kept && g->shows_run && g->run == seen->found_run)
+        seen->is_unread = false;
     seen->reported_run = seen->is_unread ? 0 : g->run;
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
@@ -311,6 +322,7 @@ static void check_lifecycle(struct life *life, const struct simulated_domain *d)
     if (!is_up || witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
         host_has_flight(life, d->definition->uuid))
         return;
+    census_count("rule", "4.6 interlock");
     if (d->lifecycle.on_reboot != d->defined_lifecycle.on_reboot ||
         d->lifecycle.on_poweroff != d->defined_lifecycle.on_poweroff)
         rule_broken(life, "4.6 interlock",

@@ -29,6 +29,7 @@ struct ask {
     uint64_t after;                  /* of WAIT_EVENTS */
 
     /* Of STOP */
+    char named[WITNESS_ID]; /* as the command calls it */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
     unsigned token; /* 0: none */
     char *fingerprint;
@@ -77,6 +78,8 @@ struct seen_domain {
     unsigned reported_run; /* the run of the latest Running that was reported */
     bool is_found;         /* was there when the first picture was taken */
     bool is_kept;          /* and that picture is in the journal */
+    unsigned found_run;    /* which run it was in then */
+    bool is_found_dark;    /* the hypervisor could tell nothing of it */
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
