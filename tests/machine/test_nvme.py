@@ -336,6 +336,7 @@ def test_killed_in_the_middle_and_resumed(machine, disks, wipe, method, command)
     with disks.faulty.holds(command, start=20 * MIB, least=2 * BLOCK) as held:
         job = wipe.start(device, **members)
         held()
+        wait_for(lambda: last_resume(job.lines)["durable"], "what is durable is told")
         job.kill()
         resume = last_resume(job.lines)
         durable = resume["durable"]
