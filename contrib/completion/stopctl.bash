@@ -21,12 +21,19 @@ _stopctl_instances() {
     timeout 1 stopctl status "${where[@]}" 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+# The sinks that have refused something: of the others only the configuration knows.
+_stopctl_refused() {
+    local -a where
+    mapfile -t where < <(_stopctl_where)
+    timeout 1 stopctl events --dead-letters "${where[@]}" 2>/dev/null | awk 'NR > 1 { print $1 }' | sort -u
+}
+
 # The verb on the line so far, if there is one.
 _stopctl_verb() {
     local i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --socket | --config) ((i++)) ;;
+            --socket | --config | --replay | --drop) ((i++)) ;;
             -*) ;;
             *)
                 printf '%s\n' "${COMP_WORDS[i]}"
@@ -59,6 +66,10 @@ _stopctl() {
             mapfile -t COMPREPLY < <(compgen -W 'lock arrears lock,arrears' -- "$current")
             return
             ;;
+        --replay | --drop)
+            mapfile -t COMPREPLY < <(compgen -W "$(_stopctl_refused)" -- "$current")
+            return
+            ;;
         --grace | --timeout | --token | --after) return ;;
     esac
 
@@ -72,7 +83,7 @@ _stopctl() {
         clear) options+=' --confirm --no-wait --timeout --yes' ;;
         retry) options+=' --no-wait --timeout' ;;
         certificate) options+=' --key --verify --with' ;;
-        events) options+=' --after --follow' ;;
+        events) options+=' --after --follow --dead-letters --replay --drop --all' ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

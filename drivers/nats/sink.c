@@ -355,7 +355,7 @@ static int find_there(struct nats_sink *s, const struct upstream_event *events, 
         free(subjects[i]);
     if (r < 0)
         return r;
-    s->doubt = r > 0 && memchr(there, true, n);
+    s->doubt = r > 0 && memchr(there, 1, n);
     s->cannot_look = r == 0;
     *ret = take(there);
     return 0;

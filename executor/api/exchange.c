@@ -210,6 +210,7 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
     free(x->gathered.text);
     json_object_put(x->gathered.list);
     free(x->argument);
+    free(x->second_argument);
     free(x->body);
     free(x->target);
     free(x);

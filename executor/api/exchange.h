@@ -36,6 +36,7 @@ struct exchange {
     /* Found out by the router. */
     const struct route *route; /* NULL: there is none */
     char *argument;            /* what stands in the path for the pattern's {}, decoded, or NULL */
+    char *second_argument;     /* and for its second one */
     struct principal principal;
     enum right right;
 

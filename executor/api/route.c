@@ -22,6 +22,11 @@ static const struct route routes[] = {
     {"/v1/instances/{}/clear", VERB_POST, RIGHT_CHANGE, clear_handle},
     {"/v1/certificates/{}", LOOK, RIGHT_READ, certificates_handle},
     {"/v1/events", LOOK, RIGHT_READ, events_handle},
+    {"/v1/sinks", LOOK, RIGHT_READ, sinks_handle},
+    {"/v1/sinks/{}/replay", VERB_POST, RIGHT_CHANGE, sink_replay_handle},
+    {"/v1/sinks/{}/dead-letters", LOOK, RIGHT_READ, letters_handle},
+    {"/v1/sinks/{}/dead-letters/{}/replay", VERB_POST, RIGHT_CHANGE, letters_replay_handle},
+    {"/v1/sinks/{}/dead-letters/{}/drop", VERB_POST, RIGHT_CHANGE, letters_drop_handle},
     {"/livez", LOOK, RIGHT_NONE, livez_handle},
     {"/readyz", LOOK, RIGHT_NONE, readyz_handle},
     {"/metrics", LOOK, RIGHT_READ, metrics_handle},
@@ -35,34 +40,49 @@ const struct route *routes_all(size_t *n)
     return routes;
 }
 
-/* On success *segment and *size are what stands for {}, where the pattern has one. */
-static bool matches(const char *pattern, const char *path, const char **segment, size_t *size)
-{
-    const char *hole = strstr(pattern, "{}");
-    size_t before = hole ? (size_t)(hole - pattern) : 0;
+#define HOLES_MOST 2
 
-    if (!hole)
-        return strcmp(pattern, path) == 0;
-    if (strncmp(pattern, path, before) != 0)
-        return false;
-    *segment = path + before;
-    *size = strcspn(*segment, "/");
-    return *size > 0 && strcmp(*segment + *size, hole + strlen("{}")) == 0;
+struct holes {
+    const char *segment[HOLES_MOST];
+    size_t size[HOLES_MOST];
+    size_t n;
+};
+
+/* On success *ret is what stands for each {} of the pattern. */
+static bool matches(const char *pattern, const char *path, struct holes *ret)
+{
+    ret->n = 0;
+    while (*pattern) {
+        size_t size = strcspn(path, "/");
+
+        if (strncmp(pattern, "{}", 2) != 0) {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        if (size == 0)
+            return false;
+        ret->segment[ret->n] = path;
+        ret->size[ret->n++] = size;
+        pattern += strlen("{}");
+        path += size;
+    }
+    return *path == '\0';
 }
 
-/* -EINVAL where the segment cannot be decoded: nothing has that name. */
+/* -EINVAL where a segment cannot be decoded: nothing has that name. */
 static int find_route(struct exchange *x)
 {
-    for (size_t i = 0; i < ELEMENTSOF(routes); i++) {
-        const char *segment = NULL;
-        size_t size = 0;
+    char **const arguments[HOLES_MOST] = {&x->argument, &x->second_argument};
+    struct holes holes = {0};
+    int r = 0;
 
-        if (!matches(routes[i].pattern, x->path, &segment, &size))
-            continue;
-        x->route = &routes[i];
-        return segment ? urlencoded_decode(segment, size, false, &x->argument) : 0;
-    }
-    return 0;
+    for (size_t i = 0; i < ELEMENTSOF(routes) && !x->route; i++)
+        if (matches(routes[i].pattern, x->path, &holes))
+            x->route = &routes[i];
+    for (size_t i = 0; x->route && r == 0 && i < holes.n; i++)
+        r = urlencoded_decode(holes.segment[i], holes.size[i], false, arguments[i]);
+    return r;
 }
 
 static const char *allow(unsigned verbs)

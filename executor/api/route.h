@@ -5,7 +5,8 @@
 #include "api/exchange.h"
 
 struct route {
-    const char *pattern; /* {} stands for one segment, which becomes the exchange's argument */
+    const char *pattern; /* {} stands for one segment, which becomes the exchange's argument; there
+                            may be a second one */
     unsigned verbs;      /* enum verb, or-ed */
     enum right right;    /* the least that the caller must have */
     void (*handle)(struct exchange *x);
@@ -31,7 +32,12 @@ void clear_handle(struct exchange *x); /* storage.c */
 void certificates_handle(struct exchange *x);
 void events_handle(struct exchange *x);       /* events.c */
 void event_stream_handle(struct exchange *x); /* event-stream.c: a form of events.c's */
-void livez_handle(struct exchange *x);        /* health.c */
+void sinks_handle(struct exchange *x);        /* sinks.c */
+void sink_replay_handle(struct exchange *x);
+void letters_handle(struct exchange *x);
+void letters_replay_handle(struct exchange *x);
+void letters_drop_handle(struct exchange *x);
+void livez_handle(struct exchange *x); /* health.c */
 void readyz_handle(struct exchange *x);
 void metrics_handle(struct exchange *x);
 

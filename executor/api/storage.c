@@ -1,4 +1,5 @@
 /* storage.c - the clearing of kept disks, and certificates (contract section 5) */
+#include "api/headers.h"
 #include "api/respond.h"
 #include "api/route.h"
 #include "api/v1.h"
@@ -8,24 +9,6 @@
 
 #define KNOWN(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* NULL: not one whole JSON value. */
-static json_object *parse(const char *text, size_t size)
-{
-    json_tokener *tokener = json_tokener_new();
-    json_object *value = NULL;
-
-    if (!tokener)
-        return NULL;
-    value = json_tokener_parse_ex(tokener, text, (int)size);
-    if (json_tokener_get_error(tokener) != json_tokener_success ||
-        json_tokener_get_parse_end(tokener) != size) {
-        json_object_put(value);
-        value = NULL;
-    }
-    json_tokener_free(tokener);
-    return value;
-}
-
 /* {"confirm": true}, and nothing else that could be meant otherwise. */
 static int read_confirmation(const struct exchange *x, bool *ret, struct error **err)
 {
@@ -33,10 +16,8 @@ static int read_confirmation(const struct exchange *x, bool *ret, struct error *
 
     if (x->body_size == 0)
         return 0;
-    if (!x->is_unreadable && x->body)
-        body = parse(x->body, x->body_size);
-    if (!json_object_is_type(body, json_type_object) || json_object_object_length(body) != 1 ||
-        json_get_bool(body, "confirm", ret) < 0)
+    body = v1_body(x);
+    if (!body || json_object_object_length(body) != 1 || json_get_bool(body, "confirm", ret) < 0)
         return error_set(err, ERROR_INVALID_PARAMETER,
                          "The body must be the JSON object {\"confirm\": true}.");
     return 0;
@@ -60,7 +41,8 @@ void clear_handle(struct exchange *x)
     _cleanup_(error_free) struct error *err = NULL;
     _cleanup_(request_free) struct request *r = exchange_request(x, REQUEST_CLEAR);
 
-    if (!r || text_replace(&r->instance_id, x->argument) < 0)
+    if (!r || text_replace(&r->instance_id, x->argument) < 0 ||
+        text_replace(&r->command.traceparent, headers_traceparent(x)) < 0)
         respond_code(x, ERROR_NO_MEMORY, NULL);
     else if (v1_check_parameters(x, KNOWN(NULL), &err) < 0 ||
              read_confirmation(x, &r->confirm, &err) < 0)

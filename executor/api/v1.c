@@ -46,6 +46,24 @@ int v1_wait(struct exchange *x, struct error **err)
     return r;
 }
 
+json_object *v1_body(const struct exchange *x)
+{
+    json_tokener *tokener = x->body && !x->is_unreadable ? json_tokener_new() : NULL;
+    json_object *value = NULL;
+
+    if (!tokener)
+        return NULL;
+    value = json_tokener_parse_ex(tokener, x->body, (int)x->body_size);
+    if (json_tokener_get_error(tokener) != json_tokener_success ||
+        json_tokener_get_parse_end(tokener) != x->body_size ||
+        !json_object_is_type(value, json_type_object)) {
+        json_object_put(value);
+        value = NULL;
+    }
+    json_tokener_free(tokener);
+    return value;
+}
+
 #define KNOWN(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* What the engine says is the answer. */

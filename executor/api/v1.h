@@ -4,6 +4,8 @@
 
 #include "api/exchange.h"
 
+#include <json-c/json.h>
+
 /* The longest wait that a client may ask for, in seconds. */
 #define WAIT_MOST 3600
 /* The most rows in one answer, and how many without a word. */
@@ -16,6 +18,8 @@ int v1_check_parameters(const struct exchange *x, const char *const *known, stru
 /* A number that may be absent: then *ret stays. */
 int v1_number(const struct exchange *x, const char *name, uint64_t least, uint64_t most,
               uint64_t *ret, struct error **err);
+/* The body as one whole JSON object, the caller's; NULL: it is none. */
+json_object *v1_body(const struct exchange *x);
 /* The path's RequestId, in upper case; who writes one in lower case means the same. Whatever is no
  * UUID is no RequestId that there could be: ERROR_OPERATION_NOT_FOUND. */
 int v1_request_id(struct exchange *x, struct error **err);

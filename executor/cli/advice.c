@@ -12,6 +12,10 @@ static const char *advice_for(enum error_code code)
         return "stopctl status lists the instances of this host";
     case ERROR_OPERATION_NOT_FOUND:
         return "finished stops are kept for journal.retain";
+    case ERROR_SINK_NOT_FOUND:
+        return "upstream.NAME in the configuration names the sinks";
+    case ERROR_DEAD_LETTER_NOT_FOUND:
+        return "stopctl events --dead-letters lists those that there are";
     case ERROR_THROTTLED:
     case ERROR_UNAVAILABLE:
         return "try again in a moment";

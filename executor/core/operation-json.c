@@ -75,6 +75,7 @@ json_object *operation_to_json(const struct operation *op)
         json_add_time(o, "acceptedAt", op->accepted_at) || json_add_time(o, "offAt", op->off_at) ||
         json_add_time(o, "finishedAt", op->finished_at) ||
         json_add_string(o, "principal", op->principal) ||
+        json_add_string(o, "traceparent", op->traceparent) ||
         json_add(o, "timeline", timeline_to_json(op)) ||
         json_add(o, "storage", storage_to_json(op, false)))
         return NULL;

@@ -238,11 +238,11 @@ static void committed(void *userdata, uint64_t sequence)
     sinks_notify(s->sinks, sequence);
 }
 
-static void cursor(void *userdata, const char *sink, uint64_t sequence)
+static int report(void *userdata, struct sink_report *r)
 {
     struct service *s = userdata;
 
-    loop_post_cursor(s->loop, sink, sequence);
+    return loop_post_sink_report(s->loop, r);
 }
 
 static void add_metrics(void *userdata, FILE *f)
@@ -255,7 +255,7 @@ static void add_metrics(void *userdata, FILE *f)
 
 static int start_sinks(struct service *s, struct error **err)
 {
-    int r = sinks_start(s->sinks, s->config, cursor, s, err);
+    int r = sinks_start(s->sinks, s->config, report, s, err);
 
     committed(s, engine_last_sequence(loop_engine(s->loop)));
     return r;
@@ -342,6 +342,7 @@ static int start_loop(struct service *s, struct error **err)
                                      .sign = sign,
                                      .reload = reload,
                                      .committed = committed,
+                                     .sinks = sinks_for_engine(s->sinks),
                                      .add_metrics = add_metrics,
                                      .userdata = s};
     struct hypervisor *hypervisor;

@@ -1,8 +1,10 @@
 /* sinks.c - the configured sinks, each behind a relay of its own; see sinks.h */
 #include "daemon/sinks.h"
 
+#include "base/json.h"
 #include "drivers/nats/nats.h"
 #include "drivers/upstream/file.h"
+#include "drivers/upstream/webhook.h"
 #include "engine/relay.h"
 
 #include <inttypes.h>
@@ -11,6 +13,7 @@
 
 struct sinks {
     char **names; /* NULL-terminated */
+    char **types;
     size_t n;
     struct relay **relays;
     size_t n_relays; /* those that are started, in the names' order */
@@ -37,6 +40,19 @@ static int make_nats(const struct config *c, const struct config_sink *sink, str
     return nats_sink_new(&settings, sink->create, ret, err);
 }
 
+static int make_webhook(const struct config *c, const struct config_sink *sink,
+                        struct upstream **ret, struct error **err)
+{
+    const struct config_peer *peer = &sink->peer;
+    const struct webhook_settings settings = {.url = peer->url,
+                                              .tls_ca = peer->tls_ca,
+                                              .tls_cert = peer->tls_cert,
+                                              .tls_key = peer->tls_key,
+                                              .token_file = peer->token_file};
+
+    return upstream_webhook_new(&settings, ret, err);
+}
+
 static const struct {
     const char *type;
     int (*make)(const struct config *c, const struct config_sink *sink, struct upstream **ret,
@@ -44,6 +60,7 @@ static const struct {
 } makers[] = {
     {"file", make_file},
     {"nats", make_nats},
+    {"webhook", make_webhook},
 };
 
 static int make_upstream(const struct config *c, const struct config_sink *sink,
@@ -64,14 +81,17 @@ int sinks_new(const struct config *c, struct sinks **ret, struct error **err)
 
     if (s) {
         s->names = calloc(c->n_sinks + 1, sizeof(*s->names));
+        s->types = calloc(c->n_sinks + 1, sizeof(*s->types));
         s->relays = calloc(c->n_sinks + 1, sizeof(struct relay *));
     }
-    if (!s || !s->names || !s->relays) {
+    if (!s || !s->names || !s->types || !s->relays) {
         sinks_free(s);
         return error_no_memory(err);
     }
     for (; s->n < c->n_sinks; s->n++)
-        if (text_replace(&s->names[s->n], c->sinks[s->n].name) < 0) {
+        if (text_replace(&s->names[s->n], c->sinks[s->n].name) < 0 ||
+            text_replace(&s->types[s->n], c->sinks[s->n].type) < 0) {
+            free(s->names[s->n]);
             sinks_free(s);
             return error_no_memory(err);
         }
@@ -83,22 +103,25 @@ void sinks_free(struct sinks *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         free(s->names[i]);
+        free(s->types[i]);
+    }
     free(s->names);
+    free(s->types);
     free(s->relays);
     free(s);
 }
 
 int sinks_start(struct sinks *s, const struct config *c,
-                void (*cursor)(void *userdata, const char *sink, uint64_t sequence), void *userdata,
+                int (*report)(void *userdata, struct sink_report *report), void *userdata,
                 struct error **err)
 {
     for (; s->n_relays < s->n; s->n_relays++) {
         const struct config_sink *sink = &c->sinks[s->n_relays];
         struct relay_settings settings = {.name = sink->name,
                                           .journal_path = c->journal_path,
-                                          .cursor = cursor,
+                                          .report = report,
                                           .userdata = userdata};
         int r = make_upstream(c, sink, &settings.upstream, err);
 
@@ -135,6 +158,51 @@ void sinks_notify(struct sinks *s, uint64_t sequence)
         relay_notify(s->relays[i], sequence);
 }
 
+/* --- For the engine; on its thread ----------------------------------------------------------- */
+
+static json_object *describe(void *userdata, size_t i)
+{
+    const struct sinks *s = userdata;
+    _cleanup_(json) json_object *o = json_object_new_object();
+    struct relay_status status = {0};
+
+    if (i < s->n_relays)
+        relay_status(s->relays[i], &status);
+    if (!o || json_add_string(o, "name", s->names[i]) || json_add_string(o, "type", s->types[i]) ||
+        json_add_number(o, "delivered", status.delivered) ||
+        json_add_number(o, "lag", status.lag) ||
+        json_add_time(o, "failingSince", status.failing_since) ||
+        json_add_string(o, "error", status.error[0] ? status.error : NULL))
+        return NULL;
+    return take(o);
+}
+
+static void rewind_sink(void *userdata, size_t i, uint64_t after, unsigned rewinds)
+{
+    const struct sinks *s = userdata;
+
+    if (i < s->n_relays)
+        relay_rewind(s->relays[i], after, rewinds);
+}
+
+static void replay_letters(void *userdata, size_t i, uint64_t mark)
+{
+    const struct sinks *s = userdata;
+
+    if (i < s->n_relays)
+        relay_replay_letters(s->relays[i], mark);
+}
+
+struct engine_sinks sinks_for_engine(struct sinks *s)
+{
+    return (struct engine_sinks){.userdata = s,
+                                 .describe = describe,
+                                 .rewind = rewind_sink,
+                                 .replay_letters = replay_letters};
+}
+
+/* --- Metrics --------------------------------------------------------------------------------- */
+
 void sinks_write_metrics(struct sinks *s, FILE *f)
 {
     struct relay_status status;
@@ -153,5 +221,12 @@ void sinks_write_metrics(struct sinks *s, FILE *f)
         relay_status(s->relays[i], &status);
         fprintf(f, "stopd_sink_failures_total{sink=\"%s\"} %" PRIu64 "\n", s->names[i],
                 status.failures);
+    }
+    fprintf(f, "# HELP stopd_sink_refused_total Events that were refused and set aside.\n"
+               "# TYPE stopd_sink_refused_total counter\n");
+    for (size_t i = 0; i < s->n_relays; i++) {
+        relay_status(s->relays[i], &status);
+        fprintf(f, "stopd_sink_refused_total{sink=\"%s\"} %" PRIu64 "\n", s->names[i],
+                status.set_aside);
     }
 }

@@ -3,6 +3,7 @@
 #define STOPD_DAEMON_SINKS_H
 
 #include "daemon/config.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 
@@ -10,9 +11,9 @@ struct sinks;
 
 /* Knows their names; none is reached yet. */
 int sinks_new(const struct config *c, struct sinks **ret, struct error **err);
-/* Begins to deliver. cursor: as of struct relay_settings. */
+/* Begins to deliver. report: as of struct relay_settings. */
 int sinks_start(struct sinks *s, const struct config *c,
-                void (*cursor)(void *userdata, const char *sink, uint64_t sequence), void *userdata,
+                int (*report)(void *userdata, struct sink_report *report), void *userdata,
                 struct error **err);
 /* Lets each end the batch that it delivers; one that hangs is left, and said so. */
 void sinks_stop(struct sinks *s);
@@ -22,6 +23,8 @@ void sinks_free(struct sinks *s);
 const char *const *sinks_names(const struct sinks *s, size_t *n);
 /* Events up to this sequence are committed. */
 void sinks_notify(struct sinks *s, uint64_t sequence);
+/* What the engine asks of them. */
+struct engine_sinks sinks_for_engine(struct sinks *s);
 /* In the Prometheus text format. */
 void sinks_write_metrics(struct sinks *s, FILE *f);
 

@@ -35,6 +35,7 @@ struct cursor {
     char *sink;
     uint64_t sequence;
     bool changed;
+    unsigned rewinds; /* since the start; what a relay says that knows of fewer is out of date */
 };
 
 /* A list with its end at hand, so that order is kept at no cost. */
@@ -96,6 +97,7 @@ struct engine {
     LIST_OF(struct call) calls;
     LIST_OF(struct hint) hints;
     LIST_OF(struct wipe_report) reports;
+    LIST_OF(struct sink_report) refusals; /* and ends of dead letters: until they are written */
     char *lost;
 
     /* The hypervisor */
@@ -138,6 +140,8 @@ struct engine {
     size_t n_cursors;
     usec_t
         cursors_at; /* written by then, with a turn's commit or in one of their own; NEVER: none */
+    uint64_t mark;  /* the last one of a dead letter */
+    json_object *letter_counts; /* dead letters by sink; NULL: not known, or not any more */
     usec_t retain_at;
     bool retain_more;
     int64_t clock_offset; /* of the real-time clock from the monotonic one */
@@ -252,7 +256,22 @@ bool engine_spend_reserve(struct engine *e, const struct error *failure);
 /* Begins each turn. */
 void engine_watch_reserve(struct engine *e);
 
+/* --- engine-sinks.c -------------------------------------------------------------------------- */
+/* Is there something about sinks that this turn has to write, cursors apart? */
+bool engine_has_sink_news(const struct engine *e);
+int engine_write_sinks(struct engine *e, struct error **err);
+/* After the commit. */
+void engine_act_on_sinks(struct engine *e);
+void engine_forget_refusals(struct engine *e);
+/* REQUEST_SINKS: of one sink, or (NULL) of all. */
+int engine_describe_sinks(struct engine *e, const char *sink, json_object **ret,
+                          struct error **err);
+/* What an operator wants of a sink, as a command that the turn's commit answers. */
+int engine_command_sink(struct engine *e, struct request *r, struct answer *a, struct error **err);
+/* Dead letters by sink, {"NAME": number}; NULL: they could not be counted. */
+json_object *engine_letter_counts(struct engine *e);
+
 /* --- engine-metrics.c ------------------------------------------------------------------------ */
-char *engine_metrics_text(const struct engine *e);
+char *engine_metrics_text(struct engine *e);
 
 #endif

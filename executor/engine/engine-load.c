@@ -84,6 +84,15 @@ static int make_cursors(struct engine *e)
     return 0;
 }
 
+static int load_cursors(struct engine *e, struct error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < e->n_cursors && r == 0; i++)
+        r = journal_load_cursor(e->journal, e->cursors[i].sink, &e->cursors[i].sequence, err);
+    return r < 0 ? r : journal_last_mark(e->journal, &e->mark, err);
+}
+
 /* Between the commit that owes a clear and its markers the program may have died. */
 static void say_debts(struct engine *e)
 {
@@ -112,6 +121,7 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->calls);
     list_init(&e->hints);
     list_init(&e->reports);
+    list_init(&e->refusals);
     list_init(&e->events);
     list_init(&e->replies);
     list_init(&e->bindings);
@@ -126,6 +136,8 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     if (!e->operations || inventory_init(&e->inventory) < 0 || make_cursors(e) < 0)
         return error_no_memory(err);
     r = load(e, err);
+    if (r == 0)
+        r = load_cursors(e, err);
     if (r < 0)
         return error_context(err, "loading the journal");
     say_debts(e);
@@ -155,6 +167,7 @@ static void discard_arrivals(struct engine *e)
         free(h);
     while ((report = list_take_first(&e->reports)))
         wipe_report_free(report);
+    engine_forget_refusals(e);
     while ((job = e->clear_jobs)) {
         e->clear_jobs = job->next;
         free(job);
@@ -175,6 +188,7 @@ void engine_free(struct engine *e)
         free(e->cursors[i].sink);
     free(e->cursors);
     error_free(e->load_problem);
+    json_object_put(e->letter_counts);
     free(e->lost);
     free(e->away_why);
     free(e);

@@ -1,6 +1,8 @@
 /* engine-metrics.c - the engine's own figures, in the Prometheus text format */
 #include "engine/engine-internal.h"
 
+#include "base/json.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,7 +11,27 @@ static void metric(FILE *f, const char *name, const char *type, const char *help
     fprintf(f, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type, name, value);
 }
 
-char *engine_metrics_text(const struct engine *e)
+/* Those of sinks that are no longer configured are somebody's to drop, too. */
+static void write_letters(struct engine *e, FILE *f)
+{
+    json_object *counts = engine_letter_counts(e);
+    uint64_t n = 0;
+
+    if (!counts)
+        return;
+    fprintf(f, "# HELP stopd_sink_dead_letters Events that a sink refused and that are kept.\n"
+               "# TYPE stopd_sink_dead_letters gauge\n");
+    for (size_t i = 0; i < e->n_cursors; i++)
+        if (json_get_number(counts, e->cursors[i].sink, &n) < 0 || n == 0)
+            fprintf(f, "stopd_sink_dead_letters{sink=\"%s\"} 0\n", e->cursors[i].sink);
+    json_object_object_foreach(counts, sink, count)
+    {
+        fprintf(f, "stopd_sink_dead_letters{sink=\"%s\"} %" PRIu64 "\n", sink,
+                json_object_get_uint64(count));
+    }
+}
+
+char *engine_metrics_text(struct engine *e)
 {
     size_t counts[STATE_MAX] = {0}, phases[STAGE_MAX] = {0}, size = 0;
     char *text = NULL;
@@ -59,6 +81,7 @@ char *engine_metrics_text(const struct engine *e)
     for (unsigned i = OUTCOME_STOPPED; i < OUTCOME_MAX; i++)
         fprintf(f, "stopd_operations_ended_total{outcome=\"%s\"} %" PRIu64 "\n",
                 outcome_to_string((enum outcome)i), e->counters.ended[i]);
+    write_letters(e, f);
     if (e->host.add_metrics)
         e->host.add_metrics(e->host.userdata, f);
     return fclose(f) == 0 ? text : NULL;

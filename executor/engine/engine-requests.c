@@ -287,7 +287,7 @@ static int clear_kept(struct engine *e, struct request *r, struct answer *a, str
     if (result < 0)
         return result;
     d->next_op = operation_begin_clear(&x, r->request_id, &r->principal, e->now);
-    if (!d->next_op)
+    if (!d->next_op || text_replace(&d->next_op->traceparent, r->command.traceparent) < 0)
         return error_no_memory(err);
     d->op_changed = true;
     d->wanted |= EFFECT_CLEAR;
@@ -477,6 +477,22 @@ static void process_ready(struct engine *e, struct request *r)
         engine_reply(r, answer_new(r));
 }
 
+static void process_sinks(struct engine *e, struct request *r)
+{
+    _cleanup_(error_free) struct error *error = NULL;
+    json_object *body = NULL;
+
+    if (engine_describe_sinks(e, r->sink, &body, &error) < 0)
+        reply_error(r, error);
+    else
+        reply_body(r, body);
+}
+
+static void process_sink_command(struct engine *e, struct request *r)
+{
+    process_command(e, r, engine_command_sink);
+}
+
 static void process_metrics(struct engine *e, struct request *r)
 {
     _cleanup_(freep) char *text = engine_metrics_text(e);
@@ -500,6 +516,10 @@ void engine_process_request(struct engine *e, struct request *r)
         [REQUEST_WAIT_OPERATION] = process_wait_operation,
         [REQUEST_WAIT_EVENTS] = process_wait_events,
         [REQUEST_READY] = process_ready,
+        [REQUEST_SINKS] = process_sinks,
+        [REQUEST_REWIND_SINK] = process_sink_command,
+        [REQUEST_REPLAY_LETTERS] = process_sink_command,
+        [REQUEST_DROP_LETTERS] = process_sink_command,
         [REQUEST_METRICS] = process_metrics,
     };
 

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #define JOURNAL_AGAIN USEC_PER_SEC
-#define CURSOR_DELAY USEC_PER_SEC
 #define RETAIN_EVERY (60 * USEC_PER_SEC)
 #define RETAIN_MOST 1000
 /* There is more to drop: soon, but not so that commands wait for it. */
@@ -188,9 +187,8 @@ static int write_all(struct engine *e, struct error **err)
                                     e->now.realtime, err);
     for (struct staged_event *s = e->events.first; s && r == 0; s = s->next)
         r = journal_put_event(e->journal, &s->event, e->now.realtime, err);
-    for (size_t i = 0; i < e->n_cursors && r == 0; i++)
-        if (e->cursors[i].changed)
-            r = journal_put_cursor(e->journal, e->cursors[i].sink, e->cursors[i].sequence, err);
+    if (r == 0)
+        r = engine_write_sinks(e, err);
     if (r == 0 && e->journal_said)
         r = journal_touch(e->journal, e->now.realtime, err);
     if (r == 0 && e->retain_at <= e->now.monotonic)
@@ -205,7 +203,8 @@ static int write_all(struct engine *e, struct error **err)
 static bool has_something_durable(const struct engine *e)
 {
     if (e->journal_said || e->events.first || e->bindings.first ||
-        e->cursors_at <= e->now.monotonic || e->retain_at <= e->now.monotonic)
+        e->cursors_at <= e->now.monotonic || e->retain_at <= e->now.monotonic ||
+        engine_has_sink_news(e))
         return true;
     for (const struct domain *d = e->staged; d; d = d->next_staged)
         if (d->reported_changed || d->forget || (d->next_op && d->op_changed))
@@ -404,6 +403,7 @@ static void act(struct engine *e)
         engine_dispatch(e, d);
     }
     engine_look_at_starts(e);
+    engine_act_on_sinks(e);
     if (e->events.first) {
         e->host.committed(e->host.userdata, e->last_sequence);
         engine_answer_event_waiters(e);
@@ -569,20 +569,6 @@ void engine_take_hint(struct engine *e, const uuid_t domain)
 void engine_take_lost(struct engine *e, const char *why)
 {
     (void)text_replace(&e->lost, why);
-}
-
-void engine_take_cursor(struct engine *e, const char *sink, uint64_t sequence)
-{
-    for (size_t i = 0; i < e->n_cursors; i++) {
-        struct cursor *c = &e->cursors[i];
-
-        if (!text_equal(c->sink, sink))
-            continue;
-        c->sequence = sequence;
-        c->changed = true;
-        if (e->cursors_at == USEC_NEVER)
-            e->cursors_at = e->host.now(e->host.userdata).monotonic + CURSOR_DELAY;
-    }
 }
 
 void engine_quiesce(struct engine *e)

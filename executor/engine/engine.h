@@ -10,10 +10,22 @@
 #include "core/stop.h"
 #include "engine/call.h"
 #include "engine/request.h"
+#include "engine/sink-report.h"
 #include "engine/wiper.h"
 #include "journal/journal.h"
 
 #include <stdio.h>
+
+/* What the engine asks of the sinks, on its thread; none of it may block. i: the sink's place in
+ * engine_settings.sinks. Where describe is NULL the others are not called either. */
+struct engine_sinks {
+    void *userdata;
+    /* How the sink fares: an object, the caller's; NULL when out of memory. */
+    json_object *(*describe)(void *userdata, size_t i);
+    /* These two: see relay_rewind() and relay_replay_letters(). */
+    void (*rewind)(void *userdata, size_t i, uint64_t after, unsigned rewinds);
+    void (*replay_letters)(void *userdata, size_t i, uint64_t mark);
+};
 
 struct engine_host {
     void *userdata;
@@ -36,6 +48,7 @@ struct engine_host {
     /* The host's signature under a certificate: the signed document, the caller's; NULL: it could
      * not be signed. */
     json_object *(*sign)(void *userdata, json_object *certificate);
+    struct engine_sinks sinks;
     /* Adds the host's own figures to an answer of /metrics; may be NULL. */
     void (*add_metrics)(void *userdata, FILE *f);
 };
@@ -66,7 +79,7 @@ void engine_take_call(struct engine *e, struct call *c);
 void engine_take_report(struct engine *e, struct wipe_report *r);
 void engine_take_hint(struct engine *e, const uuid_t domain);
 void engine_take_lost(struct engine *e, const char *why);
-void engine_take_cursor(struct engine *e, const char *sink, uint64_t sequence);
+void engine_take_sink_report(struct engine *e, struct sink_report *r);
 /* No new commands from now on: they get ServiceUnavailable. Parked requests are answered. */
 void engine_quiesce(struct engine *e);
 

@@ -32,7 +32,7 @@ struct message {
         MESSAGE_CALL,
         MESSAGE_HINT,
         MESSAGE_LOST,
-        MESSAGE_CURSOR,
+        MESSAGE_SINK_REPORT,
         MESSAGE_REPORT
     } kind;
     union {
@@ -40,9 +40,9 @@ struct message {
         struct call *call;
         struct wipe_report *report;
         uuid_t domain;
-        char *text; /* why lost; the sink */
+        struct sink_report *sink_report;
+        char *text; /* why lost */
     };
-    uint64_t sequence;
     struct message *next;
 };
 
@@ -98,15 +98,17 @@ void loop_post_request(struct loop *l, struct request *r)
     post(l, m);
 }
 
-void loop_post_cursor(struct loop *l, const char *sink, uint64_t sequence)
+int loop_post_sink_report(struct loop *l, struct sink_report *r)
 {
-    struct message *m = message_new(MESSAGE_CURSOR);
+    struct message *m = message_new(MESSAGE_SINK_REPORT);
 
-    if (!m)
-        return; /* the sink says it again with its next batch */
-    m->text = strdup(sink);
-    m->sequence = sequence;
+    if (!m) {
+        sink_report_free(r);
+        return -ENOMEM;
+    }
+    m->sink_report = r;
     post(l, m);
+    return 0;
 }
 
 static void post_call(void *userdata, struct call *c)
@@ -169,10 +171,8 @@ static void deliver(struct loop *l, struct message *m)
         engine_take_lost(l->engine, m->text ? m->text : "the connection broke");
         free(m->text);
         break;
-    case MESSAGE_CURSOR:
-        if (m->text)
-            engine_take_cursor(l->engine, m->text, m->sequence);
-        free(m->text);
+    case MESSAGE_SINK_REPORT:
+        engine_take_sink_report(l->engine, m->sink_report);
         break;
     }
     free(m);
@@ -367,6 +367,7 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
                                .owe_wipe = host_owe_wipe,
                                .end_wipe = host_end_wipe,
                                .sign = host_sign,
+                               .sinks = settings->sinks,
                                .add_metrics = host_add_metrics};
     struct loop *l = calloc(1, sizeof(*l));
     int r;

@@ -19,6 +19,7 @@ struct loop_settings {
     void (*reload)(void *userdata);
     /* Events up to this sequence are committed, on the engine's thread. */
     void (*committed)(void *userdata, uint64_t sequence);
+    struct engine_sinks sinks;
     /* Writes what the engine does not know into the answer of /metrics, on the engine's thread. */
     void (*add_metrics)(void *userdata, FILE *f);
     void *userdata;
@@ -43,6 +44,7 @@ DEFINE_CLEANUP(struct loop *, loop_free);
 
 /* From any thread; they never block for longer than a lock is held. */
 void loop_post_request(struct loop *l, struct request *r);
-void loop_post_cursor(struct loop *l, const char *sink, uint64_t sequence);
+/* Takes r. 0, or -ENOMEM: it was not posted. */
+int loop_post_sink_report(struct loop *l, struct sink_report *r);
 
 #endif

@@ -60,6 +60,18 @@ int batch_read(struct batch *b, struct journal_reader *reader, uint64_t after, s
     return journal_read_events(reader, after, (unsigned)b->most, add, b, err);
 }
 
+static int add_letter(void *userdata, const struct dead_letter *letter)
+{
+    return add(userdata, &letter->event);
+}
+
+int batch_read_letters(struct batch *b, struct journal_reader *reader, const char *sink,
+                       uint64_t done, uint64_t last, uint64_t after, struct error **err)
+{
+    return journal_read_marked_letters(reader, sink, done, last, after, (unsigned)b->most,
+                                       add_letter, b, err);
+}
+
 void batch_clear(struct batch *b)
 {
     for (size_t i = 0; i < b->n; i++)

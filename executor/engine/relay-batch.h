@@ -19,6 +19,9 @@ int batch_init(struct batch *b, size_t most);
 void batch_free(struct batch *b);
 /* Fills an empty batch with the events behind a sequence, as many as it holds. */
 int batch_read(struct batch *b, struct journal_reader *reader, uint64_t after, struct error **err);
+/* The same with the sink's dead letters that have marks above done and up to last. */
+int batch_read_letters(struct batch *b, struct journal_reader *reader, const char *sink,
+                       uint64_t done, uint64_t last, uint64_t after, struct error **err);
 /* Frees the copies; the batch is empty then. */
 void batch_clear(struct batch *b);
 

@@ -24,6 +24,13 @@ void relay_move_to(struct relay *r, uint64_t sequence, uint64_t events)
     pthread_mutex_unlock(&r->lock);
 }
 
+void relay_count_delivered(struct relay *r, uint64_t events)
+{
+    pthread_mutex_lock(&r->lock);
+    r->status.events += events;
+    pthread_mutex_unlock(&r->lock);
+}
+
 void relay_set_busy(struct relay *r, bool busy)
 {
     usec_t since = busy ? moment_now().monotonic : 0;
@@ -57,6 +64,7 @@ void relay_note_success(struct relay *r)
 {
     bool was_failing;
 
+    r->backoff = 0;
     pthread_mutex_lock(&r->lock);
     was_failing = r->status.failing;
     r->status.failing = false;
@@ -64,6 +72,23 @@ void relay_note_success(struct relay *r)
     pthread_mutex_unlock(&r->lock);
     if (was_failing)
         log_notice("sink %s is well again", r->name);
+}
+
+/* Each is somebody's to look at, and said each time. */
+void relay_note_set_aside(struct relay *r, const struct upstream_event *event, const char *reason)
+{
+    const struct log_fields fields = {.message_id = MESSAGE_ID_SINK_REFUSED,
+                                      .instance_id = event->instance_id,
+                                      .code = error_public_code(ERROR_REFUSED)};
+
+    pthread_mutex_lock(&r->lock);
+    r->status.set_aside++;
+    pthread_mutex_unlock(&r->lock);
+    log_say(LOG_LEVEL_ERROR, &fields,
+            "sink %s: event %llu (%s of %s) is refused and set aside: %s; it is kept until it is "
+            "sent again or dropped, by stopctl events --replay or --drop %s",
+            r->name, (unsigned long long)event->sequence, event->type, event->instance_id, reason,
+            r->name);
 }
 
 /* The journal's events are one unbroken run; a gap in front of it was dropped before this sink

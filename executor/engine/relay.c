@@ -11,8 +11,14 @@
  * and sleeps when there is nothing behind its number and no notice came since before it looked.
  *
  * Whatever fails, the sink or the reading, is tried again from the opening on, after a pause that
- * grows and is never the same for two hosts whose common sink went away. The operator hears of it
- * once, and once of its end; the rest is in the status.
+ * grows and is never the same for two hosts whose common sink went away, nor shorter than the sink
+ * asked for. The operator hears of it once, and once of its end; the rest is in the status.
+ *
+ * An event that the sink refuses for good is told to the engine as a dead letter, ahead of the
+ * number that is past it; the engine writes the two in this order or together. Somebody may want
+ * dead letters again, or events from an older number on: the journal knows that first, and the
+ * thread is only told to look. Since reports of what was done before may still be under way to the
+ * engine, each says of how many such changes of the number its relay knew.
  *
  * A stop waits for the batch that is out, not for the outbox to be empty: the journal keeps the
  * rest. A thread that does not come back from its sink is left to itself, with all that it uses; it
@@ -20,6 +26,7 @@
  * that the callback may take locks under which others call relay_notify().
  */
 #include "engine/relay-internal.h"
+#include "stopd/log.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,6 +36,7 @@
 
 #define BACKOFF_LEAST USEC_PER_SEC
 #define BACKOFF_MOST (60 * USEC_PER_SEC)
+#define INTERRUPTED_PATIENCE (2 * USEC_PER_SEC)
 
 static struct timespec timespec_of(usec_t monotonic)
 {
@@ -47,12 +55,22 @@ void relay_notify(struct relay *r, uint64_t sequence)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void tell_cursor(struct relay *r)
+void relay_rewind(struct relay *r, uint64_t after, unsigned rewinds)
 {
-    pthread_mutex_lock(&r->calling);
-    if (!r->silent)
-        r->cursor(r->userdata, r->name, r->position);
-    pthread_mutex_unlock(&r->calling);
+    pthread_mutex_lock(&r->lock);
+    r->wish.rewind = true;
+    r->wish.after = after;
+    r->wish.rewinds = rewinds;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void relay_replay_letters(struct relay *r, uint64_t mark)
+{
+    pthread_mutex_lock(&r->lock);
+    r->wish.mark = mark;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* --- Waiting --------------------------------------------------------------------------------- */
@@ -69,12 +87,43 @@ static bool is_stopping(struct relay *r, uint64_t *newest)
     return stopping;
 }
 
-/* Until something newer than this is committed, or the relay is to stop. */
+bool relay_is_called(struct relay *r)
+{
+    bool called;
+
+    pthread_mutex_lock(&r->lock);
+    called = r->stopping || r->wish.rewind;
+    pthread_mutex_unlock(&r->lock);
+    return called;
+}
+
+static void take_wishes(struct relay *r)
+{
+    bool rewind;
+
+    pthread_mutex_lock(&r->lock);
+    rewind = r->wish.rewind;
+    if (rewind) {
+        r->position = r->status.delivered = r->wish.after;
+        r->rewinds = r->wish.rewinds;
+        r->rewound = true;
+    }
+    if (r->wish.mark > r->marks)
+        r->marks = r->wish.mark;
+    r->wish.rewind = false;
+    r->wish.mark = 0;
+    pthread_mutex_unlock(&r->lock);
+    if (rewind)
+        log_notice("sink %s gets the events behind sequence %llu once more", r->name,
+                   (unsigned long long)r->position);
+}
+
+/* Until something newer than this is committed, or something is wanted of the relay. */
 static void wait_for_news(struct relay *r, uint64_t known)
 {
     pthread_mutex_lock(&r->lock);
     r->waiting = true;
-    while (!r->stopping && r->newest <= known)
+    while (!r->stopping && r->newest <= known && !r->wish.rewind && r->wish.mark == 0)
         pthread_cond_wait(&r->wake, &r->lock);
     r->waiting = false;
     pthread_mutex_unlock(&r->lock);
@@ -93,103 +142,37 @@ static usec_t next_backoff(struct relay *r)
 
 static void pause_after_failure(struct relay *r)
 {
-    const struct timespec until = timespec_of(moment_now().monotonic + next_backoff(r));
+    usec_t again = moment_now().monotonic + next_backoff(r), not_before = r->upstream->not_before;
+    struct timespec until;
 
+    if (not_before > again)
+        again = not_before + arc4random_uniform((uint32_t)r->backoff_least + 1);
+    until = timespec_of(again);
     pthread_mutex_lock(&r->lock);
     while (!r->stopping && pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
         ;
     pthread_mutex_unlock(&r->lock);
 }
 
-/* --- Delivering ------------------------------------------------------------------------------ */
-
-static int read_position(struct relay *r, struct error **err)
-{
-    uint64_t cursor;
-    int result = journal_reader_open(r->journal_path, &r->reader, err);
-
-    if (result >= 0)
-        result = journal_read_cursor(r->reader, r->name, &cursor, err);
-    if (result > 0 && cursor > r->position)
-        relay_move_to(r, cursor, 0);
-    return result;
-}
-
-/* The sink may have more than the cursor says. */
-static int open_sink(struct relay *r, struct error **err)
-{
-    char last_id[UUID_TEXT_SIZE] = "";
-    uint64_t last;
-    int result;
-
-    relay_set_busy(r, true);
-    result = r->upstream->ops->open(r->upstream, last_id, err);
-    relay_set_busy(r, false);
-    if (result < 0 || !last_id[0])
-        return result;
-    result = journal_read_event_sequence(r->reader, last_id, &last, err);
-    if (result > 0 && last > r->position) {
-        relay_move_to(r, last, 0);
-        tell_cursor(r);
-    }
-    return result;
-}
-
-static int deliver(struct relay *r, struct error **err)
-{
-    struct batch *b = &r->batch;
-    size_t delivered = 0;
-    int result;
-
-    relay_set_busy(r, true);
-    result = r->upstream->ops->deliver(r->upstream, b->events, b->n, &delivered, err);
-    relay_set_busy(r, false);
-    if (delivered > 0) {
-        relay_note_gap(r, b->events[0].sequence);
-        relay_move_to(r, b->events[delivered - 1].sequence, delivered);
-        tell_cursor(r);
-    }
-    if (result >= 0 && delivered < b->n)
-        return error_set(err, ERROR_INTERNAL, "it took %zu of %zu events and gave no reason",
-                         delivered, b->n);
-    return result;
-}
-
-/* What stands before an event that cannot be read is delivered first. */
-static int read_batch(struct relay *r, struct error **err)
-{
-    _cleanup_(error_free) struct error *e = NULL;
-
-    if (batch_read(&r->batch, r->reader, r->position, &e) < 0 && r->batch.n == 0)
-        return error_move(err, &e);
-    return 0;
-}
+/* --- The thread's life ----------------------------------------------------------------------- */
 
 /* Opens everything and delivers until something fails, or the relay is to stop. */
 static int deliver_all(struct relay *r, struct error **err)
 {
     uint64_t known;
-    int result = read_position(r, err);
+    int result = relay_open(r, err);
 
-    if (result >= 0)
-        result = open_sink(r, err);
     while (result >= 0 && !is_stopping(r, &known)) {
-        result = read_batch(r, err);
-        if (result >= 0 && r->batch.n > 0)
-            result = deliver(r, err);
-        if (result >= 0) {
-            r->backoff = 0;
+        take_wishes(r);
+        result = relay_deliver(r, err);
+        if (result >= 0)
             relay_note_success(r);
-        }
-        if (result >= 0 && r->batch.n == 0)
+        if (result == 0)
             wait_for_news(r, known);
-        batch_clear(&r->batch);
     }
     journal_reader_close(take(r->reader));
     return result;
 }
-
-/* --- The thread's life ----------------------------------------------------------------------- */
 
 static void relay_free(struct relay *r)
 {
@@ -245,7 +228,7 @@ static struct relay *relay_new(const struct relay_settings *settings)
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->calling, NULL);
-    r->cursor = settings->cursor;
+    r->report = settings->report;
     r->userdata = settings->userdata;
     r->backoff_least = settings->backoff_least ? settings->backoff_least : BACKOFF_LEAST;
     r->backoff_most = settings->backoff_most ? settings->backoff_most : BACKOFF_MOST;
@@ -309,14 +292,11 @@ static bool abandon(struct relay *r)
     return abandoned;
 }
 
-int relay_stop(struct relay *r, usec_t bound)
+static bool wait_for_end(struct relay *r, usec_t bound)
 {
-    struct timespec until;
+    const struct timespec until = timespec_of(moment_now().monotonic + bound);
     bool ended;
 
-    if (!r)
-        return 0;
-    until = timespec_of(moment_now().monotonic + bound);
     pthread_mutex_lock(&r->lock);
     r->stopping = true;
     pthread_cond_signal(&r->wake);
@@ -324,6 +304,20 @@ int relay_stop(struct relay *r, usec_t bound)
         ;
     ended = r->ended;
     pthread_mutex_unlock(&r->lock);
+    return ended;
+}
+
+int relay_stop(struct relay *r, usec_t bound)
+{
+    bool ended;
+
+    if (!r)
+        return 0;
+    ended = wait_for_end(r, bound);
+    if (!ended && r->upstream->ops->interrupt) {
+        r->upstream->ops->interrupt(r->upstream);
+        ended = wait_for_end(r, INTERRUPTED_PATIENCE);
+    }
     if (!ended && abandon(r))
         return -ETIMEDOUT;
     pthread_join(r->thread, NULL);

@@ -19,6 +19,7 @@ void request_free(struct request *r)
     command_clear(&r->command);
     free(r->instance_id);
     free(r->operation_id);
+    free(r->sink);
     free(r->identified);
     disk_plan_clear(&r->plan);
     error_free(r->plan_error);

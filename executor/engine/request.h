@@ -26,6 +26,12 @@ enum request_kind {
     REQUEST_WAIT_EVENTS,    /* after: answered when there is an event behind it, or at the deadline;
                                body null */
     REQUEST_READY,          /* success, or ERROR_UNAVAILABLE saying what is not at hand */
+    REQUEST_SINKS,          /* sink, or NULL for all → {"sinks": […]} */
+    /* These three are ERROR_SINK_NOT_FOUND for a sink that there is not: */
+    REQUEST_REWIND_SINK, /* sink, after → {"sink", "after"}: the events behind it are sent again */
+    REQUEST_REPLAY_LETTERS, /* sink, after: the sequence of a dead letter, or 0: the next of all →
+                               {"sink", "deadLetters"}: so many are sent again */
+    REQUEST_DROP_LETTERS,   /* the same, and they are dropped */
     REQUEST_METRICS, /* → {"text": "…"} in the Prometheus format, the engine's own part */
     REQUEST_KIND_MAX,
 };
@@ -43,13 +49,16 @@ struct request {
     enum request_kind kind;
     char request_id[UUID_TEXT_SIZE]; /* set by the edge, upper case */
     struct principal principal;
-    struct command command; /* STOP; its request_id, principal and traceparent set */
+    struct command command; /* STOP; its request_id, principal and traceparent set. Of CLEAR: its
+                               traceparent */
     char *instance_id;      /* INSTANCE, CLEAR */
     bool confirm;           /* CLEAR */
     char *operation_id;     /* CANCEL, RETRY, WAIT_OPERATION: a RequestId, any of an operation's */
-    uint64_t after;         /* WAIT_EVENTS: a sequence; INSTANCES: a "last"; 0: from the start */
-    unsigned most;          /* INSTANCES; 0: all */
-    usec_t wait;            /* WAIT_*: at most so long, from when the engine takes it */
+    char *sink;             /* SINKS, REWIND_SINK, …_LETTERS */
+    uint64_t after; /* WAIT_EVENTS, REWIND_SINK, …_LETTERS: a sequence; INSTANCES: a "last"; 0: from
+                       the start */
+    unsigned most; /* INSTANCES; 0: all */
+    usec_t wait;   /* WAIT_*: at most so long, from when the engine takes it */
 
     void (*reply)(struct request *r, struct answer *a);
     void *userdata;

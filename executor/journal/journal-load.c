@@ -86,6 +86,22 @@ int journal_last_sequence(struct journal *j, uint64_t *ret, struct error **err)
     return 0;
 }
 
+int journal_load_cursor(struct journal *j, const char *sink, uint64_t *ret, struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&j->database, "SELECT sequence FROM cursor WHERE sink = ?1",
+                           VALUES(text(sink)), &q, err);
+
+    if (r >= 0)
+        r = database_next(&j->database, q, err);
+    if (r < 0)
+        return r;
+    *ret = 0;
+    if (r > 0)
+        column_number(q, 0, ret);
+    return 0;
+}
+
 int journal_find_token(struct journal *j, const char *principal, const char *token,
                        char **fingerprint, char **request_id, struct error **err)
 {

@@ -7,10 +7,6 @@
 #include "base/json.h"
 #include "journal/private.h"
 
-struct journal_reader {
-    struct database database;
-};
-
 int journal_reader_open(const char *path, struct journal_reader **ret, struct error **err)
 {
     _cleanup_(journal_reader_close) struct journal_reader *reader = calloc(1, sizeof(*reader));
@@ -150,30 +146,37 @@ int journal_read_events(struct journal_reader *reader, uint64_t after, unsigned 
     return r;
 }
 
-/* One number out of one row: 1, or 0 where there is no row. */
-static int read_number(struct journal_reader *reader, const char *sql, const char *key,
-                       uint64_t *ret, struct error **err)
+int journal_read_event_sequence(struct journal_reader *reader, const char *id, uint64_t *ret,
+                                struct error **err)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
-    int r = database_query(&reader->database, sql, VALUES(text(key)), &q, err);
+    int r = database_query(&reader->database, "SELECT sequence FROM event WHERE id = ?1",
+                           VALUES(text(id)), &q, err);
 
     if (r >= 0)
         r = database_next(&reader->database, q, err);
     if (r > 0 && !column_number(q, 0, ret))
-        r = row_damaged(err, "the sequence of", key);
+        r = row_damaged(err, "the sequence of", id);
     return r;
 }
 
-int journal_read_event_sequence(struct journal_reader *reader, const char *id, uint64_t *ret,
-                                struct error **err)
-{
-    return read_number(reader, "SELECT sequence FROM event WHERE id = ?1", id, ret, err);
-}
-
 int journal_read_cursor(struct journal_reader *reader, const char *sink, uint64_t *ret,
-                        struct error **err)
+                        bool *rewound, struct error **err)
 {
-    return read_number(reader, "SELECT sequence FROM cursor WHERE sink = ?1", sink, ret, err);
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    uint64_t flag = 0;
+    int r =
+        database_query(&reader->database, "SELECT sequence, rewound FROM cursor WHERE sink = ?1",
+                       VALUES(text(sink)), &q, err);
+
+    *rewound = false;
+    if (r >= 0)
+        r = database_next(&reader->database, q, err);
+    if (r > 0 && (!column_number(q, 0, ret) || !column_number(q, 1, &flag)))
+        r = row_damaged(err, "the cursor of", sink);
+    if (r > 0)
+        *rewound = flag != 0;
+    return r;
 }
 
 /* One row's {target, certificate}; NULL: out of memory, or damaged. */

@@ -3,7 +3,8 @@
  * Theory of operation. Finished operations go by when they finished, with their other RequestIds;
  * tokens by when they were given. Events are an outbox: they leave it from its oldest end only, so
  * that what is left is always one unbroken run of sequences, and none leaves that a sink still has
- * to get, however old it is. A sink that has never stored a cursor has got nothing yet.
+ * to get, however old it is. A sink that has never stored a cursor has got nothing yet. What a sink
+ * refused counts as got: a dead letter has a copy of its event, and stays without a time limit.
  *
  * The newest event stays whatever its age, for it is what the next sequence is counted from: a
  * sequence that began anew would fall behind every cursor.
@@ -44,23 +45,6 @@ static int drop_tokens(struct journal *j, usec_t before, unsigned *budget, struc
     return r;
 }
 
-/* *ret: up to here the sink has got all. */
-static int cursor_of(struct journal *j, const char *sink, uint64_t *ret, struct error **err)
-{
-    _cleanup_(query) sqlite3_stmt *q = NULL;
-    int r = database_query(&j->database, "SELECT sequence FROM cursor WHERE sink = ?1",
-                           VALUES(text(sink)), &q, err);
-
-    if (r >= 0)
-        r = database_next(&j->database, q, err);
-    if (r < 0)
-        return r;
-    *ret = 0;
-    if (r > 0)
-        column_number(q, 0, ret);
-    return 0;
-}
-
 /* *ret: the last of the events from the oldest on that nobody needs any more; 0: none. */
 static int last_to_drop(struct journal *j, usec_t before, uint64_t delivered, unsigned budget,
                         uint64_t *ret, struct error **err)
@@ -90,7 +74,7 @@ static int drop_events(struct journal *j, usec_t before, const char *const *sink
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < n_sinks; i++) {
-        r = cursor_of(j, sinks[i], &cursor, err);
+        r = journal_load_cursor(j, sinks[i], &cursor, err);
         if (cursor < delivered)
             delivered = cursor;
     }

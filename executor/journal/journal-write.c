@@ -75,7 +75,8 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
 {
     return journal_write(j,
                          "INSERT INTO cursor (sink, sequence) VALUES (?1, ?2)"
-                         " ON CONFLICT (sink) DO UPDATE SET sequence = excluded.sequence",
+                         " ON CONFLICT (sink) DO UPDATE SET sequence = excluded.sequence,"
+                         " rewound = 0",
                          VALUES(text(sink), number(sequence)), err);
 }
 

@@ -44,6 +44,9 @@ int journal_put_event(struct journal *j, const struct upstream_event *event, use
 int journal_put_certificate(struct journal *j, const char *request_id, const char *target,
                             const char *document, usec_t realtime, struct error **err);
 int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, struct error **err);
+/* Puts the cursor back (or on): the sink gets the events behind after once more. Its dead letters
+ * among them that the outbox still has are none any more. */
+int journal_rewind(struct journal *j, const char *sink, uint64_t after, struct error **err);
 /* Writes the time and nothing else: to find out whether a journal that could not be written can be
  * now. */
 int journal_touch(struct journal *j, usec_t realtime, struct error **err);
@@ -57,6 +60,25 @@ bool journal_spend_reserve(struct journal *j);
 bool journal_is_on_reserve(const struct journal *j);
 /* Makes it anew where there is room; whether it is whole. */
 bool journal_restore_reserve(struct journal *j);
+
+/* Dead letters: what a sink refused. Each is kept, with a copy of its event, until it is dropped by
+ * one of these.
+ *
+ * An event of the outbox becomes one, or is one that was refused again. */
+int journal_put_dead_letter(struct journal *j, const char *sink, uint64_t sequence,
+                            const char *reason, usec_t realtime, struct error **err);
+/* One that was sent again: refused once more, where there still is such a one; or delivered. */
+int journal_refuse_dead_letter(struct journal *j, const char *sink, uint64_t sequence,
+                               const char *reason, usec_t realtime, struct error **err);
+int journal_deliver_dead_letter(struct journal *j, const char *sink, uint64_t sequence,
+                                struct error **err);
+/* Marks one to be sent again, or drops it; sequence 0: the first `most` that are not marked yet, or
+ * that there are. *ret: how many. mark: higher than any before, so that who sends them can tell new
+ * marks from those that are done and only not written yet. */
+int journal_mark_dead_letters(struct journal *j, const char *sink, uint64_t sequence, uint64_t mark,
+                              unsigned most, unsigned *ret, struct error **err);
+int journal_drop_dead_letters(struct journal *j, const char *sink, uint64_t sequence, unsigned most,
+                              unsigned *ret, struct error **err);
 
 /* What was last reported of a domain, and which run that was. */
 struct reported {
@@ -79,6 +101,17 @@ int journal_load_unfinished(struct journal *j,
 int journal_load_reported(struct journal *j, int (*each)(void *userdata, const struct reported *r),
                           void *userdata, struct error **err);
 int journal_last_sequence(struct journal *j, uint64_t *ret, struct error **err); /* 0: none yet */
+/* 0 where none was ever stored. */
+int journal_load_cursor(struct journal *j, const char *sink, uint64_t *ret, struct error **err);
+/* The highest mark of a dead letter; 0: none. */
+int journal_last_mark(struct journal *j, uint64_t *ret, struct error **err);
+/* How many dead letters there are, by sink; sinks without any are left out. */
+int journal_count_dead_letters(struct journal *j,
+                               int (*each)(void *userdata, const char *sink, uint64_t n),
+                               void *userdata, struct error **err);
+/* 1: the sink has such a dead letter; 0: it has not. */
+int journal_has_dead_letter(struct journal *j, const char *sink, uint64_t sequence,
+                            struct error **err);
 /* A known token: 1 with both set (the caller frees), 0: not known. */
 int journal_find_token(struct journal *j, const char *principal, const char *token,
                        char **fingerprint, char **request_id, struct error **err);
@@ -121,8 +154,28 @@ int journal_read_events(struct journal_reader *r, uint64_t after, unsigned limit
 /* 1 and the sequence of the event with this id; 0: none. */
 int journal_read_event_sequence(struct journal_reader *r, const char *id, uint64_t *ret,
                                 struct error **err);
-/* 1 and the sink's cursor; 0: never stored. */
-int journal_read_cursor(struct journal_reader *r, const char *sink, uint64_t *ret,
+/* 1 and the sink's cursor; 0: never stored. *rewound: it was put back, and has not moved since. */
+int journal_read_cursor(struct journal_reader *r, const char *sink, uint64_t *ret, bool *rewound,
                         struct error **err);
+
+struct dead_letter {
+    struct upstream_event event;
+    usec_t at; /* realtime: when it was refused last */
+    const char *reason;
+    uint64_t mark; /* it is to be sent again; 0: it is not */
+};
+/* Up to limit dead letters of a sink behind a sequence, in order. */
+int journal_read_dead_letters(struct journal_reader *r, const char *sink, uint64_t after,
+                              unsigned limit,
+                              int (*each)(void *userdata, const struct dead_letter *letter),
+                              void *userdata, struct error **err);
+/* Of those with marks above done and up to last. */
+int journal_read_marked_letters(struct journal_reader *r, const char *sink, uint64_t done,
+                                uint64_t last, uint64_t after, unsigned limit,
+                                int (*each)(void *userdata, const struct dead_letter *letter),
+                                void *userdata, struct error **err);
+/* The highest mark of the sink's; 0: none. */
+int journal_read_last_mark(struct journal_reader *r, const char *sink, uint64_t *ret,
+                           struct error **err);
 
 #endif

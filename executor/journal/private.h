@@ -14,6 +14,10 @@ struct journal {
     bool wants_room; /* the last transaction that failed did so on a full disk */
 };
 
+struct journal_reader {
+    struct database database;
+};
+
 /* Makes the schema in an empty database, brings an older one up to date, refuses any other. */
 int schema_prepare(struct database *d, bool *fresh, struct error **err);
 /* Is this a journal, and of the schema that is known here? */

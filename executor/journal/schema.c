@@ -92,6 +92,24 @@ static const char *const steps[] = {
 
     /* What the hypervisor may have forgotten by the time that it is needed. */
     "ALTER TABLE reported ADD COLUMN facts TEXT;",
+
+    /* 3 */
+    /* What a sink refused, with a copy of the event: the outbox need not keep it. */
+    "CREATE TABLE dead_letter ("
+    "    sink        TEXT NOT NULL,"
+    "    sequence    INTEGER NOT NULL,"
+    "    id          TEXT NOT NULL,"
+    "    instance_id TEXT NOT NULL,"
+    "    type        TEXT NOT NULL,"
+    "    body        TEXT NOT NULL,"
+    "    at          INTEGER NOT NULL," /* when it was refused last */
+    "    reason      TEXT NOT NULL,"
+    "    mark        INTEGER NOT NULL DEFAULT 0," /* it is to be sent again, see journal.h */
+    "    PRIMARY KEY (sink, sequence)"
+    ") STRICT;"
+    "CREATE INDEX dead_letter_marked ON dead_letter (sink, sequence) WHERE mark > 0;"
+    /* 1: somebody put it back; until it moves on, the sink has more than it says. */
+    "ALTER TABLE cursor ADD COLUMN rewound INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)

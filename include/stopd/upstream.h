@@ -25,15 +25,23 @@ struct upstream_ops {
      * last event that it holds, else "": delivery goes on behind it, so that a crash between
      * delivery and the cursor doubles nothing. */
     int (*open)(struct upstream *u, char last_id[static UUID_TEXT_SIZE], struct error **err);
-    /* Delivers a batch. *delivered: how many of its first are durably there, also where it fails.
-     */
+    /* Delivers a batch. *delivered: how many of its first are durably there, also where it fails;
+     * where it does not, one at least. ERROR_REFUSED: the event behind these will never be taken,
+     * whatever is tried; it is set aside with the error's message as the reason, and delivery goes
+     * on behind it. Any other error: all that is not delivered is tried again. */
     int (*deliver)(struct upstream *u, const struct upstream_event *events, size_t n,
                    size_t *delivered, struct error **err);
+    /* What is out is to end soon, as failed, and so is all that is still begun. From any thread, at
+     * any time before free; may be NULL. */
+    void (*interrupt)(struct upstream *u);
     void (*free)(struct upstream *u);
 };
 
 struct upstream {
     const struct upstream_ops *ops;
+    /* Set by an open or a deliver that fails, where the sink has said when to come again: not
+     * before then (monotonic). 0 before each. */
+    usec_t not_before;
 };
 
 #endif

@@ -92,14 +92,17 @@ struct progress {
     uint64_t cursor;
 };
 
-static void on_cursor(void *userdata, const char *sink, uint64_t sequence)
+static int on_report(void *userdata, struct sink_report *report)
 {
+    _cleanup_(sink_report_free) struct sink_report *owned = report;
     struct progress *p = userdata;
 
     pthread_mutex_lock(&p->lock);
-    p->cursor = sequence;
+    if (owned->news == SINK_MOVED)
+        p->cursor = owned->sequence;
     pthread_cond_signal(&p->changed);
     pthread_mutex_unlock(&p->lock);
+    return 0;
 }
 
 static uint64_t last_of(const char *path)
@@ -119,7 +122,7 @@ static void drain(const char *path, const struct nats_settings *settings)
 {
     struct progress p = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     struct relay_settings relay = {
-        .name = "bench", .journal_path = path, .cursor = on_cursor, .userdata = &p};
+        .name = "bench", .journal_path = path, .report = on_report, .userdata = &p};
     const uint64_t last = last_of(path);
     struct error *err = NULL;
     struct relay *r = NULL;

@@ -863,7 +863,12 @@ def test_completion_knows_verbs_options_and_instances(daemon):
     assert complete(daemon, "certificate", "--k") == ["--key"]
     assert complete(daemon, "--socket", daemon.socket, "clear", "i-abcd") == ["i-abcdef"]
     assert complete(daemon, "events", "--") == ["--json", "--socket", "--config", "--help",
-                                                "--after", "--follow"]
+                                                "--after", "--follow", "--dead-letters", "--replay",
+                                                "--drop", "--all"]
     assert complete(daemon, "--socket", daemon.socket, "stop", "i-abcd") == ["i-abcdef"]
     assert complete(daemon, "stop", "--on-timeout", "f") == ["fail", "force"]
     assert complete(daemon, "--socket", "/nowhere/s", "stop", "") == []
+    daemon.on("GET /v1/sinks", (200, {"sinks": [{"name": "hook", "deadLetters": 2}]}))
+    daemon.on("GET /v1/sinks/hook/dead-letters",
+              (200, {"deadLetters": [{"sequence": 1}, {"sequence": 2}]}), (200, {"deadLetters": []}))
+    assert complete(daemon, "--socket", daemon.socket, "events", "--replay", "h") == ["hook"]

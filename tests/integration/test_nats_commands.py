@@ -129,8 +129,10 @@ def shared_host(tmp_path_factory):
     (folder / "stopd").mkdir()
     stopd = Daemon(folder / "stopd", node(folder, 1), **settings(server, "commands")).start()
     yield stopd, control
-    assert stopd.stop() == 0, stopd.log()
-    server.stop()
+    try:
+        assert stopd.stop() == 0, stopd.log()
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("subject", ["stopd.event.host-7.d1.state", "$JS.API.STREAM.DELETE.STOPD_COMMANDS"])

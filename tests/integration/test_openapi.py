@@ -255,6 +255,17 @@ def test_answers_are_as_described(api):
     api.ask("GET", "/v1/events", 200, query=f"?after={len(events)}&limit=1&wait=0")
     api.ask("GET", "/v1/events", 400, query="?after=-1")
 
+    # Sinks, and what they refused.
+    api.ask("GET", "/v1/sinks", 200)
+    api.ask("POST", "/v1/sinks/{sink}/replay", 200, sink="file", body=json.dumps({"after": 0}), headers=RAW)
+    api.ask("POST", "/v1/sinks/{sink}/replay", 400, sink="file", body=json.dumps({"after": 1 << 40}), headers=RAW)
+    api.ask("GET", "/v1/sinks/{sink}/dead-letters", 200, sink="file")
+    api.ask("GET", "/v1/sinks/{sink}/dead-letters", 404, sink="nobody")
+    for verb in ("replay", "drop"):
+        path = "/v1/sinks/{sink}/dead-letters/{sequence}/" + verb
+        api.ask("POST", path, 200, sink="file", sequence="all")
+        api.ask("POST", path, 404, sink="file", sequence="1")
+
     for path in ("/livez", "/readyz", "/metrics"):
         api.ask("GET", path, 200)
 
@@ -267,7 +278,7 @@ def test_answers_are_as_described(api):
 
 
 def test_what_every_path_refuses(api):
-    values = {"instance": "i-plain", "requestId": NOBODY}
+    values = {"instance": "i-plain", "requestId": NOBODY, "sink": "file", "sequence": "all"}
     for path, item in API["paths"].items():
         method = "GET" if "get" in item else "POST"
         other = "POST" if method == "GET" and "post" not in item else "DELETE"
@@ -297,7 +308,7 @@ def test_parameters_that_are_described_are_known(api):
                     query += "&Action=DescribeInstanceStatus"
                 elif path == "/" and parameter["name"] != "InstanceId":
                     query += "&InstanceId=nobody"
-                target = path.format(instance="nobody", requestId=NOBODY)
+                target = path.format(instance="nobody", requestId=NOBODY, sink="nobody", sequence="1")
                 answer = api.stopd.ask(method.upper(), f"{target}?{query}")
                 assert "is not known" not in answer.text, f"{target}?{query}: {answer}"
                 answer = api.stopd.ask(method.upper(), f"{target}?x{query}&InstanceId=nobody")

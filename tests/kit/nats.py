@@ -174,7 +174,7 @@ def _parse_headers(block):
 
 
 class Client:
-    def __init__(self, server, user=None, password=None, credentials=None):
+    def __init__(self, server, user=None, password=None, credentials=None, inbox=None):
         self.buffer = b""
         self.waiting = []  # messages that came while another was waited for
         self.numbers = 0
@@ -194,7 +194,7 @@ class Client:
         self._send(f"CONNECT {json.dumps(options)}\r\nPING\r\n".encode())
         while self._line() != b"PONG":
             pass
-        self.inbox = f"_INBOX.kit{os.getpid()}x{id(self)}"
+        self.inbox = inbox or f"_INBOX.kit{os.getpid()}x{id(self)}"
         self._send(f"SUB {self.inbox}.> 1\r\n".encode())
 
     def close(self):

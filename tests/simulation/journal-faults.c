@@ -209,6 +209,10 @@ int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequ
     return may_write(err) ? __real_journal_put_cursor(j, sink, sequence, err) : -EIO;
 }
 
+WRAP_WRITE(journal_put_dead_letter,
+           (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
+            usec_t realtime, struct error **err),
+           (j, sink, sequence, reason, realtime, err));
 WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
            (j, realtime, err));
 WRAP_WRITE(journal_retain,
@@ -219,8 +223,9 @@ WRAP_WRITE(journal_retain,
 /* A new life begins with an empty journal; emptying it is cheaper than making one. */
 void journal_wipe(struct journal *j)
 {
-    static const char *const tables[] = {"alias", "certificate", "operation", "token",
-                                         "event", "cursor",      "reported",  "heartbeat"};
+    static const char *const tables[] = {"alias",    "certificate", "operation",
+                                         "token",    "event",       "cursor",
+                                         "reported", "heartbeat",   "dead_letter"};
     char sql[64];
 
     for (size_t i = 0; i < ELEMENTSOF(tables); i++) {

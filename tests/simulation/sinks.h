@@ -19,8 +19,9 @@ void sinks_advance(struct life *life);
 usec_t sinks_next(const struct life *life);
 /* Whether they have got everything. */
 bool sinks_are_done(const struct life *life);
-/* A cursor is written. */
+/* A cursor is written; something is committed. */
 void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence);
+void sinks_see_commit(struct life *life);
 /* The life is over. */
 void sinks_check(struct life *life);
 

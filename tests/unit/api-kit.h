@@ -38,7 +38,7 @@ struct stand_in {
     const char *body;          /* JSON */
     struct command last;       /* the last stop's */
     const char *const *slices; /* of instances: behind 0, 1, … */
-    char last_id[256];         /* the last instance_id or operation_id */
+    char last_id[256];         /* the last instance_id, operation_id or sink */
     char last_request_id[UUID_TEXT_SIZE], last_principal[256];
     uint64_t last_after;
     usec_t last_wait;
@@ -124,7 +124,7 @@ static inline void *stand_in_run(void *userdata)
 static inline void stand_in_post(void *userdata, struct request *r)
 {
     struct stand_in *s = userdata;
-    const char *id = r->instance_id ? r->instance_id : r->operation_id;
+    const char *id = r->instance_id ? r->instance_id : r->operation_id ? r->operation_id : r->sink;
 
     pthread_mutex_lock(&s->lock);
     s->n[r->kind]++;
@@ -132,6 +132,8 @@ static inline void stand_in_post(void *userdata, struct request *r)
     snprintf(s->last_request_id, sizeof(s->last_request_id), "%s", r->request_id);
     snprintf(s->last_principal, sizeof(s->last_principal), "%s", r->principal.name);
     s->last_after = r->after;
+    if (r->kind == REQUEST_CLEAR)
+        text_replace(&s->last.traceparent, r->command.traceparent);
     s->last_wait = r->wait;
     if (r->kind == REQUEST_STOP) {
         command_clear(&s->last);

@@ -2,6 +2,7 @@
 #ifndef STOPD_TESTS_SCRIPTED_SINK_H
 #define STOPD_TESTS_SCRIPTED_SINK_H
 
+#include "engine/sink-report.h"
 #include "stopd/upstream.h"
 
 #include <pthread.h>
@@ -19,15 +20,29 @@ struct scripted_sink {
     unsigned opens_to_fail, deliveries_to_fail;
     size_t accepts; /* of a delivery that fails, so many first */
     bool hangs;     /* in the next delivery, until this is false again */
+    bool can_be_interrupted;
+    uint64_t refuses;   /* this sequence, for good */
+    usec_t leave_alone; /* after a delivery that fails, for so long */
     char last_id[UUID_TEXT_SIZE];
     /* What happened */
     unsigned opens, deliveries;
     usec_t opened_at[32];
     uint64_t got[4096];
     size_t n_got;
+    usec_t delivered_at[32];
     bool is_hanging, freed;
-    uint64_t cursor; /* that the relay told */
+    /* That the relay told */
+    uint64_t cursor;
     unsigned cursors;
+    unsigned rewinds; /* in its last report */
+    bool deaf;        /* reports are not taken down */
+    struct {
+        enum sink_news news;
+        uint64_t sequence;
+        uint64_t cursor; /* at that moment */
+        char reason[64];
+    } letters[64];
+    size_t n_letters;
 };
 
 static inline int scripted_open(struct upstream *u, char last_id[static UUID_TEXT_SIZE],
@@ -52,7 +67,7 @@ static inline int scripted_deliver(struct upstream *u, const struct upstream_eve
                                    size_t n, size_t *delivered, struct error **err)
 {
     struct scripted_sink *s = (struct scripted_sink *)u;
-    bool fails;
+    bool fails, refuses = false;
 
     pthread_mutex_lock(&s->lock);
     s->is_hanging = s->hangs;
@@ -60,17 +75,39 @@ static inline int scripted_deliver(struct upstream *u, const struct upstream_eve
     while (s->hangs)
         pthread_cond_wait(&s->changed, &s->lock);
     s->is_hanging = false;
+    if (s->deliveries < 32)
+        s->delivered_at[s->deliveries] = moment_now().monotonic;
     fails = s->deliveries_to_fail > 0;
     s->deliveries_to_fail -= fails;
+    if (fails && s->leave_alone)
+        u->not_before = moment_now().monotonic + s->leave_alone;
     if (fails && n > s->accepts)
         n = s->accepts;
-    for (size_t i = 0; i < n && s->n_got < 4096; i++)
-        s->got[s->n_got++] = events[i].sequence;
+    for (size_t i = 0; i < n && !refuses; i++) {
+        refuses = events[i].sequence == s->refuses;
+        if (refuses)
+            n = i;
+        else if (s->n_got < 4096)
+            s->got[s->n_got++] = events[i].sequence;
+    }
     *delivered = n;
     s->deliveries++;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    if (refuses)
+        return error_set(err, ERROR_REFUSED, "no number %llu", (unsigned long long)s->refuses);
     return fails ? error_set(err, ERROR_IO, "the sink takes no more") : 0;
+}
+
+static inline void scripted_interrupt(struct upstream *u)
+{
+    struct scripted_sink *s = (struct scripted_sink *)u;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->can_be_interrupted)
+        s->hangs = false;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static inline void scripted_free(struct upstream *u)
@@ -84,15 +121,28 @@ static inline void scripted_free(struct upstream *u)
 }
 
 /* The relay's callback. */
-static inline void scripted_cursor(void *userdata, const char *sink, uint64_t sequence)
+static inline int scripted_report(void *userdata, struct sink_report *r)
 {
     struct scripted_sink *s = userdata;
+    bool is_deaf;
 
     pthread_mutex_lock(&s->lock);
-    s->cursor = sequence;
-    s->cursors++;
+    is_deaf = s->deaf;
+    if (!is_deaf && r->news == SINK_MOVED) {
+        s->cursor = r->sequence;
+        s->cursors++;
+    } else if (!is_deaf && s->n_letters < 64) {
+        s->letters[s->n_letters].news = r->news;
+        s->letters[s->n_letters].sequence = r->sequence;
+        s->letters[s->n_letters].cursor = s->cursor;
+        strncpy(s->letters[s->n_letters].reason, r->reason ? r->reason : "", 63);
+        s->n_letters++;
+    }
+    s->rewinds = r->rewinds;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    sink_report_free(r);
+    return is_deaf ? -12 : 0;
 }
 
 static inline void scripted_init(struct scripted_sink *s)
@@ -101,6 +151,7 @@ static inline void scripted_init(struct scripted_sink *s)
         .type = "scripted",
         .open = scripted_open,
         .deliver = scripted_deliver,
+        .interrupt = scripted_interrupt,
         .free = scripted_free,
     };
 

@@ -36,7 +36,8 @@ static void a_finished_stop(struct scratch *s, struct life *l, struct reply *rep
     ask_stop(l, "once", reply);
     life_until(l, reply->is_there && engine_unfinished(l->engine) == 0);
     assert_int_equal(reply->code, ERROR_NONE);
-    engine_take_cursor(l->engine, "file", engine_last_sequence(l->engine));
+    engine_take_sink_report(
+        l->engine, sink_report_new(SINK_MOVED, "file", engine_last_sequence(l->engine), NULL, 0));
 }
 
 static bool is_kept(const struct life *l, const struct reply *reply)

@@ -387,6 +387,7 @@ static void a_cursor_is_kept_for_each_sink(void **state)
     struct journal *j = open_journal(journal_path(state));
     struct journal_reader *r = open_reader(journal_path(state));
     struct error *err = NULL;
+    bool rewound = true;
     uint64_t n = 0;
 
     begin(j);
@@ -394,11 +395,12 @@ static void a_cursor_is_kept_for_each_sink(void **state)
     assert_success(journal_put_cursor(j, "b", 1, &err), err);
     assert_success(journal_put_cursor(j, "a", 6, &err), err);
     commit(j);
-    assert_int_equal(journal_read_cursor(r, "a", &n, &err), 1);
+    assert_int_equal(journal_read_cursor(r, "a", &n, &rewound, &err), 1);
     assert_int_equal(n, 6);
-    assert_int_equal(journal_read_cursor(r, "b", &n, &err), 1);
+    assert_false(rewound);
+    assert_int_equal(journal_read_cursor(r, "b", &n, &rewound, &err), 1);
     assert_int_equal(n, 1);
-    assert_int_equal(journal_read_cursor(r, "c", &n, &err), 0);
+    assert_int_equal(journal_read_cursor(r, "c", &n, &rewound, &err), 0);
     journal_reader_close(r);
     journal_close(j);
 }

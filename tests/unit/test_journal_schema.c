@@ -105,11 +105,13 @@ static void assert_all_can_be_read(const char *path)
     json_object *o = NULL;
     uint64_t cursor;
     unsigned n = 0;
+    bool rewound;
 
     assert_success(journal_read_events(r, 0, 10, check_event, &n, &err), err);
     assert_int_equal(n, 2);
-    assert_int_equal(journal_read_cursor(r, "file", &cursor, &err), 1);
+    assert_int_equal(journal_read_cursor(r, "file", &cursor, &rewound, &err), 1);
     assert_int_equal(cursor, 1);
+    assert_false(rewound);
     assert_int_equal(journal_read_certificates(r, ENDED, &o, &err), 1);
     assert_non_null(strstr(json_object_to_json_string(o), "vdb"));
     json_object_put(o);

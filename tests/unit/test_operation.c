@@ -165,8 +165,9 @@ static bool is_refused(json_object *document)
 /* Is for readers alone; what the engine goes on with stands under "journal". */
 static bool is_only_shown(const char *member)
 {
-    static const char *const shown[] = {"state",      "phase", "error",      "grace",  "graceLeft",
-                                        "acceptedAt", "offAt", "finishedAt", "storage"};
+    static const char *const shown[] = {"state",     "phase",      "error", "grace",
+                                        "graceLeft", "acceptedAt", "offAt", "finishedAt",
+                                        "storage",   "traceparent"};
 
     return text_index(shown, ELEMENTSOF(shown), member) >= 0;
 }

@@ -5,86 +5,8 @@
 #include <cmocka.h>
 
 #include "drivers/upstream/file.h"
-#include "engine/relay.h"
 #include "event-file.h"
-#include "journal-kit.h"
-#include "scratch.h"
-#include "scripted-sink.h"
-
-#define NOW (1700000000 * USEC_PER_SEC)
-#define AT_ONCE (PATIENCE * USEC_PER_SEC)
-
-static const char *journal_path(void **state)
-{
-    return scratch_path(*state, "stopd.db");
-}
-
-/* Commits the events from first to last. */
-static void commit_events(struct journal *j, uint64_t first, uint64_t last)
-{
-    begin(j);
-    for (uint64_t n = first; n <= last; n++)
-        put_event(j, n, NOW);
-    commit(j);
-}
-
-static void commit_cursor(struct journal *j, uint64_t sequence)
-{
-    struct error *err = NULL;
-
-    begin(j);
-    assert_success(journal_put_cursor(j, "sink", sequence, &err), err);
-    commit(j);
-}
-
-/* With pauses of 1 to 20 ms, so that a test need not be patient. */
-static struct relay *start(struct scripted_sink *s, const char *path)
-{
-    const struct relay_settings settings = {.name = "sink",
-                                            .upstream = &s->upstream,
-                                            .journal_path = path,
-                                            .cursor = scripted_cursor,
-                                            .userdata = s,
-                                            .backoff_least = USEC_PER_MSEC,
-                                            .backoff_most = 20 * USEC_PER_MSEC};
-    struct relay *r = NULL;
-    struct error *err = NULL;
-
-    assert_success(relay_start(&settings, &r, &err), err);
-    return r;
-}
-
-static void assert_got(struct scripted_sink *s, uint64_t first, uint64_t last)
-{
-    assert_int_equal(s->n_got, last - first + 1);
-    for (size_t i = 0; i < s->n_got; i++)
-        assert_int_equal(s->got[i], first + i);
-}
-
-/* What goes to standard error while a test runs, where the log goes. */
-static int catch_log(struct scratch *s)
-{
-    int kept = dup(STDERR_FILENO),
-        fd = open(scratch_path(s, "log"), O_RDWR | O_CREAT | O_APPEND, 0600);
-
-    dup2(fd, STDERR_FILENO);
-    close(fd);
-    return kept;
-}
-
-static void release_log(struct scratch *s, int kept, const char *const *expected, size_t n)
-{
-    _cleanup_(freep) char *bytes = scratch_read(scratch_path(s, "log"), NULL);
-    char *rest = bytes;
-    size_t i = 0;
-
-    dup2(kept, STDERR_FILENO);
-    close(kept);
-    for (char *line; (line = strsep(&rest, "\n")) && rest; i++)
-        if (i >= n || !strstr(line, expected[i]))
-            fail_msg("line %zu of the log: %s", i, line);
-    assert_int_equal(i, n);
-}
+#include "relay-kit.h"
 
 /* --- Which events ---------------------------------------------------------------------------- */
 
@@ -355,7 +277,7 @@ static void a_stop_does_not_wait_out_a_pause(void **state)
     int kept = catch_log(*state);
     struct relay_status status = {0};
     struct relay_settings settings = {
-        .name = "sink", .journal_path = journal_path(state), .cursor = scripted_cursor};
+        .name = "sink", .journal_path = journal_path(state), .report = scripted_report};
     struct error *err = NULL;
     struct scripted_sink s;
     struct relay *r = NULL;
@@ -473,7 +395,7 @@ struct daemon {
 static void daemon_start(struct daemon *d, const char *journal, const char *events)
 {
     struct relay_settings settings = {
-        .name = "sink", .journal_path = journal, .cursor = scripted_cursor, .userdata = &d->told};
+        .name = "sink", .journal_path = journal, .report = scripted_report, .userdata = &d->told};
     struct error *err = NULL;
 
     *d = (struct daemon){.journal = open_journal(journal)};
@@ -518,8 +440,9 @@ static uint64_t stored_cursor(const char *path)
     struct journal_reader *r = open_reader(path);
     struct error *err = NULL;
     uint64_t cursor = 0;
+    bool rewound;
 
-    assert_success(journal_read_cursor(r, "sink", &cursor, &err), err);
+    assert_success(journal_read_cursor(r, "sink", &cursor, &rewound, &err), err);
     journal_reader_close(r);
     return cursor;
 }

@@ -467,7 +467,7 @@ static void a_served_helper_identifies(void **state)
 #define TOO_LOW ",{\"method\":\"write-zeroes\",\"reason\":\"it does not reach level purge\"}"
 #define SHARED                                                                               \
     "{\"method\":\"nvme-sanitize-block\",\"reason\":\"" WIPE_REASON_TENANCY ": qemu has it " \
-                                                                            "open\"}"
+    "open\"}"
 
 static void with_ladder(struct kit *k, const char *methods, const char *level, const char *script)
 {

@@ -1,0 +1,123 @@
+"""Guests are stopped and started again and again while stopd and libvirtd are killed at random (rules 4 and 5).
+
+STOPD_SOAK_SECONDS and STOPD_SOAK_GUESTS make it a campaign; what was done is printed at its end."""
+
+import http.client
+import os
+import random
+import time
+import uuid
+
+import kit
+from daemon import wait_until
+
+SECONDS = float(os.environ.get("STOPD_SOAK_SECONDS", "15"))
+GUESTS = int(os.environ.get("STOPD_SOAK_GUESTS", "4"))
+# What they do with the button; one that ignores it is stopped by force.
+BEHAVIOURS = ("obey", "slow:1", "reboot", "ignore")
+
+
+class Guest:
+    """One guest's round: running, then stopping, then booting, then running again."""
+
+    def __init__(self, name, forced):
+        self.name, self.forced = name, forced
+        self.starts = 0
+        self.requests = []
+        self.token = self.request = None
+        self.is_booting = False
+
+    def advance(self, stopd):
+        """One small step, as far as stopd is there to answer."""
+        if self.is_booting:
+            self.is_booting = "stopd-guest: ready" not in kit.console(self.name)
+        elif self.request is None:
+            self.ask(stopd)
+        elif stopd.operation(self.request)["phase"] == "done":
+            self.end(stopd)
+
+    def ask(self, stopd):
+        """The same ClientToken until there is an answer."""
+        self.token = self.token or str(uuid.uuid4())
+        parameters = {"ClientToken": self.token, "GracePeriod": "600"}
+        answer = stopd.stop_instance(self.name, **parameters, **({"ForceStop": "true"} if self.forced else {}))
+        if answer.status == 503 or answer.code == "InternalError":
+            return
+        # Its start may be still to be noticed.
+        if answer.code == "IncorrectInstanceStatus" and stopd.instance(self.name)["state"] == "Stopped":
+            return
+        assert answer.status == 200, answer
+        self.request = answer.json["RequestId"]
+        self.requests.append(self.request)
+
+    def end(self, stopd):
+        operation = stopd.operation(self.request)
+        assert operation["outcome"] == "Stopped", operation
+        assert kit.is_off(self.name) or kit.libvirtd_pid() is None, f"{self.name} is Stopped and not off"
+        self.token = self.request = None
+        kit.wait_libvirtd()
+        kit.start(self.name)
+        self.starts += 1
+        self.is_booting = True
+
+
+class Killer:
+    """Kills stopd every second or so, libvirtd ten times as seldom."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.stopd = self.libvirtd = 0
+        self.next = time.monotonic()
+
+    def maybe_kill(self, stopd):
+        if time.monotonic() < self.next:
+            return
+        if self.chance.random() < 0.1:
+            kit.kill_libvirtd()
+            self.libvirtd += 1
+        stopd.kill()
+        stopd.start(wait=False)
+        self.stopd += 1
+        self.next = time.monotonic() + self.chance.uniform(0.1, 2)
+
+
+def check(stopd, guests):
+    """Each accepted stop was begun and ended once, each start reported once, in the order in which they were."""
+    stopd.check_sink()
+    for guest in guests:
+        events = [event for event in stopd.events(guest.name) if event["type"] == "stopd.instance.state.v1"]
+        wanted = []
+        for number, request in enumerate(guest.requests):
+            wanted += [("Running", "Stopping", request), ("Stopping", "Stopped", request)]
+            if number < guest.starts:
+                wanted.append(("Stopped", "Running", None))
+        found = [(event["data"]["from"], event["data"]["to"], event["data"].get("requestId")) for event in events]
+        assert found == wanted, f"{guest.name}: {found}, wanted {wanted}"
+
+
+def test_killed_at_random_nothing_is_lost_doubled_or_out_of_order(daemon, guest):
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    kinds = [BEHAVIOURS[number % len(BEHAVIOURS)] for number in range(GUESTS)]
+    guests = [Guest(name, kind == "ignore") for name, kind in zip(guest(*kinds), kinds)]
+    stopd, killer = daemon().start(), Killer(random.Random(seed))
+    until = time.monotonic() + SECONDS
+
+    while time.monotonic() < until:
+        killer.maybe_kill(stopd)
+        for each in guests:
+            try:
+                each.advance(stopd)
+            except (OSError, http.client.HTTPException):
+                break  # stopd is on its way down, or up
+    wait_until(stopd.is_ready, "stopd is there again", seen=stopd.log)
+    for each in guests:
+        if each.request:
+            assert stopd.finished(each.request, deadline=300)["outcome"] == "Stopped"
+    starts = sum(each.starts for each in guests)
+    stops = sum(len(each.requests) for each in guests)
+    wait_until(lambda: len(stopd.events()) >= 2 * stops + starts, "all is reported", seen=stopd.log)
+    check(stopd, guests)
+    print(f"{GUESTS} guests, {SECONDS:.0f} s: {stops} stops and {starts} starts, {len(stopd.events())} events, none lost, doubled "
+          f"or out of order; stopd was killed {killer.stopd} times, libvirtd {killer.libvirtd} times")
+    assert stops >= GUESTS
