@@ -120,7 +120,7 @@ static void write_parameters(struct ask *ask, struct parameters *p)
 {
     char text[64];
 
-    snprintf(ask->named, sizeof(ask->named), "%.47s", id_of(ask->life, ask->domain, text));
+    snprintf(ask->named, sizeof(ask->named), "%s", id_of(ask->life, ask->domain, text));
     add(p, "InstanceId", ask->named);
     add(p, "ForceStop", ask->force ? "true" : "false");
     add(p, "ConfirmStop", "true");

@@ -197,10 +197,6 @@ WRAP_WRITE(journal_put_certificate,
            (struct journal * j, const char *request_id, const char *target, const char *document,
             usec_t realtime, struct error **err),
            (j, request_id, target, document, realtime, err));
-WRAP_WRITE(journal_put_dead_letter,
-           (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
-            usec_t realtime, struct error **err),
-           (j, sink, sequence, reason, realtime, err));
 int __real_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
                               struct error **err);
 int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
@@ -213,6 +209,10 @@ int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequ
     return may_write(err) ? __real_journal_put_cursor(j, sink, sequence, err) : -EIO;
 }
 
+WRAP_WRITE(journal_put_dead_letter,
+           (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
+            usec_t realtime, struct error **err),
+           (j, sink, sequence, reason, realtime, err));
 WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
            (j, realtime, err));
 WRAP_WRITE(journal_retain,

@@ -6,8 +6,8 @@
  * opened. What it has not had before has to be the next in the sequence, so that nothing is lost or
  * out of order whatever dies in between, and it has to be in the journal for good.
  *
- * Some refuse one event in five for good, the same ones each time. Of what the journal's cursor is
- * past, each of these is a dead letter, once.
+ * Some sinks refuse events, of one mind: the same ones each time. Of what the cursor is past, these
+ * are dead letters, and no others.
  *
  * A delivery that stopd does not live to see the end of arrives or not, by lot.
  */
@@ -31,8 +31,9 @@ static const char *const names[SINKS_MOST] = {"first", "second"};
 struct sink {
     struct life *life;
     unsigned index;
-    bool says_last, refuses;     /* one or the other: who refuses has not got what it heard of */
-    uint64_t checked;            /* its dead letters, up to here */
+    bool says_last, refuses;
+    size_t last_taken;           /* the sequence; what it refused it has not */
+    uint64_t checked;            /* its cursor, when its dead letters were last looked at */
     usec_t well_at;              /* it cannot be reached until then */
     char (*ids)[UUID_TEXT_SIZE]; /* of what it has got, by sequence - 1 */
     size_t n, room;
@@ -61,6 +62,11 @@ const char *const *sinks_names(const struct life *life, size_t *n)
 
 /* --- What a sink sees ----------------------------------------------------------------------- */
 
+static bool is_refused(const struct sink *s, uint64_t sequence)
+{
+    return s->refuses && sequence % 5 == 2;
+}
+
 static void see_event(struct life *life, struct sink *s, const struct upstream_event *e)
 {
     if (e->sequence > life->witness.sequence) {
@@ -73,7 +79,7 @@ static void see_event(struct life *life, struct sink *s, const struct upstream_e
         if (!text_equal(s->ids[e->sequence - 1], e->id))
             rule_broken(life, "4.4 id", "event %llu is sent again with another id",
                         (unsigned long long)e->sequence);
-        else if (s->says_last)
+        else if (s->says_last && !is_refused(s, e->sequence))
             rule_broken(life, "4.4 once", "event %llu is sent again to a sink that has said so",
                         (unsigned long long)e->sequence);
         return;
@@ -93,20 +99,8 @@ static void see_event(struct life *life, struct sink *s, const struct upstream_e
             abort();
     }
     memcpy(s->ids[s->n++], e->id, UUID_TEXT_SIZE);
-}
-
-static bool is_refused(const struct sink *s, uint64_t sequence)
-{
-    return s->refuses && sequence % 5 == 2;
-}
-
-static uint64_t refused_up_to(const struct sink *s, uint64_t sequence)
-{
-    uint64_t n = 0;
-
-    for (uint64_t i = 1; i <= sequence; i++)
-        n += is_refused(s, i);
-    return n;
+    if (!is_refused(s, e->sequence))
+        s->last_taken = s->n;
 }
 
 static void see_events(struct sink *s, const struct upstream_event *events, size_t n)
@@ -127,14 +121,52 @@ void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence)
                         name, (unsigned long long)sequence, life->sinks->items[i].n);
 }
 
+static uint64_t letters_up_to(struct life *life, const char *name, uint64_t sequence)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    uint64_t n = 0;
+
+    if (database_query(&life->journal->database,
+                       "SELECT count(*) FROM dead_letter WHERE sink = ?1 AND sequence <= ?2",
+                       VALUES(text(name), number(sequence)), &q, NULL) < 0 ||
+        database_next(&life->journal->database, q, NULL) <= 0 || !column_number(q, 0, &n))
+        abort();
+    return n;
+}
+
+static void check_letters(struct life *life, struct sink *s)
+{
+    uint64_t cursor = 0, letters, refused = 0;
+
+    if (journal_load_cursor(life->journal, names[s->index], &cursor, NULL) < 0)
+        abort();
+    if (cursor == s->checked)
+        return;
+    s->checked = cursor;
+    census_count("rule", "4.4 dead letters");
+    for (uint64_t i = 1; i <= cursor; i++)
+        refused += is_refused(s, i);
+    letters = letters_up_to(life, names[s->index], cursor);
+    if (letters != refused)
+        rule_broken(
+            life, "4.4 dead letters", "up to %llu there are %llu dead letters, and %llu refusals",
+            (unsigned long long)cursor, (unsigned long long)letters, (unsigned long long)refused);
+}
+
+void sinks_see_commit(struct life *life)
+{
+    for (size_t i = 0; i < life->sinks->n; i++)
+        check_letters(life, &life->sinks->items[i]);
+}
+
 /* --- What a sink does ----------------------------------------------------------------------- */
 
 struct trouble {
-    enum { FINE, IS_AWAY, TAKES_HALF, LOSES_ANSWER, GIVES_NO_REASON, HANGS } kind;
+    enum { FINE, IS_AWAY, TAKES_HALF, LOSES_ANSWER, TAKES_PART, HANGS } kind;
     usec_t for_so_long;
 };
 static const char *const trouble_words[] = {
-    "", "is away", "takes half", "loses its answer", "takes half and does not say why", "hangs"};
+    "", "is away", "takes half", "loses its answer", "takes a part", "hangs"};
 
 static struct trouble choose_trouble(struct sink *s)
 {
@@ -172,9 +204,26 @@ static int sink_open(struct upstream *u, char last_id[static UUID_TEXT_SIZE], st
 
     if (!spend(c, USEC_PER_MSEC) || s->well_at > s->life->now)
         return fail(err, "connection refused");
-    if (s->says_last && s->n > 0)
-        memcpy(last_id, s->ids[s->n - 1], UUID_TEXT_SIZE);
+    if (s->says_last && s->last_taken > 0)
+        memcpy(last_id, s->ids[s->last_taken - 1], UUID_TEXT_SIZE);
     return 0;
+}
+
+/* Up to the first that it refuses. */
+static int take_events(struct sink *s, const struct trouble *t, const struct upstream_event *events,
+                       size_t n, size_t *delivered, struct error **err)
+{
+    size_t taken = 0;
+
+    while (taken < n && !is_refused(s, events[taken].sequence))
+        taken++;
+    see_events(s, events, taken + (taken < n));
+    if (t->kind == LOSES_ANSWER)
+        return fail(err, "no answer in time");
+    *delivered = taken;
+    if (taken < n)
+        return error_set(err, ERROR_REFUSED, "it is refused");
+    return t->kind == TAKES_HALF ? fail(err, "no space left on device") : 0;
 }
 
 static int sink_deliver(struct upstream *u, const struct upstream_event *events, size_t n,
@@ -186,7 +235,6 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
     usec_t pause = t.kind == HANGS ? t.for_so_long : dice_between(&s->life->dice, 100, 20000);
     size_t half = dice_below(&s->life->dice, (uint32_t)n);
     bool arrives = dice_percent(&s->life->dice, 50);
-    size_t refused = n; /* the first that it refuses */
 
     if (t.kind)
         census_count("sink", trouble_words[t.kind]);
@@ -195,27 +243,16 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
              (double)t.for_so_long / 1e6);
     if (t.kind == IS_AWAY)
         s->well_at = s->life->now + t.for_so_long;
-    for (size_t i = n; i > 0; i--)
-        if (is_refused(s, events[i - 1].sequence))
-            refused = i - 1;
-    if (half > refused)
-        half = refused;
     if (!spend(c, pause)) {
-        see_events(s, events, arrives ? refused : half);
-        return fail(err, "the process is gone");
+        (void)take_events(s, &(struct trouble){.kind = LOSES_ANSWER}, events, arrives ? n : half,
+                          delivered, err);
+        return -EIO;
     }
     if (s->well_at > s->life->now)
         return fail(err, "connection reset by peer");
-    if (t.kind == TAKES_HALF || t.kind == GIVES_NO_REASON) {
-        see_events(s, events, half);
-        *delivered = half;
-        return t.kind == TAKES_HALF ? fail(err, "no space left on device") : 0;
-    }
-    see_events(s, events, refused + (refused < n));
-    if (t.kind == LOSES_ANSWER)
-        return fail(err, "no answer in time");
-    *delivered = refused;
-    return refused < n ? error_set(err, ERROR_REFUSED, "it is refused") : 0;
+    if (t.kind == TAKES_HALF || t.kind == TAKES_PART)
+        n = half;
+    return take_events(s, &t, events, n, delivered, err);
 }
 
 /* The connection is its maker's: the relay may be gone before the fiber is. */
@@ -234,15 +271,17 @@ static const struct upstream_ops ops = {
 
 static int on_report(void *userdata, struct sink_report *report)
 {
-    _cleanup_(sink_report_free) struct sink_report *owned = report;
     struct connection *c = userdata;
     struct life *life = c->sink->life;
 
     if (!c->is_dead && !c->relay)
-        rule_broken(life, "4.4 cursor", "a relay that was stopped tells what became of an event");
-    if (c->is_dead || !c->relay || !life->engine)
-        return -ECANCELED;
-    engine_take_sink_report(life->engine, take(owned));
+        rule_broken(life, "4.4 cursor", "a relay that was stopped reports");
+    if (c->is_dead || !life->engine) {
+        sink_report_free(report);
+        return 0;
+    }
+    engine_take_sink_report(life->engine, report);
+    life->has_arrivals = true;
     return 0;
 }
 
@@ -339,10 +378,10 @@ void sinks_create(struct life *life)
         abort();
     all->n = 1 + dice_percent(&life->dice, 25);
     for (unsigned i = 0; i < all->n; i++)
-        all->items[i] =
-            (struct sink){.life = life, .index = i, .says_last = dice_percent(&life->dice, 50)};
-    for (unsigned i = 0; i < all->n; i++)
-        all->items[i].refuses = !all->items[i].says_last && dice_percent(&life->dice, 60);
+        all->items[i] = (struct sink){.life = life,
+                                      .index = i,
+                                      .says_last = dice_percent(&life->dice, 50),
+                                      .refuses = dice_percent(&life->dice, 40)};
     life->sinks = all;
 }
 
@@ -353,40 +392,6 @@ void sinks_free(struct life *life)
     for (size_t i = 0; all && i < all->n; i++)
         free(all->items[i].ids);
     free(all);
-}
-
-static uint64_t letters_up_to(struct life *life, const char *name, uint64_t sequence)
-{
-    _cleanup_(query) sqlite3_stmt *q = NULL;
-    uint64_t n = 0;
-
-    if (database_query(&life->journal->database,
-                       "SELECT count(*) FROM dead_letter WHERE sink = ?1 AND sequence <= ?2",
-                       VALUES(text(name), number(sequence)), &q, NULL) < 0 ||
-        database_next(&life->journal->database, q, NULL) <= 0 || !column_number(q, 0, &n))
-        abort();
-    return n;
-}
-
-void sinks_check_letters(struct life *life)
-{
-    for (size_t i = 0; i < life->sinks->n; i++) {
-        struct sink *s = &life->sinks->items[i];
-        uint64_t cursor = 0, letters;
-
-        if (journal_load_cursor(life->journal, names[i], &cursor, NULL) < 0)
-            abort();
-        if (cursor == s->checked)
-            continue;
-        s->checked = cursor;
-        census_count("rule", "4.4 letters");
-        letters = letters_up_to(life, names[i], cursor);
-        if (letters != refused_up_to(s, cursor))
-            rule_broken(life, "4.4 letters",
-                        "up to %llu there are %llu dead letters, and %llu refusals",
-                        (unsigned long long)cursor, (unsigned long long)letters,
-                        (unsigned long long)refused_up_to(s, cursor));
-    }
 }
 
 bool sinks_are_done(const struct life *life)

@@ -19,10 +19,9 @@ void sinks_advance(struct life *life);
 usec_t sinks_next(const struct life *life);
 /* Whether they have got everything. */
 bool sinks_are_done(const struct life *life);
-/* A cursor is written. */
+/* A cursor is written; something is committed. */
 void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence);
-/* A turn is durable: what was refused is a dead letter, as far as the cursor is past it. */
-void sinks_check_letters(struct life *life);
+void sinks_see_commit(struct life *life);
 /* The life is over. */
 void sinks_check(struct life *life);
 

@@ -316,7 +316,7 @@ void witness_committed(struct life *life)
     life->witness.n_commits++;
     for (size_t i = 0; i < WITNESS_DOMAINS && life->witness.is_picture_due; i++)
         life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
-    sinks_check_letters(life);
+    sinks_see_commit(life);
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 

@@ -29,7 +29,7 @@ struct ask {
     uint64_t after;                  /* of WAIT_EVENTS */
 
     /* Of STOP */
-    char named[WITNESS_ID]; /* as the command calls it */
+    char named[64]; /* as the command calls it */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
     unsigned token; /* 0: none */
     char *fingerprint;
