@@ -278,7 +278,7 @@ static int on_report(void *userdata, struct sink_report *report)
         return 0;
     }
     engine_take_sink_report(life->engine, report);
-    life->has_arrivals = true;
+    life->has_arrivals |= dice_percent(&life->dice, 40); /* else with the next turn that comes */
     return 0;
 }
 
