@@ -23,7 +23,8 @@ struct upstream_ops {
     size_t batch;     /* the most events that it wants at a time; 0: a few hundred */
     /* Opens, or opens again after a failure. last_id: where the sink itself knows, the id of the
      * last event that it holds, else "": delivery goes on behind it, so that a crash between
-     * delivery and the cursor doubles nothing. */
+     * delivery and the cursor doubles nothing. A sink that does so must refuse no event: what it
+     * refused before its last event, and stopd died before it was written down, would be lost. */
     int (*open)(struct upstream *u, char last_id[static UUID_TEXT_SIZE], struct error **err);
     /* Delivers a batch. *delivered: how many of its first are durably there, also where it fails;
      * where it does not, one at least. ERROR_REFUSED: the event behind these will never be taken,
