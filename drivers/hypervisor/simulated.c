@@ -189,7 +189,7 @@ static int simulated_glance(struct hypervisor *h, struct sightings *ret, struct 
 static int reach(struct simulated *s, const uuid_t domain, const struct incarnation *meant,
                  struct simulated_domain **ret, struct error **err)
 {
-    struct simulated_domain *d = simulated_find(s, domain);
+    struct simulated_domain *d = *ret = simulated_find(s, domain);
 
     if (!s->is_connected)
         return fail(err);
@@ -200,7 +200,6 @@ static int reach(struct simulated *s, const uuid_t domain, const struct incarnat
     if (s->has_processes &&
         (!world_process(d, d->run) || !incarnation_equal(&d->incarnation, meant)))
         return error_set(err, ERROR_NOT_RUNNING, "another run of the domain is there");
-    *ret = d;
     return 0;
 }
 

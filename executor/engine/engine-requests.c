@@ -379,6 +379,7 @@ static int find_operation(struct engine *e, const char *request_id, struct domai
     void *found;
     int r;
 
+    *ret = NULL;
     if (lh_table_lookup_ex(e->operations, request_id, &found)) {
         *ret = found;
         return 1;
