@@ -240,9 +240,10 @@ static int faulty_find_volume(struct hypervisor *h, const char *pool, const char
 }
 
 static int faulty_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                        enum button button, bool interlock, bool *interlocked, struct error **err)
+                        enum button button, const struct lifecycle *seen, bool *interlocked,
+                        struct error **err)
 {
-    CALL(PLACE_PRESS, press_button(f->real, domain, meant, button, interlock, interlocked, err),
+    CALL(PLACE_PRESS, press_button(f->real, domain, meant, button, seen, interlocked, err),
          *interlocked = false);
 }
 

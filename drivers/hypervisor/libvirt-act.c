@@ -15,7 +15,6 @@
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
-#include "drivers/hypervisor/domain-xml.h"
 #include "drivers/hypervisor/libvirt-errors.h"
 #include "drivers/hypervisor/process.h"
 #include "drivers/hypervisor/qemu-process.h"
@@ -97,7 +96,7 @@ static int act_begin(struct hypervisor *h, const uuid_t domain, struct act *a, s
 
 /* A button needs a guest that runs: libvirt refuses it otherwise, but does not say which of the
  * reasons it is. */
-static int check_running(const struct act *a, struct error **err)
+static int why_not_pressed(const struct act *a, struct error **refused, struct error **err)
 {
     int state;
 
@@ -106,7 +105,7 @@ static int check_running(const struct act *a, struct error **err)
     switch (state) {
     case VIR_DOMAIN_RUNNING:
     case VIR_DOMAIN_BLOCKED:
-        return 0;
+        return error_move(err, refused);
     case VIR_DOMAIN_PAUSED:
         return error_set(err, ERROR_NOT_RUNNING,
                          "domain '%s' is paused and cannot answer a power button", a->name);
@@ -141,35 +140,26 @@ static int set_action(const struct act *a, unsigned type, enum lifecycle_action 
                          lifecycle_action_to_string(action));
 }
 
-static int read_lifecycle(const struct act *a, struct lifecycle *ret, struct error **err)
-{
-    _cleanup_(instance_free) struct instance *instance = NULL;
-    _cleanup_(freep) char *xml = virDomainGetXMLDesc(a->dom, 0);
-
-    if (!xml)
-        return libvirt_error(err, "read the definition of domain '%s'", a->name);
-    return domain_xml_read(xml, NULL, &instance, ret, err);
-}
-
 /* An action that is not in our words could not be put back, so it is left alone. */
-static int set_interlock(const struct act *a, bool *ret, struct error **err)
+static int set_interlock(const struct act *a, const struct lifecycle *seen, bool *ret,
+                         struct error **err)
 {
-    struct lifecycle now = {0};
-    int r = read_lifecycle(a, &now, err);
+    int r = 0;
 
     *ret = false;
-    if (r < 0 || now.on_poweroff == LIFECYCLE_UNKNOWN || now.on_reboot == LIFECYCLE_UNKNOWN)
-        return r;
-    if (now.on_poweroff != LIFECYCLE_DESTROY)
+    if (seen->on_poweroff == LIFECYCLE_UNKNOWN || seen->on_reboot == LIFECYCLE_UNKNOWN)
+        return 0;
+    if (seen->on_poweroff != LIFECYCLE_DESTROY)
         r = set_action(a, VIR_DOMAIN_LIFECYCLE_POWEROFF, LIFECYCLE_DESTROY, err);
-    if (r == 0 && now.on_reboot != LIFECYCLE_DESTROY)
+    if (r == 0 && seen->on_reboot != LIFECYCLE_DESTROY)
         r = set_action(a, VIR_DOMAIN_LIFECYCLE_REBOOT, LIFECYCLE_DESTROY, err);
     *ret = r == 0;
     return r;
 }
 
 /* As set_interlock(), but a hypervisor that cannot is no error. */
-static int interlock_where_possible(const struct act *a, bool *ret, struct error **err)
+static int interlock_where_possible(const struct act *a, const struct lifecycle *seen, bool *ret,
+                                    struct error **err)
 {
     _cleanup_(error_free) struct error *why = NULL;
 
@@ -177,7 +167,7 @@ static int interlock_where_possible(const struct act *a, bool *ret, struct error
         *ret = false;
         return 0;
     }
-    if (set_interlock(a, ret, &why) == 0 || error_code_of(why) == ERROR_UNSUPPORTED)
+    if (set_interlock(a, seen, ret, &why) == 0 || error_code_of(why) == ERROR_UNSUPPORTED)
         return 0;
     return error_move(err, &why);
 }
@@ -196,22 +186,23 @@ static int press(const struct act *a, enum button button, struct error **err)
     /* "QEMU guest agent is not configured" is of the kind that says unsupported. */
     if (button == BUTTON_AGENT && error_code_of(why) == ERROR_UNSUPPORTED)
         return error_set(err, ERROR_AGENT_ABSENT, "%s", error_message(why));
+    if (error_code_of(why) == ERROR_NOT_RUNNING)
+        return why_not_pressed(a, &why, err);
     return error_move(err, &why);
 }
 
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                         enum button button, bool interlock, bool *interlocked, struct error **err)
+                         enum button button, const struct lifecycle *seen, bool *interlocked,
+                         struct error **err)
 {
     _cleanup_(act) struct act a = {0};
     int r = act_begin(h, domain, &a, err);
 
     *interlocked = false;
-    if (r == 0)
-        r = check_running(&a, err);
-    if (r == 0 && interlock)
+    if (r == 0 && seen)
         r = check_incarnation(&a, domain, meant, err);
-    if (r == 0 && interlock)
-        r = interlock_where_possible(&a, interlocked, err);
+    if (r == 0 && seen)
+        r = interlock_where_possible(&a, seen, interlocked, err);
     if (r == 0)
         r = check_incarnation(&a, domain, meant, err);
     return r < 0 ? r : press(&a, button, err);

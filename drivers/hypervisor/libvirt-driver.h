@@ -130,7 +130,8 @@ int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volu
 
 /* libvirt-act.c */
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                         enum button button, bool interlock, bool *interlocked, struct error **err);
+                         enum button button, const struct lifecycle *seen, bool *interlocked,
+                         struct error **err);
 int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                     const struct lifecycle *former, struct error **err);
 int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,

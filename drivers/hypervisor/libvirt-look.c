@@ -12,8 +12,10 @@
  * is asked only of a domain that is up and whose control interface is free, which
  * virDomainGetControlInfo tells without waiting.
  *
- * A running domain costs six round trips and one that is off four, each of some tenths of a
- * millisecond. While libvirt kills a process (it looks every 200 ms whether it is gone) it holds
+ * A running domain costs six round trips, one that is off four, and one that is ending two or
+ * three, each of some tenths of a millisecond: many may be ending together, each is looked at
+ * several times on its way, and nothing is decided there that its definition has a part in. While
+ * libvirt kills a process (it looks every 200 ms whether it is gone) it holds
  * the domain, and a look comes back at the moment when it is off.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
@@ -227,12 +229,18 @@ static void make_absent(struct sighting *s)
     s->state = DOMAIN_ABSENT;
 }
 
+/* Whoever asks after one of its runs has seen its definition, and sees it again when it is off. */
+static bool is_known_to_end(const struct sighting *s, const struct incarnation *remembered)
+{
+    return s->state == DOMAIN_ENDING && remembered && remembered->pid > 0;
+}
+
 static int see(struct connection *c, virDomainPtr dom, const struct incarnation *remembered,
                struct sighting *s, struct error **err)
 {
     int r = see_state_and_process(c, dom, s, remembered, err);
 
-    if (r == 0 && s->state != DOMAIN_ABSENT)
+    if (r == 0 && s->state != DOMAIN_ABSENT && !is_known_to_end(s, remembered))
         r = see_definition(dom, s, err);
     if (r == 0 && s->state == DOMAIN_OFF)
         r = see_managed_save(dom, s, err);

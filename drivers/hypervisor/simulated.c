@@ -228,7 +228,7 @@ static bool interlock(struct simulated *s, struct simulated_domain *d)
 
 static int simulated_press(struct hypervisor *h, const uuid_t domain,
                            const struct incarnation *meant, enum button button,
-                           bool wants_interlock, bool *interlocked, struct error **err)
+                           const struct lifecycle *seen, bool *interlocked, struct error **err)
 {
     struct simulated *s = simulated_of(h);
     enum call_fault fault = take_fault(s);
@@ -244,7 +244,7 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
         return error_set(err, ERROR_NOT_RUNNING, NULL);
     if (d->manners.refuses_button)
         return error_set(err, ERROR_UNKNOWN, "the monitor does not know the command");
-    *interlocked = wants_interlock && interlock(s, d);
+    *interlocked = seen && interlock(s, d);
     if (fault == FAULT_BETWEEN)
         return fail(err);
     if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_ABSENT)

@@ -90,8 +90,8 @@ struct sighting {
     char *process_detail; /* where it is alive: "pid 4711, state D, wchan io_schedule"; or why not
                              provable */
     struct lifecycle lifecycle; /* live; where running */
-    struct instance
-        *instance; /* its definition now; NULL where the domain is absent or it could not be read */
+    struct instance *instance; /* its definition now; NULL where the domain is absent, is ending and
+                                  was known before, or where it could not be read */
 };
 void sighting_clear(struct sighting *s);   /* frees what it holds; the struct is the caller's */
 void sighting_cleanup(struct sighting *s); /* for _cleanup_(sighting) struct sighting s = {} */
@@ -140,12 +140,13 @@ struct hypervisor_ops {
     int (*find_volume)(struct hypervisor *h, const char *pool, const char *volume, char **ret,
                        struct error **err);
 
-    /* Presses the button once, with explicit flags. With interlock, on_poweroff and on_reboot are
-     * first set to destroy where they are not, so that a guest that reboots on the button ends off;
-     * *interlocked says whether they are now; a hypervisor that cannot is no error. The caller has
-     * made the former actions durable before. */
+    /* Presses the button once, with explicit flags. seen: the actions that the last look has shown,
+     * which the caller has made durable; those of them that are not destroy are set to it first, so
+     * that a guest that reboots on the button ends off. *interlocked says whether they are now; a
+     * hypervisor that cannot is no error. NULL: they are left alone. */
     int (*press_button)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                        enum button button, bool interlock, bool *interlocked, struct error **err);
+                        enum button button, const struct lifecycle *seen, bool *interlocked,
+                        struct error **err);
     /* Puts on_poweroff and on_reboot back. */
     int (*restore)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                    const struct lifecycle *former, struct error **err);

@@ -107,9 +107,10 @@ static int deaf_look(struct hypervisor *h, const uuid_t domain,
 }
 
 static int deaf_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      enum button button, bool interlock, bool *interlocked, struct error **err)
+                      enum button button, const struct lifecycle *seen, bool *interlocked,
+                      struct error **err)
 {
-    *interlocked = interlock;
+    *interlocked = seen != NULL;
     return 0;
 }
 

@@ -1,13 +1,16 @@
 /* libvirt-loop.c - the least that stops guests and knows of it: a bare libvirt event loop
  *
- * Usage: libvirt-loop stop NAME...          presses each guest's button once, waits for its STOPPED
- *        libvirt-loop watch FILE NAME...    presses nothing; also tells when FILE has each guest's
- *                                           event with "to":"Stopped"
- *        libvirt-loop idle URI              listens and does nothing, until standard input ends
+ * Usage: libvirt-loop stop NAME...                   presses each guest's button once, waits for
+ * its STOPPED libvirt-loop command SOCKET FILE NAME...    presses nothing: commands stopd behind
+ * SOCKET to stop each, one after the other, and also tells when FILE, its sink, has each guest's
+ * event with "to":"Stopped" libvirt-loop idle URI                       listens and does nothing,
+ * until standard input ends
  *
  * It says "ready" when it listens, and begins with a line on standard input. Each line that it
- * writes then is a word (begun, pressed, stopped, file), a name and the monotonic time in
- * microseconds. One thread: what it measures is what libvirt itself takes. */
+ * writes then is a word (begun, told, stopped, file), a name and the monotonic time in
+ * microseconds; told is when every button or command was taken. One thread: what it measures is
+ * what libvirt itself takes. */
+#include <curl/curl.h>
 #include <err.h>
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
@@ -105,10 +108,10 @@ static void watch_file(const char *path)
         err(1, "%s", path);
 }
 
-static bool is_over(bool watching)
+static bool is_over(void)
 {
     for (int i = 0; i < n_guests; i++)
-        if (!guests[i].stopped || (watching && !guests[i].in_file))
+        if (!guests[i].stopped || (file && !guests[i].in_file))
             return false;
     return true;
 }
@@ -140,16 +143,52 @@ static int idle(const char *uri)
     return 1;
 }
 
+static size_t throw_away(char *data, size_t size, size_t n, void *userdata)
+{
+    return size * n;
+}
+
+static CURL *open_stopd(const char *socket)
+{
+    CURL *curl = curl_easy_init();
+
+    if (!curl)
+        errx(1, "out of memory");
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, throw_away);
+    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    return curl;
+}
+
+static void command(CURL *curl, const char *name)
+{
+    char url[512];
+    CURLcode r;
+
+    snprintf(url, sizeof(url), "http://localhost/?Action=StopInstance&InstanceId=%s", name);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    r = curl_easy_perform(curl);
+    if (r != CURLE_OK)
+        errx(1, "%s was not accepted: %s", name, curl_easy_strerror(r));
+}
+
+static void press(virDomainPtr domain)
+{
+    if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
+        errx(1, "%s was not pressed", virDomainGetName(domain));
+}
+
 int main(int argc, char **argv)
 {
-    bool watching = argc > 3 && strcmp(argv[1], "watch") == 0;
-    int first = watching ? 3 : 2;
+    bool commanding = argc > 4 && strcmp(argv[1], "command") == 0;
+    int first = commanding ? 4 : 2;
+    CURL *stopd = NULL;
     virConnectPtr c;
 
     if (argc == 3 && strcmp(argv[1], "idle") == 0)
         return idle(argv[2]);
-    if (argc <= first || (!watching && strcmp(argv[1], "stop") != 0))
-        errx(64, "usage: libvirt-loop stop NAME... | watch FILE NAME... | idle URI");
+    if (argc <= first || (!commanding && strcmp(argv[1], "stop") != 0))
+        errx(64, "usage: libvirt-loop stop NAME... | command SOCKET FILE NAME... | idle URI");
     n_guests = argc - first;
     guests = calloc((size_t)n_guests, sizeof(*guests));
     if (!guests || virEventRegisterDefaultImpl() < 0 || !(c = virConnectOpen("qemu:///system")))
@@ -163,18 +202,25 @@ int main(int argc, char **argv)
     if (virConnectDomainEventRegisterAny(c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                          VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), NULL, NULL) < 0)
         errx(1, "no events");
-    if (watching)
-        watch_file(argv[2]);
+    if (commanding) {
+        stopd = open_stopd(argv[2]);
+        watch_file(argv[3]);
+    }
     puts("ready");
     fflush(stdout);
     if (getchar() == EOF)
         return 1;
     say("begun", "-");
-    for (int i = 0; i < n_guests && !watching; i++)
-        if (virDomainShutdownFlags(guests[i].domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
-            errx(1, "%s was not pressed", guests[i].name);
-    while (!is_over(watching))
+    for (int i = 0; i < n_guests; i++) {
+        if (commanding)
+            command(stopd, guests[i].name);
+        else
+            press(guests[i].domain);
+    }
+    say("told", "-");
+    while (!is_over())
         if (virEventRunDefaultImpl() < 0)
             errx(1, "the event loop failed");
+    curl_easy_cleanup(stopd);
     return 0;
 }

@@ -210,7 +210,10 @@ static void wait_until_gone(const uuid_t domain, const struct incarnation *who,
 static int press(const uuid_t domain, const struct incarnation *who, enum button button,
                  bool *interlocked, struct error **err)
 {
-    return driver->ops->press_button(driver, domain, who, button, true, interlocked, err);
+    _cleanup_(sighting) struct sighting s = {0};
+
+    look(domain, who, &s);
+    return driver->ops->press_button(driver, domain, who, button, &s.lifecycle, interlocked, err);
 }
 
 static int cut(const uuid_t domain, const struct incarnation *who, struct error **err)

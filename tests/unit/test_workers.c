@@ -45,8 +45,8 @@ static int scripted_look(struct hypervisor *h, const uuid_t domain,
 }
 
 static int scripted_press(struct hypervisor *h, const uuid_t domain,
-                          const struct incarnation *meant, enum button button, bool interlock,
-                          bool *interlocked, struct error **err)
+                          const struct incarnation *meant, enum button button,
+                          const struct lifecycle *seen, bool *interlocked, struct error **err)
 {
     return pass(CALL_PRESS);
 }
