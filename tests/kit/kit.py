@@ -212,6 +212,27 @@ def start(*names):
     _each(_start, names)
 
 
+def _saved_path(name):
+    return os.path.join(directory(), f"{name}.saved")
+
+
+def save(*names):
+    """Keeps each guest as it is now, and ends it."""
+    _each(lambda name: domain(name).save(_saved_path(name)), names)
+
+
+def _restore(name):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(console_path(name))
+    connect().restore(_saved_path(name))
+
+
+def restore(*names):
+    """Starts guests as save() kept them, as often as one likes, in a fraction of the time of a boot.
+    What is on their disks is not brought back."""
+    _each(_restore, names)
+
+
 def press(name):
     """Presses the power button, once."""
     domain(name).shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
@@ -237,6 +258,8 @@ def destroy(*names):
 def _remove(name):
     _tolerant(lambda: _destroy(name), libvirt.VIR_ERR_NO_DOMAIN)
     _tolerant(lambda: domain(name).undefine(), libvirt.VIR_ERR_NO_DOMAIN)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_saved_path(name))
 
 
 def remove(*names):
