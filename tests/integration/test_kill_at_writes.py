@@ -10,12 +10,16 @@ with these kills; a life that fails prints its own."""
 
 import collections
 import contextlib
+import glob
 import http.client
 import itertools
 import os
 import random
+import shutil
 import signal
 import sqlite3
+import tempfile
+import time
 
 import libvirt
 
@@ -26,7 +30,7 @@ from daemon import BUILD, Daemon, wait_until
 from test_local_disks import ID, MIB, i1, loops, stopd_for  # noqa: F401
 
 LIVES = 9  # of contrib/check
-KILLS = 4  # in one life, at the least
+KILLS = 6  # in one life, at the least
 WAYS = {"write": ("before", "sector", "odd", "lost", "after"), "truncate": ("before", "lost", "after"),
         "sync": ("before", "lost", "after"), "unlink": ("before", "lost", "after")}
 SOON = 25  # writes, from one kill to the next
@@ -86,8 +90,35 @@ class Life:
 
     def answered(self, guest):
         """Its command, asked until there is an answer, has to be accepted; the same one each time."""
-        answer = self.insist(lambda: self.commands[guest.name].ask(self.stopd), f"{guest.name}: an answer")
+        def ask():
+            try:
+                return self.commands[guest.name].ask(self.stopd)
+            except ConnectionResetError:
+                self.stopd.process.wait(timeout=60)
+                if not self.is_journalled(guest):
+                    self.check_untouched(guest)
+                raise
+
+        answer = self.insist(ask, f"{guest.name}: an answer")
         assert answer.status == 200, f"{guest.name}: {answer}\n{self.stopd.log()}"
+
+    def is_journalled(self, guest):
+        """What the next stopd will find of a command; it is left as it is."""
+        with tempfile.TemporaryDirectory() as folder:
+            for path in glob.glob(self.stopd.settings["journal.path"] + "*"):
+                if not path.endswith((".reserve", ".lock", "-shm")):
+                    shutil.copy(path, folder)
+            with contextlib.closing(sqlite3.connect(os.path.join(folder, "stopd.db"))) as journal:
+                question = "SELECT count(*) FROM operation WHERE instance_id = ?"
+                return journal.execute(question, (guest.instance,)).fetchone()[0] > 0
+
+    def check_untouched(self, guest):
+        """A button or a power cut that was on its way when stopd died would have arrived within this time."""
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert not kit.is_off(guest.name) and "button" not in kit.console(guest.name), \
+                f"{guest.name} is told to stop, and the journal does not know\n{self.stopd.log()}"
+            time.sleep(0.02)
 
     def is_stopped(self, guest):
         operation = self.insist(
@@ -156,7 +187,7 @@ def check(life):
 
 
 def plan(writes, chance):
-    """The lives to be lived, each as its kills: one in each quarter of its writes, and at times another one soon after."""
+    """The lives to be lived, each as its kills: one in each part of its writes, and at times another one soon after."""
     kills = [(int(number), way) for number, call, *_ in writes for way in WAYS[call]]
     size = -(-len(kills) // KILLS)
     parts = [kills[begin:begin + size] for begin in range(0, len(kills), size)]

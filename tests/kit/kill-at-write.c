@@ -17,8 +17,10 @@
  *   lost    before it is made, and with all that was written since the last sync of each file: as
  *           if the disk had lost power. A file that was unlinked stays unlinked
  *
- * What has no parts is not made at all for sector and odd. Files are known by the descriptor's
- * link in /proc and never opened here: closing a descriptor drops the locks that SQLite holds.
+ * But for after, the disk is slow first, so that other threads get done what should have waited for
+ * the write. What has no parts is not made at all for sector and odd. Files are known by the
+ * descriptor's link in /proc and never opened here: closing a descriptor drops the locks that
+ * SQLite holds.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -32,6 +34,7 @@
 #include <unistd.h>
 
 #define SECTOR 512
+#define DAWDLE_US 30000
 
 /* What was in the file before a write that is not on the disk yet. */
 struct undo {
@@ -199,6 +202,8 @@ static void begin(const char *call, const char *path, off64_t offset, size_t siz
     if (real_write(record, line, (size_t)n) != n)
         abort();
     way_of(number, way);
+    if (*way && strcmp(way, "after") != 0)
+        usleep(DAWDLE_US);
     if (strcmp(way, "lost") == 0)
         lose_power();
     if (strcmp(way, "before") == 0 ||
