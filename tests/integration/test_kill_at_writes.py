@@ -1,7 +1,7 @@
 """stopd is killed at each write that it makes to its journal, in every way, and the account is right (rules 1 to 5).
 
-A life: a stopd with a journal of its own stops guests, softly, by force, and with a local disk to be cleared; ends in
-the middle in good order and is started again; the guests come back; it ends. One life is let be, and its writes are
+A life: a stopd with a journal of its own stops guests, softly, by force, and with a local disk to be cleared, while its
+log grows past its bound; ends in the middle in good order and is started again; the guests come back; it ends. One life is let be, and its writes are
 counted (tests/kit/kill-at-write.c). Then the same is lived again with a kill at one of them, and often at another
 one soon after.
 
@@ -33,6 +33,7 @@ LIVES = 9  # of contrib/check
 KILLS = 6  # in one life, at the least
 WAYS = {"write": ("before", "sector", "odd", "lost", "after"), "truncate": ("before", "lost", "after"),
         "sync": ("before", "lost", "after"), "unlink": ("before", "lost", "after")}
+LOG_PAGES = 960  # a commit moves them at 1000
 SOON = 25  # writes, from one kill to the next
 
 Guest = collections.namedtuple("Guest", "name instance parameters reason disk", defaults=(None,))
@@ -134,9 +135,18 @@ class Life:
             signed = self.insist(lambda: self.stopd.get(f"/v1/certificates/{request}").json, "the certificates")
             assert [each["target"] for each in signed["certificates"]] == ["vda"], signed
 
+    def grow_log(self):
+        """One of the next commits has to move the log's pages into the file, and a later one to begin the log anew."""
+        with contextlib.closing(sqlite3.connect(self.stopd.settings["journal.path"], isolation_level=None)) as journal:
+            journal.execute("PRAGMA wal_autocheckpoint = 0")
+            journal.execute("PRAGMA synchronous = OFF")
+            for at in range(LOG_PAGES):
+                journal.execute("INSERT OR REPLACE INTO heartbeat (only, at) VALUES (1, ?)", (at,))
+
     def live(self):
         self.stopd.start(wait=False)
         self.wait_ready()
+        self.grow_log()
         for guest in self.guests:
             self.answered(guest)
         self.end()

@@ -47,6 +47,16 @@ def test_obey(guest):
                                         libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN]
 
 
+def test_comes_back_as_it_was_saved_as_often_as_one_likes(guest):
+    name = guest("obey")
+    kit.save(name)
+    for _ in range(2):
+        kit.restore(name)
+        kit.press(name)
+        kit.wait_off(name)
+        assert lines(name) == ["button", "powering off"]
+
+
 def test_slow_counts_from_the_first_button(guest):
     name = guest("slow:2")
     kit.press(name)
