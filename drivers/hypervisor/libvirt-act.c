@@ -10,8 +10,8 @@
  * on_reboot while on_poweroff is "restart", so power-off is set first, and put back last. A
  * hypervisor that cannot do this can still press the button.
  *
- * A power cut asks libvirt as little as possible before it: a domain whose monitor is stuck is just
- * what it is for.
+ * A power cut asks libvirt as little as possible before it, and nothing that would wait: a domain
+ * whose monitor is stuck is just what it is for.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
@@ -123,6 +123,15 @@ static int why_not_pressed(const struct act *a, struct error **refused, struct e
     }
 }
 
+/* While one migrates libvirt would keep a call waiting for half a minute, to refuse it then; save a
+ * power cut, which could hit a guest that by now runs elsewhere. */
+static int check_not_migrating(const struct act *a, struct error **err)
+{
+    if (!libvirt_in_migration(a->c, a->dom))
+        return 0;
+    return error_set(err, ERROR_NOT_RUNNING, "domain '%s' is being migrated", a->name);
+}
+
 static int set_action(const struct act *a, unsigned type, enum lifecycle_action action,
                       struct error **err)
 {
@@ -199,6 +208,8 @@ int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct
     int r = act_begin(h, domain, &a, err);
 
     *interlocked = false;
+    if (r == 0)
+        r = check_not_migrating(&a, err);
     if (r == 0 && seen)
         r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && seen)
@@ -216,6 +227,8 @@ int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct inca
 
     if (r == 0)
         r = check_incarnation(&a, domain, meant, err);
+    if (r == 0)
+        r = check_not_migrating(&a, err);
     if (r == 0 && former->on_reboot != LIFECYCLE_UNKNOWN)
         r = set_action(&a, VIR_DOMAIN_LIFECYCLE_REBOOT, former->on_reboot, err);
     if (r == 0 && former->on_poweroff != LIFECYCLE_UNKNOWN)
@@ -257,6 +270,8 @@ int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct in
 
     if (r == 0)
         r = check_incarnation(&a, domain, meant, err);
+    if (r == 0)
+        r = check_not_migrating(&a, err);
     if (r == 0 && only_crashed)
         r = check_crashed(&a, err);
     if (r == 0 && virDomainDestroyFlags(a.dom, VIR_DOMAIN_DESTROY_DEFAULT) < 0)

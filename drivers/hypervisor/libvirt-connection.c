@@ -31,6 +31,7 @@
 #include "drivers/hypervisor/libvirt-driver.h"
 
 #include "drivers/hypervisor/libvirt-errors.h"
+#include "drivers/hypervisor/qemu-log.h"
 #include "drivers/hypervisor/qemu-process.h"
 
 #include <errno.h>
@@ -102,6 +103,7 @@ static void bury(struct connection *c)
         virConnectClose(c->conn);
     }
     free(c->around.pid_directory);
+    free(c->around.log_directory);
     free(c->around.why_no_pid);
     free(c);
 }
@@ -133,6 +135,8 @@ static int look_around(virConnectPtr conn, struct surroundings *ret, struct erro
     ret->has_processes = ret->takes_flags;
     if (ret->has_processes &&
         qemu_pid_directory(uri, geteuid() == 0, &ret->pid_directory, &ret->why_no_pid) < 0)
+        return error_no_memory(err);
+    if (qemu_log_directory(ret->pid_directory, &ret->log_directory) < 0)
         return error_no_memory(err);
     if (ret->pid_directory && qemu_check_visible(ret->pid_directory, &ret->why_no_pid) < 0)
         return error_no_memory(err);

@@ -22,10 +22,11 @@ struct surroundings {
     bool has_processes;
     bool takes_flags; /* of a shutdown; test:/// takes none */
     char *pid_directory;
-    char *why_no_pid; /* processes cannot be seen from here, and why; NULL: they can */
+    char *log_directory; /* NULL: not known */
+    char *why_no_pid;    /* processes cannot be seen from here, and why; NULL: they can */
 };
 
-#define EVENT_KINDS 6
+#define EVENT_KINDS 7
 
 struct connection {
     struct connection *next; /* in libvirt->connections; guarded by its lock, as the next three */
@@ -121,6 +122,9 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
 
 /* What virDomainState and its reason amount to. */
 enum domain_state libvirt_domain_state(int state, int reason);
+/* Is it on its way to another host, or from one? False where libvirt cannot tell, or not without
+ * waiting. */
+bool libvirt_in_migration(const struct connection *c, virDomainPtr dom);
 
 /* libvirt-glance.c */
 int libvirt_glance(struct hypervisor *h, struct sightings *ret, struct error **err);

@@ -11,6 +11,9 @@
  * what is not seen in between can only be an end of a later run, and a stop asks about the run that
  * it knew.
  *
+ * That a migration has begun is told by its first pass over the guest's memory. That one has failed
+ * is told by nothing, so whoever has seen a domain migrate looks again.
+ *
  * METADATA_CHANGE does not say whether it is the live or the inactive definition that changed, and
  * "attach-device --config" gives no event at all, which is why whoever acts looks first.
  */
@@ -198,6 +201,11 @@ static void on_disk_change(virConnectPtr conn, virDomainPtr dom, const char *old
     changed(dom, userdata);
 }
 
+static void on_migration_pass(virConnectPtr conn, virDomainPtr dom, int pass, void *userdata)
+{
+    changed(dom, userdata);
+}
+
 /* Registered by one call for all kinds, which libvirt calls back each by its own signature. */
 typedef void (*any_function)(void);
 #define CALLBACK(f) ((virConnectDomainEventGenericCallback)(any_function)(f))
@@ -214,6 +222,7 @@ int events_register(struct connection *c, struct error **err)
         {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, CALLBACK(on_device)},
         {VIR_DOMAIN_EVENT_ID_DISK_CHANGE, CALLBACK(on_disk_change)},
+        {VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, CALLBACK(on_migration_pass)},
     };
 
     for (size_t i = 0; i < EVENT_KINDS; i++) {

@@ -23,6 +23,7 @@
 #include "drivers/hypervisor/domain-xml.h"
 #include "drivers/hypervisor/libvirt-errors.h"
 #include "drivers/hypervisor/process.h"
+#include "drivers/hypervisor/qemu-log.h"
 #include "drivers/hypervisor/qemu-process.h"
 
 #include <errno.h>
@@ -57,7 +58,8 @@ static enum end_cause cause_of_shutoff(int reason)
 }
 
 /* A guest that has panicked is crashed, or paused for that reason while libvirt is about to act on
- * it, or has lost the mark of it over a restart. */
+ * it, or has lost the mark of it over a restart. Of one that is starting up it is not told yet
+ * whether it comes from another host. */
 enum domain_state libvirt_domain_state(int state, int reason)
 {
     switch (state) {
@@ -65,6 +67,8 @@ enum domain_state libvirt_domain_state(int state, int reason)
     case VIR_DOMAIN_BLOCKED:
         return DOMAIN_RUNNING;
     case VIR_DOMAIN_PAUSED:
+        if (reason == VIR_DOMAIN_PAUSED_STARTING_UP)
+            return DOMAIN_UNKNOWN;
         return reason == VIR_DOMAIN_PAUSED_CRASHED ? DOMAIN_CRASHED : DOMAIN_PAUSED;
     case VIR_DOMAIN_PMSUSPENDED:
         return DOMAIN_PMSUSPENDED;
@@ -208,15 +212,33 @@ static bool job_is_migration(virDomainPtr dom)
            operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN;
 }
 
-static bool see_migration(const struct connection *c, virDomainPtr dom, const struct sighting *s)
+static bool has_migration(const struct connection *c, virDomainPtr dom, bool *ret_is_told)
 {
     virDomainControlInfo control;
 
-    if (s->in_migration || (s->state != DOMAIN_RUNNING && s->state != DOMAIN_PAUSED) ||
-        !c->around.has_processes || virDomainGetControlInfo(dom, &control, 0) < 0)
-        return s->in_migration;
-    return (control.state == VIR_DOMAIN_CONTROL_OK || control.state == VIR_DOMAIN_CONTROL_JOB) &&
-           job_is_migration(dom);
+    *ret_is_told =
+        c->around.has_processes && virDomainGetControlInfo(dom, &control, 0) == 0 &&
+        (control.state == VIR_DOMAIN_CONTROL_OK || control.state == VIR_DOMAIN_CONTROL_JOB);
+    return *ret_is_told && job_is_migration(dom);
+}
+
+bool libvirt_in_migration(const struct connection *c, virDomainPtr dom)
+{
+    int state, reason;
+    bool is_told;
+
+    if (has_migration(c, dom, &is_told))
+        return true;
+    return !is_told && c->around.has_processes && virDomainGetState(dom, &state, &reason, 0) == 0 &&
+           is_migrating(state, reason);
+}
+
+static bool see_migration(const struct connection *c, virDomainPtr dom, const struct sighting *s)
+{
+    bool is_told;
+
+    return s->in_migration || ((s->state == DOMAIN_RUNNING || s->state == DOMAIN_PAUSED) &&
+                               has_migration(c, dom, &is_told));
 }
 
 static void make_absent(struct sighting *s)
@@ -250,16 +272,19 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
 }
 
 /* Where libvirt has forgotten how a domain ended, its events may have told, or be about to: of a
- * run that was known. */
-static void complete_cause(struct libvirt *l, const struct incarnation *remembered,
+ * run that was known. Else the domain's log may tell that it has not stopped. */
+static void complete_cause(const struct connection *c, const struct incarnation *remembered,
                            struct sighting *s)
 {
     bool is_due = s->state == DOMAIN_ABSENT && remembered && remembered->pid > 0;
+    const char *name = s->state == DOMAIN_OFF && s->instance ? s->instance->name : NULL;
 
     if (s->state == DOMAIN_ABSENT)
         make_absent(s);
     if (!is_up(s->state) && s->cause == END_UNKNOWN)
-        s->cause = end_recall(l, s->domain, is_due);
+        s->cause = end_recall(c->driver, s->domain, is_due);
+    if (!is_up(s->state) && s->cause == END_UNKNOWN && c->around.log_directory && (name || is_due))
+        s->cause = qemu_log_end(c->around.log_directory, name, s->domain);
 }
 
 static void judge_remembered(struct connection *c, const struct incarnation *remembered,
@@ -317,7 +342,7 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
     }
     if (r < 0)
         return r;
-    complete_cause(l, remembered, &s);
+    complete_cause(c, remembered, &s);
     judge_remembered(c, remembered, &s);
     *ret = take_sighting(&s);
     return 0;
@@ -351,7 +376,7 @@ static int list_one(struct connection *c, virDomainPtr dom, struct sightings *li
         sighting_clear(s);
         uuid_copy(s->domain, domain);
     }
-    complete_cause(c->driver, NULL, s);
+    complete_cause(c, NULL, s);
     if (s->state != DOMAIN_ABSENT)
         list->n++;
     return 0;

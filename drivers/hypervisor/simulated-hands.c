@@ -123,7 +123,7 @@ bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool ar
     if (arrived)
         world_end_run(s, d, END_MIGRATED, d->manners.flush);
     else
-        world_change_state(s, d, d->state);
+        world_tell(s, d, HAPPENED_CHANGED, d->run); /* and no hint: libvirt gives none */
     return true;
 }
 

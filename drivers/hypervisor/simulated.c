@@ -203,14 +203,14 @@ static int reach(struct simulated *s, const uuid_t domain, const struct incarnat
     return 0;
 }
 
-/* Not in these states, and not while a migration holds the domain. */
-static int reach_running(struct simulated *s, const uuid_t domain, const struct incarnation *meant,
+/* Not while a migration holds the domain. */
+static int reach_settled(struct simulated *s, const uuid_t domain, const struct incarnation *meant,
                          struct simulated_domain **ret, struct error **err)
 {
     int r = reach(s, domain, meant, ret, err);
 
     if (r == 0 && (*ret)->in_migration)
-        return error_set(err, ERROR_UNKNOWN, "cannot acquire the state change lock");
+        return error_set(err, ERROR_NOT_RUNNING, "the domain is being migrated");
     return r;
 }
 
@@ -237,7 +237,7 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
-    r = reach_running(s, domain, meant, &d, err);
+    r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
     if (d->state != DOMAIN_RUNNING)
@@ -271,7 +271,7 @@ static int simulated_restore(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
-    r = reach_running(s, domain, meant, &d, err);
+    r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
     if (d->manners.refuses_restore)
@@ -294,7 +294,7 @@ static int simulated_wake(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
-    r = reach_running(s, domain, meant, &d, err);
+    r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
     if (d->state != DOMAIN_PMSUSPENDED)
@@ -317,7 +317,7 @@ static int simulated_cut_power(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
-    r = reach(s, domain, meant, &d, err);
+    r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
     if (only_crashed && d->state != DOMAIN_CRASHED)

@@ -116,11 +116,13 @@ static bool can_go_over_to_force(const struct operation *op)
                                op->stage == STAGE_RELENTING);
 }
 
-static int check_running_operation(const struct command *c, const struct operation *op,
+static int check_running_operation(const struct command *c, const struct check_context *x,
                                    struct error **err)
 {
+    const struct operation *op = x->running;
+
     if (c->force_stop && can_go_over_to_force(op))
-        return 0;
+        return x->in_migration ? refuse_status(err, REFUSED_IN_MIGRATION) : 0;
     if (op->action == ACTION_CLEAR)
         return error_set(
             err, ERROR_INSTANCE_STATUS,
@@ -133,13 +135,13 @@ static int check_running_operation(const struct command *c, const struct operati
 static int check_status(const struct command *c, const struct check_context *x, struct error **err)
 {
     if (x->running)
-        return check_running_operation(c, x->running, err);
+        return check_running_operation(c, x, err);
     if (!x->certain || x->seen == DOMAIN_UNKNOWN)
         return error_set(err, ERROR_UNAVAILABLE,
                          "libvirt cannot tell the state of domain %s at present.",
                          x->instance->name);
     if (x->in_migration)
-        return refuse_status(err, "The instance is being migrated.");
+        return refuse_status(err, REFUSED_IN_MIGRATION);
 
     switch (x->seen) {
     case DOMAIN_RUNNING:

@@ -98,6 +98,7 @@ struct operation {
     usec_t look_delay;  /* the last back-off */
     usec_t press_delay; /* … of a call that failed: of the stage's own kind */
     bool is_unseen;     /* and detail says so */
+    bool in_migration;  /* at the last look */
     usec_t next_cut;
     usec_t next_restore;
     usec_t next_clear;

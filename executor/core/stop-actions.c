@@ -13,6 +13,8 @@
 /* How soon to look again at something that is on its way, at first and at most. */
 #define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
 #define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
+/* Nothing tells of a migration's failure. */
+#define LOOK_MIGRATING USEC_PER_SEC
 /* A power cut that had no effect is tried again after this. */
 #define CUT_AGAIN (10 * USEC_PER_SEC)
 /* A call that failed is made again after this, which doubles each time. */
@@ -303,6 +305,23 @@ void look_unseen(struct turn *t)
     t->out->unchanged = false;
 }
 
+void wait_for_migration(struct turn *t)
+{
+    static const char why[] = "the domain is being migrated; the stop waits for how that ends";
+    struct operation *op = t->op;
+
+    op->grace_left = operation_grace_left(op, t->now.monotonic);
+    op->grace_since = USEC_NEVER;
+    op->next_press = op->next_cut = op->next_restore = USEC_NEVER;
+    op->next_look = t->now.monotonic + LOOK_MIGRATING;
+    if (text_equal(op->detail, why)) {
+        t->out->unchanged = true;
+        return;
+    }
+    set_text(&op->detail, why);
+    operation_note(op, t->now.realtime, true, "in migration", "%s", why);
+}
+
 void press_acpi_instead(struct turn *t)
 {
     t->op->acting = 0;
@@ -336,14 +355,15 @@ static void note_forcing(struct turn *t, const char *why)
     operation_note(t->op, t->now.realtime, false, "power cut", "%s", why);
 }
 
-/* The first cut needs no look of its own where the run that is meant is known: the call looks. */
+/* The first cut needs no look of its own where the run that is meant is known: the call looks. In
+ * migration the look decides. */
 static void start_cutting(struct turn *t, const char *why)
 {
     note_forcing(t, why);
     set_text(&t->op->detail, NULL);
     t->op->next_press = USEC_NEVER;
     t->op->look_delay = t->op->press_delay = 0;
-    if (!t->op->has_processes || t->op->incarnation.pid)
+    if (!t->op->in_migration && (!t->op->has_processes || t->op->incarnation.pid))
         cut(t);
     else
         look(t);

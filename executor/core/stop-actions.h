@@ -47,6 +47,7 @@ void press_failed(struct turn *t);
 void press_acpi_instead(struct turn *t);
 void count_silent_agent(struct turn *t);
 void look_unseen(struct turn *t);
+void wait_for_migration(struct turn *t);
 void wake(struct turn *t);
 void begin_forcing(struct turn *t);
 void cut_after_grace(struct turn *t);
@@ -72,6 +73,7 @@ void give_up_unpressed(struct turn *t);
 void cancel(struct turn *t);
 void cancel_unbegun(struct turn *t);
 void refuse_paused(struct turn *t);
+void refuse_migrating(struct turn *t);
 void refuse_agentless(struct turn *t);
 void restore_failed(struct turn *t);
 

@@ -123,7 +123,7 @@ static void begin_relenting(struct turn *t)
     stand_still(t);
     set_text(&t->op->detail, NULL);
     t->op->is_unseen = false;
-    if (t->op->interlock_wanted) {
+    if (t->op->interlock_wanted && !t->op->in_migration) {
         operation_note(t->op, t->now.realtime, false, "giving up", "%s", t->op->error_message);
         restore(t);
     } else {
@@ -182,6 +182,12 @@ void refuse_paused(struct turn *t)
     resolve(t, ERROR_INSTANCE_STATUS,
             "The domain is paused and cannot answer a power button; resume it, or use "
             "ForceStop=true.");
+    begin_relenting(t);
+}
+
+void refuse_migrating(struct turn *t)
+{
+    resolve(t, ERROR_INSTANCE_STATUS, REFUSED_IN_MIGRATION);
     begin_relenting(t);
 }
 

@@ -19,18 +19,23 @@
  * is nothing to put back it still looks once more before it says that the instance is Running: a
  * button may be on its way yet, and a guest that went off on the last one has stopped.
  *
+ * While a domain migrates the hypervisor takes no button and no change of its lifecycle actions,
+ * and a power cut could hit a guest that by then runs elsewhere. A stop that has asked nothing of
+ * the guest yet is refused; one that has waits, its grace standing still, for how the migration
+ * ends.
+ *
  * This file is the table. The guards and actions that its rows name are in stop-actions.c and
  * stop-ends.c; those of the clear in stop-clear.c.
  */
 #include "core/stop-actions.h"
 
 DEFINE_ENUM_WORDS(enum input_kind, input_kind, IN_MAX, "admitted", "attached", "detached",
-                  "seen-running", "seen-paused", "seen-suspended", "seen-crashed", "seen-ending",
-                  "seen-lingering", "seen-off", "seen-saved", "seen-migrated", "seen-another",
-                  "seen-unknown", "pressed", "press-failed", "cut", "cut-failed", "woken",
-                  "restored", "restore-failed", "press-due", "look-due", "cut-due", "restore-due",
-                  "clear-due", "grace-over", "force", "cancel", "retry", "disk-progress",
-                  "disk-setback", "disk-silent", "disk-cleared", "disk-failed");
+                  "seen-running", "seen-paused", "seen-migrating", "seen-suspended", "seen-crashed",
+                  "seen-ending", "seen-lingering", "seen-off", "seen-saved", "seen-migrated",
+                  "seen-another", "seen-unknown", "pressed", "press-failed", "cut", "cut-failed",
+                  "woken", "restored", "restore-failed", "press-due", "look-due", "cut-due",
+                  "restore-due", "clear-due", "grace-over", "force", "cancel", "retry",
+                  "disk-progress", "disk-setback", "disk-silent", "disk-cleared", "disk-failed");
 
 /* --- The table ----------------------------------------------------------------------------- */
 
@@ -71,6 +76,8 @@ static const struct rule {
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_SUSPENDED, NULL,                wake,               STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    never_pressed,       refuse_paused,      STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_PAUSED,    NULL,                look_later,         STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_MIGRATING, never_pressed,       refuse_migrating,   STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_CRASHED,   NULL,                end_crashed,        STAGE_FORCING),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_GRACE_OVER,     never_pressed,       give_up_unpressed,  STAGE_RELENTING),
@@ -81,12 +88,14 @@ static const struct rule {
 
     RULE(STAGE_RELENTING,     IN_SEEN_RUNNING,   nothing_to_restore,  settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    nothing_to_restore,  settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_SEEN_MIGRATING, nothing_to_restore,  settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, nothing_to_restore,  settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   nothing_to_restore,  settle,             STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_SEEN_RUNNING,   may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_PAUSED,    may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_SUSPENDED, may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   may_restore_now,     restore,            STAY),
+    RULE(STAGE_RELENTING,     IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_RELENTING,     IN_RESTORE_DUE,    NULL,                look,               STAY),
     RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle,             STAGE_DONE),
@@ -106,6 +115,7 @@ static const struct rule {
     RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_FORCING,       IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_FORCING,       IN_CUT,            NULL,                look_after_cut,     STAY),
     RULE(STAGE_FORCING,       IN_CUT_FAILED,     NULL,                cut_failed,         STAY),
@@ -113,14 +123,17 @@ static const struct rule {
 
     RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   is_given_up,         unblock,            STAGE_RELENTING),
     RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    is_given_up,         unblock,            STAGE_RELENTING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_MIGRATING, is_given_up,         unblock,            STAGE_RELENTING),
     RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, is_given_up,         unblock,            STAGE_RELENTING),
     RULE(STAGE_BLOCKED,       IN_SEEN_CRASHED,   is_given_up,         unblock,            STAGE_RELENTING),
     RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   has_consent,         unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    has_consent,         unblock,            STAGE_FORCING),
+    RULE(STAGE_BLOCKED,       IN_SEEN_MIGRATING, has_consent,         unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, has_consent,         unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_CRASHED,   NULL,                unblock,            STAGE_FORCING),
     RULE(STAGE_BLOCKED,       IN_SEEN_RUNNING,   NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_BLOCKED,       IN_SEEN_PAUSED,    NULL,                unblock,            STAGE_SHUTTING_DOWN),
+    RULE(STAGE_BLOCKED,       IN_SEEN_MIGRATING, NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_BLOCKED,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
 
     RULE(STAGE_CLEARING,      IN_DISK_PROGRESS,  NULL,                note_progress,      STAY),
@@ -139,12 +152,14 @@ static const struct rule {
     RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
 
     RULE(STAGE_QUARANTINED,   IN_RETRY,          NULL,                clear_again,        STAGE_CLEARING),
     RULE(STAGE_QUARANTINED,   IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
 
@@ -185,6 +200,7 @@ static const struct {
 } ignored[] = {
     {STAGE_QUEUED, IN_SEEN_RUNNING, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_PAUSED, "its turn has not come"},
+    {STAGE_QUEUED, IN_SEEN_MIGRATING, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_SUSPENDED, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_CRASHED, "its turn has not come"},
     {STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING, "the button has been pressed, the guest is at it"},
@@ -250,6 +266,13 @@ static bool learn(struct operation *op, const struct input *in)
         op->is_unseen = false;
         set_text(&op->detail, NULL);
         learnt = true;
+    }
+    if (in->sighting && in->kind != IN_SEEN_UNKNOWN) {
+        if (op->in_migration && in->kind != IN_SEEN_MIGRATING) {
+            set_text(&op->detail, NULL);
+            learnt = true;
+        }
+        op->in_migration = in->kind == IN_SEEN_MIGRATING;
     }
     return learnt;
 }

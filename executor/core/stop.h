@@ -13,6 +13,7 @@ enum input_kind {
     IN_DETACHED, /* the hypervisor is away */
     IN_SEEN_RUNNING,
     IN_SEEN_PAUSED,
+    IN_SEEN_MIGRATING, /* on its way to another host, or from one, whatever else it is */
     IN_SEEN_SUSPENDED, /* pmsuspended */
     IN_SEEN_CRASHED,   /* the guest panicked, its process is kept */
     IN_SEEN_ENDING,    /* on its way off: not off yet */
@@ -146,6 +147,11 @@ struct policy {
     const char *const *local_families; /* local_storage.families */
     size_t n_local_families;
 };
+
+/* The answer to a stop of what is on its way to another host, or from one. */
+#define REFUSED_IN_MIGRATION                                                                      \
+    "The instance is being migrated; stop it when that has ended, on the host that it then runs " \
+    "on."
 
 /* What a command is checked against. */
 struct check_context {

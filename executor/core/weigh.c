@@ -19,6 +19,8 @@ static enum input_kind weigh_present(const struct sighting *s, const struct inca
     if (has_processes && !s->incarnation.pid)
         return IN_SEEN_UNKNOWN;
 
+    if (s->in_migration && (s->state == DOMAIN_RUNNING || s->state == DOMAIN_PAUSED))
+        return IN_SEEN_MIGRATING;
     switch (s->state) {
     case DOMAIN_RUNNING:
         return IN_SEEN_RUNNING;

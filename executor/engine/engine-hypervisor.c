@@ -22,6 +22,7 @@
 #define AGENT_BUDGET (20 * USEC_PER_SEC)
 #define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
 #define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
+#define LOOK_MIGRATING USEC_PER_SEC
 
 /* --- Attaching ----------------------------------------------------------------------------- */
 
@@ -109,6 +110,13 @@ static void look_again(struct engine *e, struct domain *d)
     engine_stage_domain(e, d);
 }
 
+/* Nothing tells that a migration has failed, and until that is seen stops are refused. */
+static void look_how_it_migrates(struct engine *e, struct domain *d)
+{
+    d->next_look = e->now.monotonic + LOOK_MIGRATING;
+    engine_stage_domain(e, d);
+}
+
 static const char *unasked_reason(const struct sighting *s, enum input_kind seen)
 {
     if (seen == IN_SEEN_SAVED)
@@ -157,6 +165,15 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
     }
 }
 
+/* On its way to this host: its guest runs elsewhere until the migration has ended, and if that
+ * fails it was never here. */
+static void settle_arriving(struct engine *e, struct domain *d)
+{
+    d->is_found = false; /* it comes after the first picture */
+    if (d->reported.known && d->reported.state == STATE_RUNNING)
+        engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);
+}
+
 static void settle_off(struct engine *e, struct domain *d, const struct sighting *s,
                        enum input_kind seen)
 {
@@ -189,10 +206,14 @@ static void settle_unasked(struct engine *e, struct domain *d, const struct sigh
     switch (seen) {
     case IN_SEEN_RUNNING:
     case IN_SEEN_PAUSED:
+    case IN_SEEN_MIGRATING:
     case IN_SEEN_SUSPENDED:
     case IN_SEEN_CRASHED:
     case IN_SEEN_ANOTHER:
-        settle_running(e, d, s);
+        if (domain_is_arriving(d))
+            settle_arriving(e, d);
+        else
+            settle_running(e, d, s);
         d->look_delay = 0;
         break;
     case IN_SEEN_OFF:
@@ -248,6 +269,8 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     picture(e, d, s);
     if (!op) {
         settle_unasked(e, d, s);
+        if (s->in_migration)
+            look_how_it_migrates(e, d);
         return;
     }
     in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
@@ -255,6 +278,8 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     engine_step(e, d, &in);
     if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
+    if (s->in_migration && !engine_operation_now(d))
+        look_how_it_migrates(e, d);
     /* Where Running was reported, its end is still to be: by the look that follows. */
     last = d->reported_changed ? &d->next_reported : &d->reported;
     if (s->state == DOMAIN_ABSENT && !engine_operation_now(d) && last->state == STATE_STOPPED) {

@@ -177,11 +177,27 @@ enum instance_state domain_state_of(const struct domain *d)
         return operation_state(d->op);
     if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
+    if (domain_is_arriving(d))
+        return STATE_PENDING;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
+}
+
+/* What leaves stands still in the end too, but it is the run that was reported. */
+bool domain_is_arriving(const struct domain *d)
+{
+    const struct last_report *last = &d->reported;
+
+    if (!d->in_migration || d->seen != DOMAIN_PAUSED)
+        return false;
+    return !last->known || last->state == STATE_STOPPED || last->state == STATE_PENDING ||
+           (d->incarnation.pid && last->incarnation.pid &&
+            !incarnation_equal(&d->incarnation, &last->incarnation));
 }
 
 const char *domain_detail(const struct domain *d)
 {
+    if (d->in_migration)
+        return "migrating";
     switch (d->seen) {
     case DOMAIN_PAUSED:
     case DOMAIN_PMSUSPENDED:

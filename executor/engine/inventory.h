@@ -110,6 +110,8 @@ void inventory_remove(struct inventory *inv, struct domain *d);
 enum instance_state domain_state_of(const struct domain *d);
 /* "paused", "saved" …, or NULL. */
 const char *domain_detail(const struct domain *d);
+/* Is it on its way to this host, and its guest not here yet? */
+bool domain_is_arriving(const struct domain *d);
 /* What an event tells of its resources: the definition, or what is remembered of it; or NULL. */
 const struct instance *domain_definition(const struct domain *d);
 /* What the journal keeps beside the report, as text that domain_recall() reads: NULL when out of

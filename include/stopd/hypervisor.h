@@ -7,7 +7,7 @@
  *
  * Identity: a domain goes by its UUID, one run of it by its incarnation. Every act is told the
  * incarnation that is meant, looks at it again first, and answers ERROR_NOT_RUNNING without doing
- * anything where another one, or none, is there. */
+ * anything where another one, or none, is there, or it is being migrated. */
 #ifndef STOPD_HYPERVISOR_H
 #define STOPD_HYPERVISOR_H
 

@@ -84,6 +84,7 @@ class Daemon:
         self.settings.update({key.replace("__", "."): value for key, value in settings.items()})
         self.config = "/dev/null"
         self.environment = {}
+        self.within = []  # what goes before its command, to run it elsewhere
         self.process = None
 
     def path(self, name):
@@ -92,7 +93,7 @@ class Daemon:
     # --- Life ---
 
     def start(self, wait=True):
-        arguments = [STOPD, "--config", self.config]
+        arguments = [*self.within, STOPD, "--config", self.config]
         for key, value in self.settings.items():
             arguments += ["--set", f"{key}={value}"]
         with open(self.log_path, "ab") as log:

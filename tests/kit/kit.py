@@ -16,6 +16,7 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import time
 import uuid as uuid_module
 from xml.sax.saxutils import quoteattr
@@ -337,6 +338,97 @@ def wait_off(*names, timeout=60):
     """Waits until libvirt says that each guest is off and its process has ended."""
     pids = {name: pid(name) for name in names}
     return _wait(names, lambda name: not process_runs(pids[name]) and is_off(name), "off", timeout)
+
+
+# --- another host ----------------------------------------------------------------------------
+
+
+class Host:
+    """A second libvirtd on this machine, which libvirt takes for another host. enter: what goes
+    before a command that is to run there; it finds that libvirtd as qemu:///system."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with open(os.path.join(folder, "host.pid"), encoding="ascii") as file:
+            inside = int(file.read())
+        self.enter = ["nsenter", "--target", str(inside), "--mount", "--"]
+        self.uri = f"qemu+unix:///system?socket=/proc/{inside}/root/run/libvirt/libvirt-sock"
+
+    def connect(self):
+        return libvirt.open(self.uri)
+
+    def remove(self, name):
+        """Cuts the power of a guest that has come here. One that is not here is fine."""
+        with contextlib.closing(self.connect()) as connection:
+            _tolerant(lambda: connection.lookupByName(name).destroy(), libvirt.VIR_ERR_NO_DOMAIN)
+
+
+@contextlib.contextmanager
+def another_host():
+    """A Host, with nothing in it, that ends with the block and takes along what is there."""
+    folder = os.path.join(directory(), "another")
+    command = [os.environ["STOPD_KIT_PROGRAM"], "--host-pids", "--dir", folder, "--",
+               "sh", "-c", "echo up; exec cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        if not process.stdout.readline():
+            raise Missed(f"another libvirtd: did not come up, see {folder}/libvirtd.log")
+        yield Host(folder)
+        process.stdin.close()
+
+
+class Migration:
+    """A guest's way to another host, which lasts until it is told to hurry or to end."""
+
+    SLOW = 1  # MiB a second: a guest has tens of them
+
+    def __init__(self, name, host, *flags):
+        self.name = name
+        self.host = host
+        self.flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE  # its disks are shared
+        for flag in flags:
+            self.flags |= flag
+        self.error = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        source = domain(self.name)
+        arriving = source.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE).replace(
+            console_path(self.name), os.path.join(self.host.folder, "console", f"{self.name}.log"))
+        parameters = {libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{self.host.folder}/{self.name}.sock",
+                      libvirt.VIR_MIGRATE_PARAM_DEST_XML: arriving,
+                      libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: self.SLOW}
+        try:
+            source.migrate3(self.host.connect(), parameters, self.flags)
+        except libvirt.libvirtError as error:
+            self.error = error
+
+    def wait_begun(self, timeout=60):
+        """Waits until memory is on its way."""
+        def has_begun():
+            if not self.thread.is_alive():
+                raise Missed(f"{self.name}: its migration ended before it began: {self.error}")
+            return domain(self.name).jobStats().get(libvirt.VIR_DOMAIN_JOB_DATA_PROCESSED, 0) > 0
+        _wait([self.name], lambda name: has_begun(), "migrating", timeout)
+        return self
+
+    def _ended(self, timeout=60):
+        self.thread.join(timeout)
+        if self.thread.is_alive():
+            raise Missed(f"{self.name}: its migration has not ended after {timeout} s")
+
+    def arrive(self):
+        """Hurries it on, and returns when the guest runs on the other host."""
+        domain(self.name).migrateSetMaxSpeed(4096)
+        self._ended()
+        if self.error:
+            raise self.error
+
+    def fail(self):
+        """Has it given up, and returns when that is done. One that has ended is fine."""
+        if self.thread.is_alive():
+            _tolerant(lambda: domain(self.name).abortJob(), libvirt.VIR_ERR_OPERATION_INVALID)
+        self._ended()
 
 
 # --- libvirtd --------------------------------------------------------------------------------

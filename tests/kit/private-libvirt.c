@@ -16,6 +16,9 @@
  * driver only, sees no cgroups and no system bus, and so has no means to change the host. It runs
  * in a session of its own: an interrupt from the keyboard is for the command.
  *
+ * Run once more by the command itself, it gives a second libvirtd, which to libvirt is another
+ * host, as each has a host_uuid of its own: kit.py migrates guests from the one to the other.
+ *
  * In the kit's directory: libvirtd.pid (as seen inside; absent while there is none), libvirtd.log,
  * host.pid (the inner process as seen from outside: nsenter -t PID -m -p looks in), console/.
  * Pids inside are the namespace's own; /proc agrees with them.
@@ -49,6 +52,7 @@
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <uuid/uuid.h>
 
 enum {
     EXIT_NO_ROOT = 77,          /* what test runners take for "skipped" */
@@ -64,7 +68,9 @@ static const char *const fresh[] = {
     "/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt",
 };
 
-static const char libvirtd_conf[] = "auth_unix_ro = \"none\"\n"
+/* A host of its own: libvirt migrates nothing to the host that it comes from. */
+static const char libvirtd_conf[] = "host_uuid = \"%s\"\n"
+                                    "auth_unix_ro = \"none\"\n"
                                     "auth_unix_rw = \"none\"\n"
                                     "unix_sock_ro_perms = \"0700\"\n"
                                     "unix_sock_rw_perms = \"0700\"\n";
@@ -199,6 +205,8 @@ static void share_capabilities(void)
 
 static void make_private(const struct kit *kit)
 {
+    char host[UUID_STR_LEN];
+    uuid_t random;
     int etc;
 
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -216,7 +224,9 @@ static void make_private(const struct kit *kit)
     share_capabilities();
     make_dir("/etc/libvirt/hooks");
     etc = open("/etc/libvirt", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    write_file(etc, "libvirtd.conf", "%s", libvirtd_conf);
+    uuid_generate(random);
+    uuid_unparse_lower(random, host);
+    write_file(etc, "libvirtd.conf", libvirtd_conf, host);
     write_file(etc, "qemu.conf", "%s", qemu_conf);
     close(etc);
 }
@@ -295,10 +305,15 @@ static void start_prober(struct kit *kit)
 
 static void start_command(struct kit *kit, char **argv)
 {
+    char self[PATH_MAX];
+
     kit->command = fork_child(kit);
     if (kit->command != 0)
         return;
+    if (!realpath("/proc/self/exe", self))
+        die("cannot tell where this program is");
     setenv("STOPD_KIT_DIR", kit->path, 1);
+    setenv("STOPD_KIT_PROGRAM", self, 1);
     setenv("LIBVIRT_DEFAULT_URI", "qemu:///system", 1);
     execvp(argv[0], argv);
     fprintf(stderr, "private-libvirt: cannot run %s: %s\n", argv[0], strerror(errno));

@@ -19,6 +19,9 @@ RARE = {
     # again it stands still.
     "blocked seen-running is_given_up unblock",
     "blocked seen-paused is_given_up unblock",
+    "blocked seen-migrating is_given_up unblock",
+    "blocked seen-migrating has_consent unblock",
+    "blocked seen-migrating NULL unblock",
     "blocked seen-suspended is_given_up unblock",
     "blocked seen-crashed is_given_up unblock",
     "blocked seen-paused has_consent unblock",
@@ -27,14 +30,16 @@ RARE = {
     "blocked seen-suspended NULL unblock",
     "blocked seen-off gave_up_owing settle",
     "blocked seen-off disks_have_changed refuse_to_clear",
-    # Somebody starts a guest whose disks are owed a clear, its pid cannot be told, and it stands still
-    # or is saved before anybody looks.
+    # Somebody starts a guest whose disks are owed a clear, its pid cannot be told, and it stands still,
+    # migrates or is saved before anybody looks.
     "clearing seen-saved NULL fail_saved",
     "clearing seen-paused NULL fail_started_again",
+    "clearing seen-migrating NULL fail_started_again",
     "clearing seen-suspended NULL fail_started_again",
     "clearing seen-crashed NULL fail_started_again",
     "quarantined seen-running NULL fail_started_again",
     "quarantined seen-paused NULL fail_started_again",
+    "quarantined seen-migrating NULL fail_started_again",
     "quarantined seen-suspended NULL fail_started_again",
     "quarantined seen-crashed NULL fail_started_again",
     "quarantined seen-saved NULL fail_saved",

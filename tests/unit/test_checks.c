@@ -376,6 +376,8 @@ static void what_migrates_is_not_stopped(void **state)
     s->context.in_migration = true;
     s->command.force_stop = true;
     assert_answer(s, ERROR_INSTANCE_STATUS);
+    is_stopping(s, STAGE_SHUTTING_DOWN, false);
+    assert_answer(s, ERROR_INSTANCE_STATUS);
 }
 
 /* Its end could not be proved. */

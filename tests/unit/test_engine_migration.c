@@ -1,0 +1,159 @@
+/* test_engine_migration.c - a guest on its way to another host, or from one, under the real engine
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "scratch.h"
+#include "engine-kit.h"
+#include "stopd/log.h"
+
+static void engine_calm(void)
+{
+}
+
+static void engine_rough(void)
+{
+}
+
+static void pass(struct life *l, usec_t time)
+{
+    usec_t until = l->now + time;
+
+    while (l->now < until)
+        life_step(l, until);
+}
+
+static void assert_history(const struct life *l, const char *expected)
+{
+    struct history h;
+
+    read_history(l->path, &h);
+    assert_string_equal(h.text, expected);
+}
+
+static void a_life(struct scratch *s, struct life *l)
+{
+    *l = (struct life){.path = scratch_path(s, "stopd.db")};
+    world_make(l);
+}
+
+static void attach(struct life *l)
+{
+    life_start(l);
+    life_until(l, engine_is_attached(l->engine));
+}
+
+static void assert_refused(struct life *l, const char *token)
+{
+    struct reply reply;
+
+    ask_stop(l, token, &reply);
+    life_until(l, reply.is_there);
+    assert_int_equal(reply.code, ERROR_INSTANCE_STATUS);
+    assert_non_null(strstr(reply.message, "is being migrated"));
+}
+
+/* Nothing tells of it. */
+static void a_migration_that_failed_is_found_out(void **state)
+{
+    struct life l;
+    struct reply reply;
+
+    a_life(*state, &l);
+    attach(&l);
+    assert_true(simulated_migrate(l.world, l.guest));
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_refused(&l, "during");
+    assert_true(simulated_migrated(l.world, l.guest, false));
+    pass(&l, 2 * USEC_PER_SEC);
+    ask_stop(&l, "after", &reply);
+    life_until(&l, reply.is_there && engine_unfinished(l.engine) == 0);
+    assert_int_equal(reply.code, ERROR_NONE);
+    assert_history(&l, "Running→Stopping Stopping→Stopped");
+    life_end(&l);
+}
+
+/* A stop that saw nothing of it yet fails at its first look, and the guest has felt no button. */
+static void a_migration_that_nothing_told_of_is_seen_before_the_button(void **state)
+{
+    struct life l;
+    struct reply reply;
+
+    a_life(*state, &l);
+    attach(&l);
+    l.guest->in_migration = true;
+    ask_stop(&l, "once", &reply);
+    life_until(&l, reply.is_there && engine_unfinished(l.engine) == 0);
+    assert_int_equal(reply.code, ERROR_NONE);
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_int_equal(l.guest->state, DOMAIN_RUNNING);
+    assert_false(l.cut);
+    assert_history(&l, "Running→Stopping Stopping→Running");
+    assert_refused(&l, "again");
+    life_end(&l);
+}
+
+static void a_guest_arrives(struct scratch *s, struct life *l)
+{
+    a_life(s, l);
+    l->guest->state = DOMAIN_PAUSED;
+    l->guest->in_migration = true;
+    attach(l);
+    pass(l, 5 * USEC_PER_SEC);
+    assert_refused(l, "on the way");
+    assert_history(l, "");
+}
+
+static void what_arrives_is_started_when_it_runs(void **state)
+{
+    struct life l;
+
+    a_guest_arrives(*state, &l);
+    l.guest->in_migration = false;
+    assert_true(simulated_resume(l.world, l.guest));
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "Pending→Running");
+    life_end(&l);
+}
+
+static void what_does_not_arrive_was_never_here(void **state)
+{
+    struct life l;
+
+    a_guest_arrives(*state, &l);
+    assert_true(simulated_destroy(l.world, l.guest));
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    life_end(&l);
+}
+
+static void what_left_is_not_stopped(void **state)
+{
+    struct life l;
+
+    a_life(*state, &l);
+    attach(&l);
+    assert_true(simulated_migrate(l.world, l.guest));
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_true(simulated_migrated(l.world, l.guest, true));
+    pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    life_end(&l);
+}
+
+int main(void)
+{
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        RULE(a_migration_that_failed_is_found_out),
+        RULE(a_migration_that_nothing_told_of_is_seen_before_the_button),
+        RULE(what_arrives_is_started_when_it_runs),
+        RULE(what_does_not_arrive_was_never_here),
+        RULE(what_left_is_not_stopped),
+    };
+
+    log_set_level(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,116 @@
+/* test_qemu_log.c - how a run ended, by the domain's log: believed where it says that nothing
+ * stopped
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "drivers/hypervisor/qemu-log.h"
+#include "scratch.h"
+
+#define UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
+#define BEGUN "2026-11-24 18:12:49.000+0000: starting up libvirt version: 9.0.0, package: 9.0.0-4\n"
+#define RUN BEGUN "/usr/bin/qemu-system-x86_64 \\\n-uuid " UUID " \\\n-msg timestamp=on\n"
+#define OTHERS \
+    BEGUN "/usr/bin/qemu-system-x86_64 \\\n-uuid 00000000-0000-4000-8000-000000000001 \\\n"
+#define END(reason) "2026-11-24 18:12:54.883+0000: shutting down, reason=" reason "\n"
+#define AFTERWARDS "2026-11-24T18:12:54Z qemu-system-x86_64: terminating on signal 15 from pid 1\n"
+
+static enum end_cause end_in(struct scratch *s, const char *text, size_t size, const char *name)
+{
+    uuid_t domain;
+
+    scratch_write(scratch_path(s, "vm1.log"), text, size);
+    assert_int_equal(uuid_parse(UUID, domain), 0);
+    return qemu_log_end(s->folder, name, domain);
+}
+
+static void the_last_end_of_the_domains_own_last_run_counts(void **state)
+{
+    static const struct {
+        const char *text;
+        enum end_cause expected;
+    } cases[] = {
+        {RUN END("migrated") AFTERWARDS, END_MIGRATED},
+        {RUN END("saved"), END_SAVED},
+        {RUN END("destroyed") RUN END("migrated"), END_MIGRATED},
+        {RUN END("migrated") RUN END("destroyed"), END_UNKNOWN},
+        {RUN END("migrated") RUN, END_UNKNOWN}, /* the host went down under the last */
+        {RUN END("migrated") RUN AFTERWARDS, END_UNKNOWN},
+        {RUN END("shutdown"), END_UNKNOWN},
+        {RUN END("migratedx"), END_UNKNOWN},
+        {RUN "2026-11-24 18:12:54.883+0000: shutting down, reason=migrated", END_UNKNOWN},
+        {RUN END("migrated") OTHERS END("migrated"), END_UNKNOWN},
+        {OTHERS END("migrated") RUN END("crashed"), END_UNKNOWN},
+        {END("migrated"), END_UNKNOWN}, /* its beginning was rotated away */
+        {"", END_UNKNOWN},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        assert_int_equal(end_in(*state, cases[i].text, strlen(cases[i].text), "vm1"),
+                         cases[i].expected);
+        assert_int_equal(end_in(*state, cases[i].text, strlen(cases[i].text), NULL),
+                         cases[i].expected);
+    }
+    assert_int_equal(end_in(*state, RUN END("migrated"), strlen(RUN END("migrated")), "vm2"),
+                     END_UNKNOWN);
+}
+
+/* QEMU may say anything in between: a zero hides nothing behind it. */
+static void a_zero_does_not_end_it(void **state)
+{
+    static const char text[] = RUN "\0" END("migrated") RUN "\0" END("destroyed");
+
+    assert_int_equal(end_in(*state, text, sizeof(text) - 1, "vm1"), END_UNKNOWN);
+    assert_int_equal(end_in(*state, text, sizeof(RUN "\0" END("migrated")) - 1, "vm1"),
+                     END_MIGRATED);
+}
+
+static void a_long_log_is_read_from_its_end(void **state)
+{
+    const size_t size = 1 << 20;
+    _cleanup_(freep) char *text = malloc(size);
+    const char *last = RUN END("migrated");
+
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text + size - strlen(last), last, strlen(last));
+    assert_int_equal(end_in(*state, text, size, "vm1"), END_MIGRATED);
+    /* … and what is far from it counts for nothing. */
+    memset(text, 'x', size);
+    memcpy(text, last, strlen(last));
+    assert_int_equal(end_in(*state, text, size, "vm1"), END_UNKNOWN);
+}
+
+static void the_logs_are_beside_the_pid_files(void **state)
+{
+    static const struct {
+        const char *pids, *logs;
+    } cases[] = {
+        {"/run/libvirt/qemu", "/var/log/libvirt/qemu"},
+        {"/srv/root/run/qemu", "/srv/root/log/qemu"},
+        {"/run/user/1000/libvirt/qemu/run", NULL},
+        {NULL, NULL},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *found = NULL;
+
+        assert_int_equal(qemu_log_directory(cases[i].pids, &found), 0);
+        assert_true(text_equal(found, cases[i].logs));
+    }
+}
+
+int main(void)
+{
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+    static const struct CMUnitTest tests[] = {
+        RULE(the_last_end_of_the_domains_own_last_run_counts),
+        RULE(a_zero_does_not_end_it),
+        RULE(a_long_log_is_read_from_its_end),
+        RULE(the_logs_are_beside_the_pid_files),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
