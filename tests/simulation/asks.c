@@ -4,6 +4,8 @@
  * comes back, mostly with the same parameters, sometimes with others.
  */
 #include "simulation/life.h"
+#include "simulation/sink.h"
+#include "simulation/sinks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -258,6 +260,61 @@ static void ask_plainly(struct life *life, enum request_kind kind)
     send(life, r);
 }
 
+/* --- What an operator wants of sinks --------------------------------------------------------- */
+
+/* A dead letter of it, if it has one. */
+static uint64_t any_letter(struct life *life, const struct sink *s)
+{
+    uint64_t chosen = 1 + dice_below(&life->dice, (uint32_t)s->n + 2);
+
+    for (uint32_t i = 0, n = 0; i < s->n; i++)
+        if (s->seen[i].letter != LETTER_NONE && dice_below(&life->dice, ++n) == 0)
+            chosen = i + 1;
+    return chosen;
+}
+
+/* The events behind any that it has got; or dead letters, mostly one that there is. */
+static void choose_wish(struct life *life, struct request *r, struct sink *s)
+{
+    bool is_of_all = dice_percent(&life->dice, 50);
+
+    if (r->kind == REQUEST_REWIND_SINK)
+        r->after = s ? dice_below(&life->dice, (uint32_t)s->n + 2) : 1;
+    else
+        r->after = is_of_all || !s ? 0 : any_letter(life, s);
+    /* Who wants letters sent again has seen to it that they are taken, or thinks so. */
+    if (s && r->kind != REQUEST_DROP_LETTERS)
+        s->is_mended = dice_percent(&life->dice, 60);
+}
+
+static void ask_sink(struct life *life)
+{
+    static const enum request_kind kinds[] = {REQUEST_REWIND_SINK, REQUEST_REWIND_SINK,
+                                              REQUEST_REPLAY_LETTERS, REQUEST_REPLAY_LETTERS,
+                                              REQUEST_DROP_LETTERS};
+    static const char *const words[REQUEST_KIND_MAX] = {[REQUEST_REWIND_SINK] = "events again",
+                                                        [REQUEST_REPLAY_LETTERS] = "letters again",
+                                                        [REQUEST_DROP_LETTERS] = "letters dropped"};
+    size_t n;
+    const char *const *names = sinks_names(life, &n);
+    struct request *r = request_new(kinds[dice_below(&life->dice, ELEMENTSOF(kinds))]);
+    const char *name =
+        dice_percent(&life->dice, 4) ? "nowhere" : names[dice_below(&life->dice, (uint32_t)n)];
+    struct ask *ask;
+
+    if (!r)
+        abort();
+    choose_wish(life, r, sinks_find(life, name));
+    (void)text_replace(&r->sink, name);
+    ask = new_ask(life, r);
+    ask->after = r->after;
+    snprintf(ask->named, sizeof(ask->named), "%s", name);
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    tell(life, "sink %s: %s, %llu, %.8s", name, words[r->kind], (unsigned long long)r->after,
+         ask->request_id);
+    send(life, r);
+}
+
 void ask_something(struct life *life)
 {
     static const enum request_kind plain[] = {REQUEST_INSTANCES, REQUEST_INSTANCE,
@@ -266,7 +323,9 @@ void ask_something(struct life *life)
 
     if (!life->engine)
         return;
-    if (at < 70)
+    if (life->temper.has_operator && dice_percent(&life->dice, 35))
+        ask_sink(life);
+    else if (at < 70)
         ask_stop(life);
     else if (at < 82)
         ask_about_operation(life, REQUEST_CANCEL);

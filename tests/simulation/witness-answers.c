@@ -167,6 +167,11 @@ void witness_answered(struct ask *ask, const struct answer *a)
         break;
     case REQUEST_RETRY:
         break;
+    case REQUEST_REWIND_SINK:
+    case REQUEST_REPLAY_LETTERS:
+    case REQUEST_DROP_LETTERS:
+        witness_sink_answered(life, ask);
+        break;
     case REQUEST_INSTANCES:
         check_instances(life, a->body);
         break;
@@ -187,6 +192,7 @@ void witness_restarted(struct life *life)
     for (struct ask *a = life->witness.asks; a; a = a->next) {
         bool is_there = a->kind == REQUEST_STOP && is_durable(life, a->request_id);
 
+        a->is_void |= a->kind != REQUEST_STOP; /* what it wanted is in the journal, or forgotten */
         if (a->kind != REQUEST_STOP)
             continue;
         census_count("rule", "4.5 durable");

@@ -26,10 +26,10 @@ struct ask {
     usec_t asked_at, deadline;       /* of WAIT_* */
     struct simulated_domain *domain; /* of STOP, CANCEL, WAIT_OPERATION */
     struct ask *about;               /* of CANCEL, WAIT_OPERATION: the STOP that is meant */
-    uint64_t after;                  /* of WAIT_EVENTS */
+    uint64_t after;                  /* of WAIT_EVENTS, and of what is wanted of sinks */
 
     /* Of STOP */
-    char named[64]; /* as the command calls it */
+    char named[64]; /* as the command calls it; the sink of a wish */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
     unsigned token; /* 0: none */
     char *fingerprint;
@@ -46,7 +46,8 @@ struct ask {
 
     /* What a STOP has become in the journal, as its events say */
     bool is_operation, is_ended, is_cancelled;
-    bool is_void; /* as consent: refused, or the operation that it was for is over */
+    bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
+                     that did not come about */
     bool is_pressed;
     bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt;          /* and the world took it: the interlock with it, where there is one */
@@ -134,6 +135,8 @@ void witness_restarted(struct life *life);
 /* The life is over. */
 void witness_end(struct life *life);
 void witness_answered(struct ask *ask, const struct answer *a);
+/* REWIND_SINK, REPLAY_LETTERS, DROP_LETTERS. */
+void witness_sink_answered(struct life *life, const struct ask *ask);
 /* A helper is given a job, touches a disk, has cleared one. */
 void witness_job(struct life *life, const struct wipe_job *job);
 void witness_touched(struct life *life, const struct wipe_job *job);
