@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOKENS 4
+#define TOKENS 4 /* of each caller */
 #define PRINCIPAL "simulator"
 
 static struct ask *new_ask(struct life *life, struct request *r)
@@ -85,6 +85,8 @@ static void choose_stop_parameters(struct life *life, struct ask *ask)
     const struct ask *first;
 
     ask->token = dice_percent(dice, 35) ? 1 + dice_below(dice, TOKENS) : 0;
+    if (ask->token && dice_percent(dice, 15))
+        ask->token += TOKENS; /* somebody else's */
     first = ask->token ? first_with_token(life, ask->token) : NULL;
     if (first && first != ask && dice_percent(dice, 75)) {
         ask->domain = first->domain;
@@ -133,7 +135,7 @@ static void write_parameters(struct ask *ask, struct parameters *p)
         add(p, "GracePeriod", text);
     }
     if (ask->token) {
-        snprintf(text, sizeof(text), "token-%u", ask->token);
+        snprintf(text, sizeof(text), "token-%u", 1 + (ask->token - 1) % TOKENS);
         add(p, "ClientToken", text);
     }
     if (ask->is_dry)
@@ -174,7 +176,8 @@ static void ask_stop(struct life *life)
     ask->run = witness_domain(life, ask->domain)->settled_run;
     write_parameters(ask, &p);
     memcpy(r->command.request_id, r->request_id, sizeof(r->command.request_id));
-    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s",
+             ask->token > TOKENS ? "somebody else" : PRINCIPAL);
     r->principal.may_change = true;
     r->command.principal = r->principal;
     if (command_parse(&p, &r->command, &error) < 0)
@@ -204,7 +207,7 @@ static void ask_clear(struct life *life)
         abort();
     ask = new_ask(life, r);
     ask->domain = d;
-    r->confirm = true;
+    r->confirm = ask->is_confirmed = dice_percent(&life->dice, 85);
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
     (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
     tell(life, "%s: clear its kept disks, %.8s", domain_word(ask->domain), ask->request_id);
@@ -323,7 +326,7 @@ void ask_something(struct life *life)
 
     if (!life->engine)
         return;
-    if (life->temper.has_operator && dice_percent(&life->dice, 35))
+    if (life->temper.has_operator && dice_percent(&life->dice, 50))
         ask_sink(life);
     else if (at < 70)
         ask_stop(life);

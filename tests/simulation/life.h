@@ -31,6 +31,7 @@ struct flight {
         unsigned version, run;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
+        bool is_up;     /* it is there */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;

@@ -41,7 +41,6 @@ struct sink {
     bool is_rewound;      /* so is that it was put back, and has not moved since */
 };
 
-
 const char *sink_name(const struct sink *s);
 /* NULL: there is none of that name. */
 struct sink *sinks_find(const struct life *life, const char *name);

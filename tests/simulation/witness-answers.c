@@ -66,6 +66,21 @@ void witness_accepted_late(struct life *life, struct ask *ask)
         ask->run = witness_domain(life, ask->domain)->known_run;
 }
 
+/* Accepted, and no stop of its own: it has to go over a soft one by force. */
+static void check_force(struct life *life, const struct ask *ask, const struct ask *running)
+{
+    census_count("rule", "3 force");
+    if (ask->is_dry)
+        rule_broken(life, "3 DryRun", "%.8s was to change nothing, and is accepted",
+                    ask->request_id);
+    if (!ask->is_operation && !ask->force)
+        rule_broken(life, "3 force", "%.8s is accepted, and another stop of %s goes on",
+                    ask->request_id, domain_word(ask->domain));
+    if (!ask->is_operation && running && (running->force || running->is_escalated))
+        rule_broken(life, "3 force", "%.8s goes over %.8s, which is forced already",
+                    ask->request_id, running->request_id);
+}
+
 static void see_stop_answered(struct life *life, struct ask *ask)
 {
     if (ask->code != ERROR_NONE) {
@@ -83,6 +98,8 @@ static void see_stop_answered(struct life *life, struct ask *ask)
                     ask->answer_id);
     if (ask->token && !life->temper.is_forgetful)
         check_token(life, ask);
+    if (text_equal(ask->answer_id, ask->request_id))
+        check_force(life, ask, witness_operation(life, ask->domain));
     if (!text_equal(ask->answer_id, ask->request_id))
         ask->is_void = true; /* the first one's consent stands, this one brings no other */
     else if (ask->force && !ask->is_operation && witness_operation(life, ask->domain))
@@ -161,6 +178,10 @@ void witness_answered(struct ask *ask, const struct answer *a)
         see_cancel_answered(life, ask);
         break;
     case REQUEST_CLEAR:
+        census_count("rule", "4.7 confirm");
+        if (ask->code == ERROR_NONE && !ask->is_confirmed)
+            rule_broken(life, "4.7 confirm", "the clear %.8s is accepted unconfirmed",
+                        ask->answer_id);
         if (ask->code == ERROR_NONE && !is_durable(life, ask->answer_id))
             rule_broken(life, "3 durable",
                         "the clear %.8s is answered OK and is not in the journal", ask->answer_id);

@@ -42,6 +42,16 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
 
 /* --- Stops ---------------------------------------------------------------------------------- */
 
+static void check_lock(struct life *life, const struct ask *ask)
+{
+    const struct seen_domain *seen = witness_domain(life, ask->domain);
+
+    census_count("rule", "3 locked");
+    if (seen->locked_version && seen->settled_version >= seen->locked_version)
+        rule_broken(life, "3 locked", "%s is known to be locked, and %.8s is accepted",
+                    domain_word(ask->domain), ask->request_id);
+}
+
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
     if (!ask || ask->is_dry) {
@@ -69,7 +79,9 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     if (journal_faults_is_on_reserve())
         rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
                     ask->request_id);
+    check_lock(life, ask);
     witness_accepted_late(life, ask);
+    ask->known_version = witness_domain(life, ask->domain)->known_version;
     ask->is_operation = true;
     ask->place = ++life->witness.n_accepted;
     life->witness.n_operations++;
@@ -85,7 +97,32 @@ static void see_ended(struct life *life, struct ask *ask)
             a->is_void = true;
 }
 
-static void check_stopped(struct life *life, const struct ask *ask)
+/* What the event says of how the guest ended, where it says so. */
+static void check_reason(struct life *life, const struct simulated_domain *d,
+                         const struct seen_run *run, const char *reason)
+{
+    static const struct {
+        const char *reason;
+        enum end_cause cause;
+    } meanings[] = {
+        {"guest shut down", END_SHUTDOWN},
+        {"guest shut down by itself", END_SHUTDOWN},
+        {"destroyed by another hand", END_DESTROYED},
+        {"destroyed", END_DESTROYED},
+        {"guest crashed", END_CRASHED},
+        {"hypervisor failure", END_FAILED},
+        {"ended by the hypervisor's daemon", END_DAEMON},
+        {"saved", END_SAVED},
+    };
+
+    census_count("rule", "4.6 cause");
+    for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
+        if (text_equal(reason, meanings[i].reason) && run->cause != meanings[i].cause)
+            rule_broken(life, "4.6 cause", "%s ended as %s, and the event says '%s'",
+                        domain_word(d), end_cause_to_string(run->cause), reason);
+}
+
+static void check_stopped(struct life *life, const struct ask *ask, const char *reason)
 {
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
@@ -97,6 +134,7 @@ static void check_stopped(struct life *life, const struct ask *ask)
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
+    check_reason(life, ask->domain, run, reason);
 }
 
 static bool has_ended_as(const struct seen_domain *seen, const struct ask *ask,
@@ -203,6 +241,8 @@ static void check_proof(struct life *life, struct simulated_domain *d, const str
     for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
         if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
+            if (life->world->has_processes && run == d->run && !seen->runs[run].is_cause_lost)
+                check_reason(life, d, &seen->runs[run], e->reason);
             return;
         }
     rule_broken(life, "4.7 proof", "%s is reported Stopped (%s), and no run of it has ended",
@@ -260,7 +300,7 @@ static void take_transition(struct life *life, const struct event *e, const stru
         if (failure)
             check_failure(life, ask, failure->code);
         else if (e->to == STATE_STOPPED)
-            check_stopped(life, ask);
+            check_stopped(life, ask, e->reason);
         else
             rule_broken(life, "4.5 reason", "%.8s fails without saying why", e->request_id);
         see_ended(life, ask);
@@ -387,6 +427,18 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d, enum 
            instance_state_from_string(column_text(q, 0, NULL), ret) == 0;
 }
 
+/* What cannot end stands in the open, with what it waits for. */
+static void check_open(struct life *life, const struct ask *a)
+{
+    const struct operation *op =
+        life->engine ? engine_find_operation(life->engine, a->domain->definition->uuid) : NULL;
+
+    census_count("rule", "4.5 open");
+    if (op && !is_set(op->detail))
+        rule_broken(life, "4.5 open", "%.8s of %s does not end, and does not say why",
+                    a->request_id, domain_word(a->domain));
+}
+
 void witness_end(struct life *life)
 {
     sinks_check(life);
@@ -396,6 +448,8 @@ void witness_end(struct life *life)
             !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
             rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
                         domain_word(a->domain));
+        if (a->kind == REQUEST_STOP && ask_is_under_way(a))
+            check_open(life, a);
         if (a->kind == REQUEST_STOP && a->is_ended && !life->temper.is_forgetful) {
             /* It is in the journal as such. */
             char operation[UUID_TEXT_SIZE];

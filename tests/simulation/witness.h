@@ -31,7 +31,7 @@ struct ask {
     /* Of STOP */
     char named[64]; /* as the command calls it; the sink of a wish */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
-    unsigned token; /* 0: none */
+    unsigned token; /* 0: none; each caller has numbers of its own */
     char *fingerprint;
     bool force, is_dry;
     enum timeout_action asks_on_timeout;
@@ -46,6 +46,8 @@ struct ask {
 
     /* What a STOP has become in the journal, as its events say */
     bool is_operation, is_ended, is_cancelled;
+    bool is_confirmed;      /* of CLEAR */
+    unsigned known_version; /* of the definition that it was accepted with */
     bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
                      that did not come about */
     bool is_pressed;
@@ -72,8 +74,10 @@ struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
     bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;   /* the engine has been told of this one at the latest */
+    unsigned met_run;     /* and has been shown this one while it was there */
     unsigned settled_run; /* and had been before this turn */
     unsigned known_version; /* and of this definition */
+    unsigned settled_version;
     char known_id[WITNESS_ID];
     unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run; /* the run of the latest Running that was reported */
@@ -84,9 +88,13 @@ struct seen_domain {
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
-    unsigned unlocked_run; /* a button was pressed that could set no interlock */
+    unsigned
+        locked_version; /* an operation lock stands in this definition and later ones; 0: none */
+    unsigned disks_version, disks_run; /* and another disk, since the guest runs */
+    unsigned unlocked_run;             /* a button was pressed that could set no interlock */
     struct seen_run {
         bool is_gone; /* its process has ended */
+        bool is_off;  /* the hypervisor says that it has, or has said so when it had not */
         enum end_cause cause;
         bool is_cause_lost; /* the hypervisor does not know it any more */
     } runs[WITNESS_RUNS];   /* by their number */
