@@ -44,6 +44,18 @@ static void check_token(struct life *life, const struct ask *ask)
                     ask->token);
 }
 
+/* Other parameters than those of a command under it that was accepted, or may have been. */
+static void check_mismatch(struct life *life, const struct ask *ask)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a != ask && a->kind == REQUEST_STOP && a->token == ask->token &&
+            (!a->is_answered || a->code == ERROR_NONE || a->code == ERROR_INTERNAL) &&
+            !text_equal(a->fingerprint, ask->fingerprint))
+            return;
+    rule_broken(life, "3 ClientToken", "token %u is new to its caller, and refused as known",
+                ask->token);
+}
+
 /* A known token is never refused, save where the journal could not be asked. */
 static void check_refused_token(struct life *life, const struct ask *ask)
 {
@@ -87,6 +99,8 @@ static void see_stop_answered(struct life *life, struct ask *ask)
         ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
         if (ask->token && !life->temper.is_forgetful)
             check_refused_token(life, ask);
+        if (ask->code == ERROR_TOKEN_MISMATCH)
+            check_mismatch(life, ask);
         return;
     }
     if (!ask->is_operation)

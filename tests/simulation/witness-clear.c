@@ -124,6 +124,24 @@ void witness_cleared(struct life *life, const struct wipe_job *job)
         a->cleared |= 1u << job->index;
 }
 
+void witness_not_cleared(struct life *life, const struct wipe_job *job)
+{
+    struct ask *a = owner_of(life, job);
+
+    if (a)
+        a->failures++;
+}
+
+void witness_check_failures(struct life *life, const struct ask *ask)
+{
+    if (life->witness.n_crashes > 0 || life->temper.commit_failures > 0)
+        return;
+    census_count("rule", "4.3 reported");
+    if (ask->uncleared < ask->failures)
+        rule_broken(life, "4.3 reported", "clears of %s failed %u times, and %u were reported",
+                    domain_word(ask->domain), ask->failures, ask->uncleared);
+}
+
 /* Stopped by a command: all of it is cleared, and certified to everybody. */
 void witness_check_cleared(struct life *life, const struct ask *ask)
 {

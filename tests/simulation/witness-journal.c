@@ -127,6 +127,7 @@ static void check_stopped(struct life *life, const struct ask *ask, const char *
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
     witness_check_cleared(life, ask);
+    witness_check_failures(life, ask);
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
@@ -341,11 +342,14 @@ void witness_check_reported(struct life *life)
     }
 }
 
-static void take_certificate(struct life *life, const struct event *e)
+static void take_disk(struct life *life, const struct event *e)
 {
-    for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (text_equal(a->request_id, e->request_id))
-            a->certificates++;
+    for (struct ask *a = life->witness.asks; a; a = a->next) {
+        if (!text_equal(a->request_id, e->request_id))
+            continue;
+        a->certificates += e->kind == EVENT_CLEARED;
+        a->uncleared += e->kind == EVENT_UNCLEARED;
+    }
 }
 
 void witness_committed(struct life *life)
@@ -367,8 +371,8 @@ void witness_committed(struct life *life)
                         (unsigned long long)life->witness.sequence - 1);
         if (e->kind == EVENT_STATE)
             take_transition(life, e, failure_of(events, n, e->request_id));
-        else if (e->kind == EVENT_CLEARED)
-            take_certificate(life, e);
+        else if (e->kind == EVENT_CLEARED || e->kind == EVENT_UNCLEARED)
+            take_disk(life, e);
         free(e->instance_id);
         life->witness.n_events++;
     }
@@ -433,6 +437,7 @@ static void check_open(struct life *life, const struct ask *a)
     const struct operation *op =
         life->engine ? engine_find_operation(life->engine, a->domain->definition->uuid) : NULL;
 
+    witness_check_failures(life, a);
     census_count("rule", "4.5 open");
     if (op && !is_set(op->detail))
         rule_broken(life, "4.5 open", "%.8s of %s does not end, and does not say why",

@@ -58,6 +58,8 @@ struct ask {
     bool has_begun;        /* its turn has come */
     unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
     unsigned certificates; /* that were reported for it */
+    unsigned failures;     /* of its clears, by the helpers' account */
+    unsigned uncleared;    /* that were reported */
     usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
                               hypervisor was at hand */
     struct ask *next;      /* an older one */
@@ -149,6 +151,9 @@ void witness_sink_answered(struct life *life, const struct ask *ask);
 void witness_job(struct life *life, const struct wipe_job *job);
 void witness_touched(struct life *life, const struct wipe_job *job);
 void witness_cleared(struct life *life, const struct wipe_job *job);
+void witness_not_cleared(struct life *life, const struct wipe_job *job);
+/* Every failure was reported; where nothing can have come between. */
+void witness_check_failures(struct life *life, const struct ask *ask);
 void witness_check_cleared(struct life *life, const struct ask *ask);
 
 #endif
