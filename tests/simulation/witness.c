@@ -310,8 +310,8 @@ void witness_learned(struct life *life, const struct flight *f)
             continue;
         if (g->shows_run)
             seen->known_run = g->run;
-        if (g->shows_run && g->is_up)
-            seen->met_run = g->run;
+        if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
+            seen->shown_run = g->run;
         if (g->is_defined)
             seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
@@ -384,6 +384,7 @@ void witness_turn(struct life *life)
 
         seen->settled_run = seen->known_run;
         seen->settled_version = seen->known_version;
+        seen->shown_run = 0; /* what a turn that could not be written has seen is forgotten */
     }
     if (!engine_is_attached(life->engine))
         return;

@@ -76,7 +76,8 @@ struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
     bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;   /* the engine has been told of this one at the latest */
-    unsigned met_run;     /* and has been shown this one while it was there */
+    unsigned shown_run;   /* a look of this turn has shown this one while it was there; 0: none */
+    unsigned met_run;     /* and so has one whose turn was written */
     unsigned settled_run; /* and had been before this turn */
     unsigned known_version; /* and of this definition */
     unsigned settled_version;
