@@ -75,6 +75,7 @@ void journal_faults_crash(struct life *life)
 
 static int away(struct error **err)
 {
+    faults.life->witness.has_failed = true;
     return error_set(err, ERROR_JOURNAL, "the disk is full");
 }
 
@@ -126,6 +127,7 @@ static int leave_in_doubt(struct life *life, struct journal *j, struct error **e
 {
     int r = __real_journal_commit(j, err);
 
+    life->witness.has_failed = true;
     if (r < 0)
         return r;
     keep_state(&faults.after, j);

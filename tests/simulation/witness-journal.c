@@ -358,9 +358,6 @@ void witness_committed(struct life *life)
     size_t n = events_read(life, events);
 
     life->witness.n_commits++;
-    for (size_t i = 0; i < WITNESS_DOMAINS && !life->is_dying; i++)
-        if (life->witness.domains[i].shown_run > 0)
-            life->witness.domains[i].met_run = life->witness.domains[i].shown_run;
     for (size_t i = 0; i < WITNESS_DOMAINS && life->witness.is_picture_due; i++)
         life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
     sinks_see_commit(life);

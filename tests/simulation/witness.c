@@ -384,8 +384,11 @@ void witness_turn(struct life *life)
 
         seen->settled_run = seen->known_run;
         seen->settled_version = seen->known_version;
-        seen->shown_run = 0; /* what a turn that could not be written has seen is forgotten */
+        if (seen->shown_run > 0 && !life->witness.has_failed)
+            seen->met_run = seen->shown_run;
+        seen->shown_run = 0;
     }
+    life->witness.has_failed = false;
     if (!engine_is_attached(life->engine))
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)

@@ -77,7 +77,7 @@ struct seen_domain {
     bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;   /* the engine has been told of this one at the latest */
     unsigned shown_run;   /* a look of this turn has shown this one while it was there; 0: none */
-    unsigned met_run;     /* and so has one whose turn was written */
+    unsigned met_run;     /* and so has one whose turn the journal did not lose */
     unsigned settled_run; /* and had been before this turn */
     unsigned known_version; /* and of this definition */
     unsigned settled_version;
@@ -108,6 +108,7 @@ struct witness {
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
     bool is_picture_due; /* the first one is in this turn */
+    bool has_failed;     /* a write or a commit of this turn has */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
     unsigned n_operations, n_events, n_commits, n_crashes;
