@@ -276,6 +276,9 @@ static void carry_out(struct simulated *s, struct simulated_domain *d, usec_t du
         d->reset_at = USEC_NEVER;
         if (d->state == DOMAIN_CRASHED)
             world_reboot(s, d);
+        if (d->state == DOMAIN_RUNNING && (d->manners.after_reset == DOMAIN_PAUSED ||
+                                           d->manners.after_reset == DOMAIN_PMSUSPENDED))
+            world_change_state(s, d, d->manners.after_reset);
     } else {
         answer(s, d);
     }

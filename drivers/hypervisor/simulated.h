@@ -31,10 +31,11 @@ struct guest_manners {
     enum guest_agent agent;
     usec_t flush;  /* between the guest's end and the hypervisor's word that it is off */
     usec_t linger; /* the process outlives that word by this; USEC_NEVER: for good; 0: not at all */
-    bool kept_when_crashed;   /* on_crash preserve */
-    usec_t reset_after;       /* … and then another hand resets it so soon; 0: nobody does */
-    unsigned destroys_failed; /* so many power cuts fail first */
-    unsigned destroys_lost;   /* and so many say that they succeeded and do nothing */
+    bool kept_when_crashed;        /* on_crash preserve */
+    usec_t reset_after;            /* … and then another hand resets it so soon; 0: nobody does */
+    enum domain_state after_reset; /* and leaves it PAUSED or PMSUSPENDED; anything else: running */
+    unsigned destroys_failed;      /* so many power cuts fail first */
+    unsigned destroys_lost;        /* and so many say that they succeeded and do nothing */
     bool cannot_interlock;
     bool refuses_restore;
     bool refuses_button, refuses_wake; /* the hypervisor does, with an error of its own */

@@ -261,6 +261,9 @@ void clear_later(struct turn *t)
     if (d->next_try < t->op->next_clear)
         t->op->next_clear = d->next_try;
     say_what_it_waits_for(t);
+    /* What stands in the helper's way may have come about unseen: a run of it, a saved image. */
+    if (t->in->news->is_nobodys)
+        look(t);
 }
 
 void quarantine(struct turn *t)

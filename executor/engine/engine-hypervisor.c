@@ -264,7 +264,7 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     const struct operation *op = engine_operation_now(d);
     struct input in = {.sighting = s, .error = error};
     const struct last_report *last;
-    bool is_defined = s->instance != NULL;
+    bool is_defined = s->instance != NULL, is_clear = op && op->action == ACTION_CLEAR;
 
     picture(e, d, s);
     if (!op) {
@@ -276,6 +276,9 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
     in.definition = is_defined ? d->instance : NULL;
     engine_step(e, d, &in);
+    /* A start that ends a clear of kept disks is no part of it, and a stop may be accepted next. */
+    if (is_clear && !engine_operation_now(d))
+        settle_unasked(e, d, s);
     if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
     if (s->in_migration && !engine_operation_now(d))

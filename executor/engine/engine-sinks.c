@@ -99,6 +99,21 @@ static const struct request *wish_of(const struct staged_reply *s)
     return s->is_of_commit && (r->kind == REQUEST_REWIND_SINK || is_of_letters(r)) ? r : NULL;
 }
 
+/* Where the sink stands once this turn's earlier wishes have come about: what one puts back, the
+ * next may not put forward past. */
+static uint64_t position_of(const struct engine *e, const struct cursor *c)
+{
+    uint64_t position = c->sequence;
+
+    for (const struct staged_reply *s = e->replies.first; s; s = s->next) {
+        const struct request *r = wish_of(s);
+
+        if (r && r->kind == REQUEST_REWIND_SINK && text_equal(r->sink, c->sink))
+            position = r->after;
+    }
+    return position;
+}
+
 static int check_letter(struct engine *e, const struct request *r, struct error **err)
 {
     int found = r->after > 0 ? journal_has_dead_letter(e->journal, r->sink, r->after, err) : 1;
@@ -121,11 +136,11 @@ static int check_wish(struct engine *e, const struct request *r, struct error **
                          r->sink);
     if (is_of_letters(r))
         return check_letter(e, r, err);
-    if (r->after > c->sequence)
+    if (r->after > position_of(e, c))
         return error_set(err, ERROR_INVALID_PARAMETER,
                          "The member after must not be more than %" PRIu64
                          ": the sink has not got what is behind it.",
-                         c->sequence);
+                         position_of(e, c));
     return 0;
 }
 

@@ -4,11 +4,13 @@
  * comes back, mostly with the same parameters, sometimes with others.
  */
 #include "simulation/life.h"
+#include "simulation/sink.h"
+#include "simulation/sinks.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TOKENS 4
+#define TOKENS 4 /* of each caller */
 #define PRINCIPAL "simulator"
 
 static struct ask *new_ask(struct life *life, struct request *r)
@@ -83,6 +85,8 @@ static void choose_stop_parameters(struct life *life, struct ask *ask)
     const struct ask *first;
 
     ask->token = dice_percent(dice, 35) ? 1 + dice_below(dice, TOKENS) : 0;
+    if (ask->token && dice_percent(dice, 15))
+        ask->token += TOKENS; /* somebody else's */
     first = ask->token ? first_with_token(life, ask->token) : NULL;
     if (first && first != ask && dice_percent(dice, 75)) {
         ask->domain = first->domain;
@@ -131,7 +135,7 @@ static void write_parameters(struct ask *ask, struct parameters *p)
         add(p, "GracePeriod", text);
     }
     if (ask->token) {
-        snprintf(text, sizeof(text), "token-%u", ask->token);
+        snprintf(text, sizeof(text), "token-%u", 1 + (ask->token - 1) % TOKENS);
         add(p, "ClientToken", text);
     }
     if (ask->is_dry)
@@ -172,7 +176,8 @@ static void ask_stop(struct life *life)
     ask->run = witness_domain(life, ask->domain)->settled_run;
     write_parameters(ask, &p);
     memcpy(r->command.request_id, r->request_id, sizeof(r->command.request_id));
-    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s",
+             ask->token > TOKENS ? "somebody else" : PRINCIPAL);
     r->principal.may_change = true;
     r->command.principal = r->principal;
     if (command_parse(&p, &r->command, &error) < 0)
@@ -202,7 +207,7 @@ static void ask_clear(struct life *life)
         abort();
     ask = new_ask(life, r);
     ask->domain = d;
-    r->confirm = true;
+    r->confirm = ask->is_confirmed = dice_percent(&life->dice, 85);
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
     (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
     tell(life, "%s: clear its kept disks, %.8s", domain_word(ask->domain), ask->request_id);
@@ -258,6 +263,61 @@ static void ask_plainly(struct life *life, enum request_kind kind)
     send(life, r);
 }
 
+/* --- What an operator wants of sinks --------------------------------------------------------- */
+
+/* A dead letter of it, if it has one. */
+static uint64_t any_letter(struct life *life, const struct sink *s)
+{
+    uint64_t chosen = 1 + dice_below(&life->dice, (uint32_t)s->n + 2);
+
+    for (uint32_t i = 0, n = 0; i < s->n; i++)
+        if (s->seen[i].letter != LETTER_NONE && dice_below(&life->dice, ++n) == 0)
+            chosen = i + 1;
+    return chosen;
+}
+
+/* The events behind any that it has got; or dead letters, mostly one that there is. */
+static void choose_wish(struct life *life, struct request *r, struct sink *s)
+{
+    bool is_of_all = dice_percent(&life->dice, 50);
+
+    if (r->kind == REQUEST_REWIND_SINK)
+        r->after = s ? dice_below(&life->dice, (uint32_t)s->n + 2) : 1;
+    else
+        r->after = is_of_all || !s ? 0 : any_letter(life, s);
+    /* Who wants letters sent again has seen to it that they are taken, or thinks so. */
+    if (s && r->kind != REQUEST_DROP_LETTERS)
+        s->is_mended = dice_percent(&life->dice, 60);
+}
+
+static void ask_sink(struct life *life)
+{
+    static const enum request_kind kinds[] = {REQUEST_REWIND_SINK, REQUEST_REWIND_SINK,
+                                              REQUEST_REPLAY_LETTERS, REQUEST_REPLAY_LETTERS,
+                                              REQUEST_DROP_LETTERS};
+    static const char *const words[REQUEST_KIND_MAX] = {[REQUEST_REWIND_SINK] = "events again",
+                                                        [REQUEST_REPLAY_LETTERS] = "letters again",
+                                                        [REQUEST_DROP_LETTERS] = "letters dropped"};
+    size_t n;
+    const char *const *names = sinks_names(life, &n);
+    struct request *r = request_new(kinds[dice_below(&life->dice, ELEMENTSOF(kinds))]);
+    const char *name =
+        dice_percent(&life->dice, 4) ? "nowhere" : names[dice_below(&life->dice, (uint32_t)n)];
+    struct ask *ask;
+
+    if (!r)
+        abort();
+    choose_wish(life, r, sinks_find(life, name));
+    (void)text_replace(&r->sink, name);
+    ask = new_ask(life, r);
+    ask->after = r->after;
+    snprintf(ask->named, sizeof(ask->named), "%s", name);
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
+    tell(life, "sink %s: %s, %llu, %.8s", name, words[r->kind], (unsigned long long)r->after,
+         ask->request_id);
+    send(life, r);
+}
+
 void ask_something(struct life *life)
 {
     static const enum request_kind plain[] = {REQUEST_INSTANCES, REQUEST_INSTANCE,
@@ -266,7 +326,9 @@ void ask_something(struct life *life)
 
     if (!life->engine)
         return;
-    if (at < 70)
+    if (life->temper.has_operator && dice_percent(&life->dice, 50))
+        ask_sink(life);
+    else if (at < 70)
         ask_stop(life);
     else if (at < 82)
         ask_about_operation(life, REQUEST_CANCEL);

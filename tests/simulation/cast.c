@@ -28,6 +28,8 @@ void cast_manners(struct life *life, struct simulated_domain *d)
         m->linger = dice_percent(dice, 30) ? USEC_NEVER : seconds(life, 0, 100);
     m->kept_when_crashed = dice_percent(dice, 50);
     m->reset_after = dice_percent(dice, 30) ? dice_between(dice, 1, 60 * USEC_PER_MSEC) : 0;
+    if (m->reset_after && dice_percent(dice, 40))
+        m->after_reset = dice_percent(dice, 50) ? DOMAIN_PAUSED : DOMAIN_PMSUSPENDED;
     m->destroys_failed = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
     m->destroys_lost = dice_percent(dice, 10) ? dice_below(dice, 4) : 0;
     m->cannot_interlock = dice_percent(dice, 10);

@@ -186,6 +186,7 @@ void host_start_engine(struct life *life)
         .start_wipe = wiping_start,
         .end_wipe = wiping_end,
         .sign = wiping_sign,
+        .sinks = sinks_for_engine(life),
     };
     struct hypervisor_listener *listener = &life->world->hypervisor.listener;
     _cleanup_(error_free) struct error *error = NULL;

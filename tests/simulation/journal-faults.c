@@ -75,6 +75,7 @@ void journal_faults_crash(struct life *life)
 
 static int away(struct error **err)
 {
+    faults.life->witness.has_failed = true;
     return error_set(err, ERROR_JOURNAL, "the disk is full");
 }
 
@@ -126,6 +127,7 @@ static int leave_in_doubt(struct life *life, struct journal *j, struct error **e
 {
     int r = __real_journal_commit(j, err);
 
+    life->witness.has_failed = true;
     if (r < 0)
         return r;
     keep_state(&faults.after, j);
@@ -197,22 +199,31 @@ WRAP_WRITE(journal_put_certificate,
            (struct journal * j, const char *request_id, const char *target, const char *document,
             usec_t realtime, struct error **err),
            (j, request_id, target, document, realtime, err));
-int __real_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
-                              struct error **err);
-int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
-                              struct error **err);
-
-int __wrap_journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence,
-                              struct error **err)
-{
-    sinks_see_cursor(faults.life, sink, sequence);
-    return may_write(err) ? __real_journal_put_cursor(j, sink, sequence, err) : -EIO;
-}
-
+WRAP_WRITE(journal_put_cursor,
+           (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
+           (j, sink, sequence, err));
+WRAP_WRITE(journal_rewind,
+           (struct journal * j, const char *sink, uint64_t after, struct error **err),
+           (j, sink, after, err));
 WRAP_WRITE(journal_put_dead_letter,
            (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
             usec_t realtime, struct error **err),
            (j, sink, sequence, reason, realtime, err));
+WRAP_WRITE(journal_refuse_dead_letter,
+           (struct journal * j, const char *sink, uint64_t sequence, const char *reason,
+            usec_t realtime, struct error **err),
+           (j, sink, sequence, reason, realtime, err));
+WRAP_WRITE(journal_deliver_dead_letter,
+           (struct journal * j, const char *sink, uint64_t sequence, struct error **err),
+           (j, sink, sequence, err));
+WRAP_WRITE(journal_mark_dead_letters,
+           (struct journal * j, const char *sink, uint64_t sequence, uint64_t mark, unsigned most,
+            unsigned *ret, struct error **err),
+           (j, sink, sequence, mark, most, ret, err));
+WRAP_WRITE(journal_drop_dead_letters,
+           (struct journal * j, const char *sink, uint64_t sequence, unsigned most, unsigned *ret,
+            struct error **err),
+           (j, sink, sequence, most, ret, err));
 WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
            (j, realtime, err));
 WRAP_WRITE(journal_retain,

@@ -116,6 +116,8 @@ static void choose_temper(struct life *life)
     t->is_crowded = dice_percent(dice, 8);
     t->has_parallel_bound |= t->is_crowded;
     t->has_local_storage = dice_percent(dice, 30) || t->is_crowded;
+    t->has_operator = dice_percent(dice, 30);
+    t->reading_failures = is_rough && dice_percent(dice, 40) ? 1 + dice_below(dice, 15) : 0;
 }
 
 static void choose_settings(struct life *life)
@@ -160,6 +162,7 @@ static void begin(struct life *life)
     journal_wipe(journal);
     journal_faults_attend(life);
     fibers_attend(life);
+    readings_attend(life);
     life->world = simulated_new(dice_percent(&life->dice, 88));
     if (!life->world)
         abort();
@@ -334,6 +337,7 @@ void life_clear(struct life *life)
     life->world->hypervisor.ops->free(&life->world->hypervisor);
     witness_clear(life);
     journal_faults_attend(NULL);
+    readings_attend(NULL);
     sinks_free(life);
     fates_clear(&life->happened);
     free(life->broken);

@@ -31,6 +31,7 @@ struct flight {
         unsigned version, run;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
+        bool is_up;     /* it is there */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;
@@ -46,13 +47,14 @@ struct hint_in_flight {
 struct temper {
     unsigned slow_calls, hung_calls, failing_calls, lost_answers;
     unsigned lost_hints, doubled_hints, late_hints;
-    unsigned commit_failures, sink_troubles;
+    unsigned commit_failures, sink_troubles, reading_failures;
     unsigned weather, commands; /* how many */
     bool has_crashes, has_host_reboots, has_identity_changes, has_parallel_bound;
     bool is_forgetful; /* journal.retain is short */
     bool has_local_storage;
     bool has_bad_disks;
-    bool is_crowded; /* four guests with local disks, one turn at a time */
+    bool has_operator; /* who wants things of the sinks */
+    bool is_crowded;   /* four guests with local disks, one turn at a time */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -94,7 +96,7 @@ struct life {
 
     struct journal *journal;
     enum journal_fault journal_fault;
-    usec_t journal_well_at;
+    usec_t journal_well_at, readable_at;
 
     struct engine *engine; /* NULL: stopd is not running */
     struct engine_settings settings;
@@ -199,5 +201,8 @@ void journal_faults_crash(struct life *life);
 /* Nothing new is to be taken: room is kept for what is under way. */
 bool journal_faults_is_on_reserve(void);
 void journal_wipe(struct journal *j);
+
+/* --- readings.c --- */
+void readings_attend(struct life *life); /* NULL: to none */
 
 #endif

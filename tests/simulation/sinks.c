@@ -1,13 +1,9 @@
-/* sinks.c - sinks that are away, hang, take half and lose answers; and what they may never see
+/* sinks.c - sinks that are away, hang, take half and lose answers
  *
  * Theory of operation. The relays are the real ones, each on a fiber, with the real cursor; only
- * what they deliver to is made up. A sink outlives stopd, knows each event by its id, and does not
- * mind being sent one again, unless it is one of those that say what they have got when they are
- * opened. What it has not had before has to be the next in the sequence, so that nothing is lost or
- * out of order whatever dies in between, and it has to be in the journal for good.
- *
- * Some of the others refuse events, of one mind: the same ones each time. Of what the cursor is
- * past, these are dead letters, and no others.
+ * what they deliver to is made up. A sink outlives stopd. Some say what they have got last when
+ * they are opened. Some of the others refuse events, of one mind: the same ones each time, until
+ * somebody mends them. What they may be sent is witness-sinks.c's.
  *
  * A delivery that stopd does not live to see the end of arrives or not, by lot.
  */
@@ -17,8 +13,9 @@
 #include "simulation/census.h"
 #include "simulation/fiber.h"
 #include "simulation/life.h"
+#include "simulation/sink.h"
 
-#include "journal/private.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,17 +24,6 @@
 #define RELAY_PATIENCE (5 * USEC_PER_SEC)
 
 static const char *const names[SINKS_MOST] = {"first", "second"};
-
-struct sink {
-    struct life *life;
-    unsigned index;
-    bool says_last, refuses;
-    uint64_t checked;            /* its cursor, when its dead letters were last looked at */
-    usec_t well_at;              /* it cannot be reached until then */
-    char (*ids)[UUID_TEXT_SIZE]; /* of what it has got, by sequence - 1 */
-    size_t n, room;
-    struct connection *connection; /* NULL: nobody's at the moment */
-};
 
 /* One relay's. */
 struct connection {
@@ -59,101 +45,38 @@ const char *const *sinks_names(const struct life *life, size_t *n)
     return names;
 }
 
-/* --- What a sink sees ----------------------------------------------------------------------- */
+const char *sink_name(const struct sink *s)
+{
+    return names[s->index];
+}
+
+struct sink *sinks_find(const struct life *life, const char *name)
+{
+    for (size_t i = 0; i < life->sinks->n; i++)
+        if (text_equal(names[i], name))
+            return &life->sinks->items[i];
+    return NULL;
+}
 
 static bool is_refused(const struct sink *s, uint64_t sequence)
 {
-    return s->refuses && !s->says_last && (sequence % 5 == 2 || sequence % 5 == 3);
+    return s->refuses && !s->says_last && !s->is_mended && (sequence % 5 == 2 || sequence % 5 == 3);
 }
 
-static void see_event(struct life *life, struct sink *s, const struct upstream_event *e)
-{
-    if (e->sequence > life->witness.sequence) {
-        rule_broken(life, "4.4 outbox", "event %llu is sent and not in the journal",
-                    (unsigned long long)e->sequence);
-        return;
-    }
-    if (e->sequence <= s->n) {
-        census_count("rule", s->says_last ? "4.4 once" : "4.4 id");
-        if (!text_equal(s->ids[e->sequence - 1], e->id))
-            rule_broken(life, "4.4 id", "event %llu is sent again with another id",
-                        (unsigned long long)e->sequence);
-        else if (s->says_last)
-            rule_broken(life, "4.4 once", "event %llu is sent again to a sink that has said so",
-                        (unsigned long long)e->sequence);
-        return;
-    }
-    census_count("rule", "4.4 order");
-    if (e->sequence != s->n + 1)
-        rule_broken(life, "4.4 order", "sink %s is sent event %llu behind event %zu",
-                    names[s->index], (unsigned long long)e->sequence, s->n);
-    for (size_t i = 0; i < s->n; i++)
-        if (text_equal(s->ids[i], e->id))
-            rule_broken(life, "4.4 id", "events %zu and %llu have one id", i + 1,
-                        (unsigned long long)e->sequence);
-    if (s->n == s->room) {
-        s->room = s->room ? 2 * s->room : 32;
-        s->ids = realloc(s->ids, s->room * sizeof(*s->ids));
-        if (!s->ids)
-            abort();
-    }
-    memcpy(s->ids[s->n++], e->id, UUID_TEXT_SIZE);
-}
-
-static void see_events(struct sink *s, const struct upstream_event *events, size_t n)
+static void see_events(struct sink *s, const struct upstream_event *events, size_t n, bool is_taken)
 {
     for (size_t i = 0; i < n; i++)
-        see_event(s->life, s, &events[i]);
+        sink_sees_event(s, &events[i], is_taken);
     if (n > 0)
-        tell(s->life, "  sink %s has got %llu to %llu", names[s->index],
-             (unsigned long long)events[0].sequence, (unsigned long long)events[n - 1].sequence);
-}
-
-void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence)
-{
-    census_count("rule", "4.4 cursor");
-    for (size_t i = 0; i < life->sinks->n; i++)
-        if (text_equal(names[i], name) && sequence > life->sinks->items[i].n)
-            rule_broken(life, "4.4 cursor", "the cursor of sink %s is %llu, and it has got %zu",
-                        name, (unsigned long long)sequence, life->sinks->items[i].n);
-}
-
-static uint64_t letters_up_to(struct life *life, const char *name, uint64_t sequence)
-{
-    _cleanup_(query) sqlite3_stmt *q = NULL;
-    uint64_t n = 0;
-
-    if (database_query(&life->journal->database,
-                       "SELECT count(*) FROM dead_letter WHERE sink = ?1 AND sequence <= ?2",
-                       VALUES(text(name), number(sequence)), &q, NULL) < 0 ||
-        database_next(&life->journal->database, q, NULL) <= 0 || !column_number(q, 0, &n))
-        abort();
-    return n;
-}
-
-static void check_letters(struct life *life, struct sink *s)
-{
-    uint64_t cursor = 0, letters, refused = 0;
-
-    if (journal_load_cursor(life->journal, names[s->index], &cursor, NULL) < 0)
-        abort();
-    if (cursor == s->checked)
-        return;
-    s->checked = cursor;
-    census_count("rule", "4.4 dead letters");
-    for (uint64_t i = 1; i <= cursor; i++)
-        refused += is_refused(s, i);
-    letters = letters_up_to(life, names[s->index], cursor);
-    if (letters != refused)
-        rule_broken(
-            life, "4.4 dead letters", "up to %llu there are %llu dead letters, and %llu refusals",
-            (unsigned long long)cursor, (unsigned long long)letters, (unsigned long long)refused);
+        tell(s->life, "  sink %s %s %llu to %llu%s", sink_name(s), is_taken ? "has got" : "refuses",
+             (unsigned long long)events[0].sequence, (unsigned long long)events[n - 1].sequence,
+             s->reads_letters ? ", letters" : "");
 }
 
 void sinks_see_commit(struct life *life)
 {
     for (size_t i = 0; i < life->sinks->n; i++)
-        check_letters(life, &life->sinks->items[i]);
+        sink_sees_commit(&life->sinks->items[i]);
 }
 
 /* --- What a sink does ----------------------------------------------------------------------- */
@@ -201,23 +124,28 @@ static int sink_open(struct upstream *u, char last_id[static UUID_TEXT_SIZE], st
 
     if (!spend(c, USEC_PER_MSEC) || s->well_at > s->life->now)
         return fail(err, "connection refused");
-    if (s->says_last && s->n > 0)
-        memcpy(last_id, s->ids[s->n - 1], UUID_TEXT_SIZE);
+    if (s->says_last && s->held > 0)
+        memcpy(last_id, s->seen[s->held - 1].id, UUID_TEXT_SIZE);
     return 0;
 }
 
 /* Up to the first that it refuses. */
-static int take_events(struct sink *s, const struct trouble *t, const struct upstream_event *events,
-                       size_t n, size_t *delivered, struct error **err)
+static int take_events(const struct connection *c, const struct trouble *t,
+                       const struct upstream_event *events, size_t n, size_t *delivered,
+                       struct error **err)
 {
+    struct sink *s = c->sink;
     size_t taken = 0;
 
     while (taken < n && !is_refused(s, events[taken].sequence))
         taken++;
-    see_events(s, events, taken + (taken < n));
+    see_events(s, events, taken, true);
+    see_events(s, events + taken, taken < n, false);
     if (t->kind == LOSES_ANSWER)
         return fail(err, "no answer in time");
     *delivered = taken;
+    if (c->relay && !c->is_dead)
+        sink_sees_answer(s, events, taken);
     if (taken < n)
         return error_set(err, ERROR_REFUSED, "it is refused");
     return t->kind == TAKES_HALF ? fail(err, "no space left on device") : 0;
@@ -241,7 +169,7 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
     if (t.kind == IS_AWAY)
         s->well_at = s->life->now + t.for_so_long;
     if (!spend(c, pause)) {
-        (void)take_events(s, &(struct trouble){.kind = LOSES_ANSWER}, events, arrives ? n : half,
+        (void)take_events(c, &(struct trouble){.kind = LOSES_ANSWER}, events, arrives ? n : half,
                           delivered, err);
         return -EIO;
     }
@@ -249,7 +177,7 @@ static int sink_deliver(struct upstream *u, const struct upstream_event *events,
         return fail(err, "connection reset by peer");
     if (t.kind == TAKES_HALF || t.kind == TAKES_PART)
         n = half;
-    return take_events(s, &t, events, n, delivered, err);
+    return take_events(c, &t, events, n, delivered, err);
 }
 
 /* The connection is its maker's: the relay may be gone before the fiber is. */
@@ -288,7 +216,7 @@ static void start(struct life *life, struct sink *s)
     struct relay_settings settings = {
         .name = names[s->index],
         .upstream = &c->upstream,
-        .journal_path = ":memory:",
+        .journal_path = names[s->index], /* see readings.c */
         .report = on_report,
         .userdata = c,
     };
@@ -365,6 +293,44 @@ usec_t sinks_next(const struct life *life)
     return due;
 }
 
+/* --- What the engine wants of them ---------------------------------------------------------- */
+
+static json_object *describe(void *userdata, size_t i)
+{
+    json_object *o = json_object_new_object();
+
+    if (!o || json_add_string(o, "name", names[i]) < 0)
+        abort();
+    return o;
+}
+
+static void rewind_sink(void *userdata, size_t i, uint64_t after, unsigned rewinds)
+{
+    struct life *life = userdata;
+    const struct connection *c = life->sinks->items[i].connection;
+
+    if (!host_point(life, "a sink is rewound") || !c)
+        return;
+    relay_rewind(c->relay, after, rewinds);
+    fiber_wake(c->fiber, life->now + 50);
+}
+
+static void replay_letters(void *userdata, size_t i, uint64_t mark)
+{
+    struct life *life = userdata;
+    const struct connection *c = life->sinks->items[i].connection;
+
+    if (!host_point(life, "letters are sent again") || !c)
+        return;
+    relay_replay_letters(c->relay, mark);
+    fiber_wake(c->fiber, life->now + 50);
+}
+
+struct engine_sinks sinks_for_engine(struct life *life)
+{
+    return (struct engine_sinks){life, describe, rewind_sink, replay_letters};
+}
+
 /* --- The life ------------------------------------------------------------------------------- */
 
 void sinks_create(struct life *life)
@@ -387,60 +353,20 @@ void sinks_free(struct life *life)
     struct sinks *all = take(life->sinks);
 
     for (size_t i = 0; all && i < all->n; i++)
-        free(all->items[i].ids);
+        sink_clear(&all->items[i]);
     free(all);
 }
 
 bool sinks_are_done(const struct life *life)
 {
     for (size_t i = 0; i < life->sinks->n; i++)
-        if (life->sinks->items[i].n < life->witness.sequence)
+        if (!sink_is_done(&life->sinks->items[i]))
             return false;
     return true;
 }
 
 void sinks_check(struct life *life)
 {
-    census_count("rule", "4.4 delivered");
     for (size_t i = 0; i < life->sinks->n; i++)
-        if (life->sinks->items[i].n != life->witness.sequence)
-            rule_broken(life, "4.4 delivered", "sink %s has got %zu events of %llu in the end",
-                        names[i], life->sinks->items[i].n,
-                        (unsigned long long)life->witness.sequence);
-}
-
-/* --- What the linker puts in the place of a reader's own connection ------------------------- */
-
-int __real_database_open(struct database *d, const char *path, enum database_mode mode,
-                         struct error **err);
-void __real_database_close(struct database *d);
-int __wrap_database_open(struct database *d, const char *path, enum database_mode mode,
-                         struct error **err);
-void __wrap_database_close(struct database *d);
-
-static struct sqlite3 *lent; /* the journal is in memory, and a reader has to read the same */
-
-int __wrap_database_open(struct database *d, const char *path, enum database_mode mode,
-                         struct error **err)
-{
-    if (mode == DATABASE_WRITE) {
-        int r = __real_database_open(d, path, mode, err);
-
-        lent = d->sqlite;
-        return r;
-    }
-    *d = (struct database){.sqlite = lent};
-    return text_replace(&d->path, path);
-}
-
-void __wrap_database_close(struct database *d)
-{
-    if (d->sqlite != lent || !d->path) {
-        __real_database_close(d);
-        return;
-    }
-    for (size_t i = 0; i < ELEMENTSOF(d->kept); i++)
-        sqlite3_finalize(d->kept[i].statement);
-    free(d->path);
-    *d = (struct database){0};
+        sink_check_end(&life->sinks->items[i]);
 }

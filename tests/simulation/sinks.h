@@ -2,7 +2,7 @@
 #ifndef STOPD_SIMULATION_SINKS_H
 #define STOPD_SIMULATION_SINKS_H
 
-#include "stopd/base.h"
+#include "engine/engine.h"
 
 struct life;
 
@@ -19,9 +19,9 @@ void sinks_advance(struct life *life);
 usec_t sinks_next(const struct life *life);
 /* Whether they have got everything. */
 bool sinks_are_done(const struct life *life);
-/* A cursor is written; something is committed. */
-void sinks_see_cursor(struct life *life, const char *name, uint64_t sequence);
 void sinks_see_commit(struct life *life);
+/* How the engine reaches its relays. */
+struct engine_sinks sinks_for_engine(struct life *life);
 /* The life is over. */
 void sinks_check(struct life *life);
 

@@ -112,6 +112,7 @@ static bool misjudge(struct life *life, struct simulated_domain *d)
     if (!life->world->has_processes || d->state == DOMAIN_ENDING)
         return false;
     simulated_misjudge(life->world, d, !d->is_misjudged);
+    witness_domain(life, d)->runs[d->run].is_off = true;
     life->has_misjudged = true;
     return true;
 }
@@ -121,6 +122,7 @@ static bool lock(struct life *life, struct simulated_domain *d)
     if (d->state == DOMAIN_ABSENT || d->definition->n_locks > 0)
         return false;
     (void)instance_add_lock(d->definition, "security");
+    witness_domain(life, d)->locked_version = d->version + 1;
     return simulated_redefine(life->world, d);
 }
 
@@ -132,7 +134,17 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
     if (d->state == DOMAIN_ABSENT || text_equal(i->disks[i->n_disks - 1].target, "vdz"))
         return false;
     (void)instance_add_disk(d->definition, "vdz", "/dev/nvme7n1", DISK_BLOCK);
+    if (simulated_is_present(d)) { /* what is attached later no guest has had */
+        witness_domain(life, d)->disks_version = d->version + 1;
+        witness_domain(life, d)->disks_run = d->run;
+    }
     return simulated_redefine(life->world, d);
+}
+
+/* Before anybody looks. */
+static bool attach_disk_and_end(struct life *life, struct simulated_domain *d)
+{
+    return attach_disk(life, d) && power_off(life, d);
 }
 
 /* Its id becomes the next one's as well: two claim it. Or its own again. */
@@ -181,6 +193,7 @@ static const struct {
     {8, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
     {2, "is given another disk", attach_disk},
+    {2, "is given another disk, and is powered off from inside", attach_disk_and_end},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
 };

@@ -89,6 +89,8 @@ static void fail(struct life *life, const struct wiping *w, enum error_code code
 
     tell(life, "  %s of %s is not cleared: %s", w->job->disk.target, w->job->instance_id, why);
     error_set(&r->error, code, "%s", why);
+    if (code != ERROR_UNKNOWN)
+        witness_not_cleared(life, w->job);
     r->is_final = is_final;
     r->is_spent = dice_percent(&life->dice, 30);
     report(life, r);

@@ -44,6 +44,18 @@ static void check_token(struct life *life, const struct ask *ask)
                     ask->token);
 }
 
+/* Other parameters than those of a command under it that was accepted, or may have been. */
+static void check_mismatch(struct life *life, const struct ask *ask)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a != ask && a->kind == REQUEST_STOP && a->token == ask->token &&
+            (!a->is_answered || a->code == ERROR_NONE || a->code == ERROR_INTERNAL) &&
+            !text_equal(a->fingerprint, ask->fingerprint))
+            return;
+    rule_broken(life, "3 ClientToken", "token %u is new to its caller, and refused as known",
+                ask->token);
+}
+
 /* A known token is never refused, save where the journal could not be asked. */
 static void check_refused_token(struct life *life, const struct ask *ask)
 {
@@ -66,12 +78,29 @@ void witness_accepted_late(struct life *life, struct ask *ask)
         ask->run = witness_domain(life, ask->domain)->known_run;
 }
 
+/* Accepted, and no stop of its own: it has to go over a soft one by force. */
+static void check_force(struct life *life, const struct ask *ask, const struct ask *running)
+{
+    census_count("rule", "3 force");
+    if (ask->is_dry)
+        rule_broken(life, "3 DryRun", "%.8s was to change nothing, and is accepted",
+                    ask->request_id);
+    if (!ask->is_operation && !ask->force)
+        rule_broken(life, "3 force", "%.8s is accepted, and another stop of %s goes on",
+                    ask->request_id, domain_word(ask->domain));
+    if (!ask->is_operation && running && (running->force || running->is_escalated))
+        rule_broken(life, "3 force", "%.8s goes over %.8s, which is forced already",
+                    ask->request_id, running->request_id);
+}
+
 static void see_stop_answered(struct life *life, struct ask *ask)
 {
     if (ask->code != ERROR_NONE) {
         ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
         if (ask->token && !life->temper.is_forgetful)
             check_refused_token(life, ask);
+        if (ask->code == ERROR_TOKEN_MISMATCH)
+            check_mismatch(life, ask);
         return;
     }
     if (!ask->is_operation)
@@ -83,6 +112,8 @@ static void see_stop_answered(struct life *life, struct ask *ask)
                     ask->answer_id);
     if (ask->token && !life->temper.is_forgetful)
         check_token(life, ask);
+    if (text_equal(ask->answer_id, ask->request_id))
+        check_force(life, ask, witness_operation(life, ask->domain));
     if (!text_equal(ask->answer_id, ask->request_id))
         ask->is_void = true; /* the first one's consent stands, this one brings no other */
     else if (ask->force && !ask->is_operation && witness_operation(life, ask->domain))
@@ -161,11 +192,20 @@ void witness_answered(struct ask *ask, const struct answer *a)
         see_cancel_answered(life, ask);
         break;
     case REQUEST_CLEAR:
+        census_count("rule", "4.7 confirm");
+        if (ask->code == ERROR_NONE && !ask->is_confirmed)
+            rule_broken(life, "4.7 confirm", "the clear %.8s is accepted unconfirmed",
+                        ask->answer_id);
         if (ask->code == ERROR_NONE && !is_durable(life, ask->answer_id))
             rule_broken(life, "3 durable",
                         "the clear %.8s is answered OK and is not in the journal", ask->answer_id);
         break;
     case REQUEST_RETRY:
+        break;
+    case REQUEST_REWIND_SINK:
+    case REQUEST_REPLAY_LETTERS:
+    case REQUEST_DROP_LETTERS:
+        witness_sink_answered(life, ask);
         break;
     case REQUEST_INSTANCES:
         check_instances(life, a->body);
@@ -187,6 +227,7 @@ void witness_restarted(struct life *life)
     for (struct ask *a = life->witness.asks; a; a = a->next) {
         bool is_there = a->kind == REQUEST_STOP && is_durable(life, a->request_id);
 
+        a->is_void |= a->kind != REQUEST_STOP; /* what it wanted is in the journal, or forgotten */
         if (a->kind != REQUEST_STOP)
             continue;
         census_count("rule", "4.5 durable");

@@ -19,22 +19,61 @@ static struct ask *owner_of(const struct life *life, const struct wipe_job *job)
     return NULL;
 }
 
-/* Nothing of a disk changes before the run has ended, nor where it goes on somewhere. */
+static bool was_retried(const struct life *life, const struct ask *stop)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_RETRY && a->about == stop)
+            return true;
+    return false;
+}
+
+/* Without processes one run cannot be told from the next. */
+static bool has_ended(struct life *life, const struct ask *a, unsigned run)
+{
+    const struct seen_domain *seen = witness_domain(life, a->domain);
+    bool has_ended = run == 0;
+
+    if (life->world->has_processes && run > 0)
+        return seen->runs[run].is_gone && seen->runs[run].is_off;
+    for (; run <= a->domain->run && !has_ended; run++)
+        has_ended = seen->runs[run].is_off;
+    return has_ended;
+}
+
+/* Nothing of a disk changes before the run has ended and the hypervisor has said so, nor where it
+ * goes on somewhere. */
 static void check_ended(struct life *life, const struct wipe_job *job, const struct ask *a,
                         const char *what)
 {
+    const struct seen_domain *seen = witness_domain(life, a->domain);
+    unsigned meant = a->kind == REQUEST_CLEAR ? seen->met_run : a->run;
     const struct seen_run *run = &witness_domain(life, a->domain)->runs[a->run];
 
-    if (a->kind == REQUEST_CLEAR || !life->world->has_processes)
-        return;
     census_count("rule", "4.2 off");
-    if (!run->is_gone)
+    if (life->engine && seen->met_run > meant && life->world->has_processes)
+        meant = seen->met_run; /* nor once it is known that another has begun */
+    if (!has_ended(life, a, meant))
         rule_broken(life, "4.2 off", "%s of %s %s, and its guest has not ended", job->disk.target,
                     domain_word(a->domain), what);
+    if (a->kind == REQUEST_CLEAR || !life->world->has_processes)
+        return;
     if (!run->is_cause_lost && a->domain->run == a->run &&
         (run->cause == END_SAVED || run->cause == END_MIGRATED))
         rule_broken(life, "4.6 saved", "%s of %s %s, though it was %s", job->disk.target,
                     domain_word(a->domain), what, end_cause_to_string(run->cause));
+}
+
+/* Which disks the guest had in the end is not known, and nobody has looked. */
+static void check_disks(struct life *life, const struct ask *a)
+{
+    const struct seen_domain *seen = witness_domain(life, a->domain);
+
+    census_count("rule", "4.2 disks");
+    if (a->kind == REQUEST_STOP && seen->disks_version > a->known_version &&
+        seen->disks_run == a->run && seen->settled_version >= seen->disks_version &&
+        !was_retried(life, a))
+        rule_broken(life, "4.2 disks", "a clear for %.8s, though %s was given another disk since",
+                    a->request_id, domain_word(a->domain));
 }
 
 void witness_job(struct life *life, const struct wipe_job *job)
@@ -50,6 +89,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
                     job->request_id);
         return;
     }
+    check_disks(life, a);
     census_count("rule", "4.2 consent");
     if (a->is_cancelled && !a->is_escalated)
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
@@ -82,6 +122,24 @@ void witness_cleared(struct life *life, const struct wipe_job *job)
 
     if (a && job->index < 32)
         a->cleared |= 1u << job->index;
+}
+
+void witness_not_cleared(struct life *life, const struct wipe_job *job)
+{
+    struct ask *a = owner_of(life, job);
+
+    if (a)
+        a->failures++;
+}
+
+void witness_check_failures(struct life *life, const struct ask *ask)
+{
+    if (life->witness.n_crashes > 0 || life->temper.commit_failures > 0)
+        return;
+    census_count("rule", "4.3 reported");
+    if (ask->uncleared < ask->failures)
+        rule_broken(life, "4.3 reported", "clears of %s failed %u times, and %u were reported",
+                    domain_word(ask->domain), ask->failures, ask->uncleared);
 }
 
 /* Stopped by a command: all of it is cleared, and certified to everybody. */

@@ -42,6 +42,16 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
 
 /* --- Stops ---------------------------------------------------------------------------------- */
 
+static void check_lock(struct life *life, const struct ask *ask)
+{
+    const struct seen_domain *seen = witness_domain(life, ask->domain);
+
+    census_count("rule", "3 locked");
+    if (seen->locked_version && seen->settled_version >= seen->locked_version)
+        rule_broken(life, "3 locked", "%s is known to be locked, and %.8s is accepted",
+                    domain_word(ask->domain), ask->request_id);
+}
+
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
     if (!ask || ask->is_dry) {
@@ -69,7 +79,9 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     if (journal_faults_is_on_reserve())
         rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
                     ask->request_id);
+    check_lock(life, ask);
     witness_accepted_late(life, ask);
+    ask->known_version = witness_domain(life, ask->domain)->known_version;
     ask->is_operation = true;
     ask->place = ++life->witness.n_accepted;
     life->witness.n_operations++;
@@ -85,11 +97,37 @@ static void see_ended(struct life *life, struct ask *ask)
             a->is_void = true;
 }
 
-static void check_stopped(struct life *life, const struct ask *ask)
+/* What the event says of how the guest ended, where it says so. */
+static void check_reason(struct life *life, const struct simulated_domain *d,
+                         const struct seen_run *run, const char *reason)
+{
+    static const struct {
+        const char *reason;
+        enum end_cause cause;
+    } meanings[] = {
+        {"guest shut down", END_SHUTDOWN},
+        {"guest shut down by itself", END_SHUTDOWN},
+        {"destroyed by another hand", END_DESTROYED},
+        {"destroyed", END_DESTROYED},
+        {"guest crashed", END_CRASHED},
+        {"hypervisor failure", END_FAILED},
+        {"ended by the hypervisor's daemon", END_DAEMON},
+        {"saved", END_SAVED},
+    };
+
+    census_count("rule", "4.6 cause");
+    for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
+        if (text_equal(reason, meanings[i].reason) && run->cause != meanings[i].cause)
+            rule_broken(life, "4.6 cause", "%s ended as %s, and the event says '%s'",
+                        domain_word(d), end_cause_to_string(run->cause), reason);
+}
+
+static void check_stopped(struct life *life, const struct ask *ask, const char *reason)
 {
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
     witness_check_cleared(life, ask);
+    witness_check_failures(life, ask);
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
@@ -97,6 +135,7 @@ static void check_stopped(struct life *life, const struct ask *ask)
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
+    check_reason(life, ask->domain, run, reason);
 }
 
 static bool has_ended_as(const struct seen_domain *seen, const struct ask *ask,
@@ -203,6 +242,8 @@ static void check_proof(struct life *life, struct simulated_domain *d, const str
     for (unsigned run = seen->accounted + 1; run <= seen->known_run; run++)
         if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
+            if (life->world->has_processes && run == d->run && !seen->runs[run].is_cause_lost)
+                check_reason(life, d, &seen->runs[run], e->reason);
             return;
         }
     rule_broken(life, "4.7 proof", "%s is reported Stopped (%s), and no run of it has ended",
@@ -260,7 +301,7 @@ static void take_transition(struct life *life, const struct event *e, const stru
         if (failure)
             check_failure(life, ask, failure->code);
         else if (e->to == STATE_STOPPED)
-            check_stopped(life, ask);
+            check_stopped(life, ask, e->reason);
         else
             rule_broken(life, "4.5 reason", "%.8s fails without saying why", e->request_id);
         see_ended(life, ask);
@@ -301,11 +342,14 @@ void witness_check_reported(struct life *life)
     }
 }
 
-static void take_certificate(struct life *life, const struct event *e)
+static void take_disk(struct life *life, const struct event *e)
 {
-    for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (text_equal(a->request_id, e->request_id))
-            a->certificates++;
+    for (struct ask *a = life->witness.asks; a; a = a->next) {
+        if (!text_equal(a->request_id, e->request_id))
+            continue;
+        a->certificates += e->kind == EVENT_CLEARED;
+        a->uncleared += e->kind == EVENT_UNCLEARED;
+    }
 }
 
 void witness_committed(struct life *life)
@@ -327,87 +371,11 @@ void witness_committed(struct life *life)
                         (unsigned long long)life->witness.sequence - 1);
         if (e->kind == EVENT_STATE)
             take_transition(life, e, failure_of(events, n, e->request_id));
-        else if (e->kind == EVENT_CLEARED)
-            take_certificate(life, e);
+        else if (e->kind == EVENT_CLEARED || e->kind == EVENT_UNCLEARED)
+            take_disk(life, e);
         free(e->instance_id);
         life->witness.n_events++;
     }
     if (n > 0)
         witness_check_reported(life);
-}
-
-/* --- The end -------------------------------------------------------------------------------- */
-
-/* What the world keeps open for good: a process that does not end. */
-static bool is_kept_open(const struct life *life, const struct simulated_domain *d)
-{
-    return life->world->has_processes && d->n_processes > 0 && !simulated_is_present(d);
-}
-
-/* An operator has to look at its disks. */
-static bool is_quarantined(const struct life *life, const struct simulated_domain *d)
-{
-    const struct operation *op =
-        life->engine ? engine_find_operation(life->engine, d->definition->uuid) : NULL;
-
-    return op && op->stage == STAGE_QUARANTINED;
-}
-
-static void check_end_of(struct life *life, const struct simulated_domain *d, bool has_row,
-                         enum instance_state state)
-{
-    const struct seen_domain *seen = witness_domain(life, d);
-    bool is_there = simulated_is_present(d);
-
-    if (is_kept_open(life, d) || is_quarantined(life, d))
-        return;
-    census_count("rule", "4.7 missed");
-    if (is_there && (!has_row || state != STATE_RUNNING))
-        rule_broken(life, "4.7 missed", "%s runs in the end and is reported as %s", domain_word(d),
-                    has_row ? instance_state_to_string(state) : "nothing");
-    if (!is_there && has_row && state != STATE_STOPPED)
-        rule_broken(life, "4.7 missed", "%s is off in the end and is reported as %s",
-                    domain_word(d), instance_state_to_string(state));
-    if (is_there && life->world->has_processes && !life->temper.has_identity_changes &&
-        seen->reported_run != d->run && !seen->is_unread)
-        rule_broken(life, "4.7 missed", "run %u of %s was never reported, run %u was", d->run,
-                    domain_word(d), seen->reported_run);
-}
-
-bool witness_find_row(struct life *life, const struct simulated_domain *d, enum instance_state *ret)
-{
-    _cleanup_(query) sqlite3_stmt *q = NULL;
-    char uuid[UUID_TEXT_SIZE];
-
-    uuid_unparse_lower(d->definition->uuid, uuid);
-    if (database_query(&life->journal->database, "SELECT state FROM reported WHERE domain = ?1",
-                       VALUES(text(uuid)), &q, NULL) < 0)
-        abort();
-    return database_next(&life->journal->database, q, NULL) > 0 &&
-           instance_state_from_string(column_text(q, 0, NULL), ret) == 0;
-}
-
-void witness_end(struct life *life)
-{
-    sinks_check(life);
-    for (const struct ask *a = life->witness.asks; a; a = a->next) {
-        census_count("rule", "4.5 end");
-        if (a->kind == REQUEST_STOP && a->is_operation && !a->is_ended &&
-            !is_kept_open(life, a->domain) && !is_quarantined(life, a->domain))
-            rule_broken(life, "4.5 end", "%.8s of %s has not ended", a->request_id,
-                        domain_word(a->domain));
-        if (a->kind == REQUEST_STOP && a->is_ended && !life->temper.is_forgetful) {
-            /* It is in the journal as such. */
-            char operation[UUID_TEXT_SIZE];
-
-            if (journal_resolve(life->journal, a->request_id, operation, NULL) <= 0)
-                rule_broken(life, "4.5 durable", "%.8s has left the journal", a->request_id);
-        }
-    }
-    for (const struct simulated_domain *d = life->world->domains; d; d = d->next) {
-        enum instance_state state = STATE_PENDING;
-        bool has_row = witness_find_row(life, d, &state);
-
-        check_end_of(life, d, has_row, state);
-    }
 }

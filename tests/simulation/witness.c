@@ -180,6 +180,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
             seen->runs[run].is_cause_lost = true;
         break;
     case HAPPENED_OFF:
+        seen->runs[run].is_off = true;
         if (d->state == DOMAIN_ABSENT || seen->runs[run].cause == END_MIGRATED)
             seen->chain_is_open = true;
         break;
@@ -309,7 +310,10 @@ void witness_learned(struct life *life, const struct flight *f)
             continue;
         if (g->shows_run)
             seen->known_run = g->run;
-        seen->known_version = g->version;
+        if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
+            seen->shown_run = g->run;
+        if (g->is_defined)
+            seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
     }
 }
@@ -375,8 +379,16 @@ void witness_turn(struct life *life)
     life->witness.is_picture_due = false;
     check_parallel(life);
     check_order(life);
-    for (size_t i = 0; i < WITNESS_DOMAINS; i++)
-        life->witness.domains[i].settled_run = life->witness.domains[i].known_run;
+    for (size_t i = 0; i < WITNESS_DOMAINS; i++) {
+        struct seen_domain *seen = &life->witness.domains[i];
+
+        seen->settled_run = seen->known_run;
+        seen->settled_version = seen->known_version;
+        if (seen->shown_run > 0 && !life->witness.has_failed)
+            seen->met_run = seen->shown_run;
+        seen->shown_run = 0;
+    }
+    life->witness.has_failed = false;
     if (!engine_is_attached(life->engine))
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)

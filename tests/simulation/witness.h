@@ -26,12 +26,12 @@ struct ask {
     usec_t asked_at, deadline;       /* of WAIT_* */
     struct simulated_domain *domain; /* of STOP, CANCEL, WAIT_OPERATION */
     struct ask *about;               /* of CANCEL, WAIT_OPERATION: the STOP that is meant */
-    uint64_t after;                  /* of WAIT_EVENTS */
+    uint64_t after;                  /* of WAIT_EVENTS, and of what is wanted of sinks */
 
     /* Of STOP */
-    char named[64]; /* as the command calls it */
+    char named[64]; /* as the command calls it; the sink of a wish */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
-    unsigned token; /* 0: none */
+    unsigned token; /* 0: none; each caller has numbers of its own */
     char *fingerprint;
     bool force, is_dry;
     enum timeout_action asks_on_timeout;
@@ -46,7 +46,10 @@ struct ask {
 
     /* What a STOP has become in the journal, as its events say */
     bool is_operation, is_ended, is_cancelled;
-    bool is_void; /* as consent: refused, or the operation that it was for is over */
+    bool is_confirmed;      /* of CLEAR */
+    unsigned known_version; /* of the definition that it was accepted with */
+    bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
+                     that did not come about */
     bool is_pressed;
     bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt;          /* and the world took it: the interlock with it, where there is one */
@@ -55,6 +58,8 @@ struct ask {
     bool has_begun;        /* its turn has come */
     unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
     unsigned certificates; /* that were reported for it */
+    unsigned failures;     /* of its clears, by the helpers' account */
+    unsigned uncleared;    /* that were reported */
     usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
                               hypervisor was at hand */
     struct ask *next;      /* an older one */
@@ -71,8 +76,11 @@ struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
     bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
     unsigned known_run;   /* the engine has been told of this one at the latest */
+    unsigned shown_run;   /* a look of this turn has shown this one while it was there; 0: none */
+    unsigned met_run;     /* and so has one whose turn the journal did not lose */
     unsigned settled_run; /* and had been before this turn */
     unsigned known_version; /* and of this definition */
+    unsigned settled_version;
     char known_id[WITNESS_ID];
     unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run; /* the run of the latest Running that was reported */
@@ -83,9 +91,13 @@ struct seen_domain {
     bool is_unread;        /* could not be read when the first picture was taken */
     unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
                               lifecycle cannot be put back */
-    unsigned unlocked_run; /* a button was pressed that could set no interlock */
+    unsigned
+        locked_version; /* an operation lock stands in this definition and later ones; 0: none */
+    unsigned disks_version, disks_run; /* and another disk, since the guest runs */
+    unsigned unlocked_run;             /* a button was pressed that could set no interlock */
     struct seen_run {
         bool is_gone; /* its process has ended */
+        bool is_off;  /* the hypervisor says that it has, or has said so when it had not */
         enum end_cause cause;
         bool is_cause_lost; /* the hypervisor does not know it any more */
     } runs[WITNESS_RUNS];   /* by their number */
@@ -96,6 +108,7 @@ struct witness {
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
     bool is_picture_due; /* the first one is in this turn */
+    bool has_failed;     /* a write or a commit of this turn has */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
     unsigned n_operations, n_events, n_commits, n_crashes;
@@ -134,10 +147,15 @@ void witness_restarted(struct life *life);
 /* The life is over. */
 void witness_end(struct life *life);
 void witness_answered(struct ask *ask, const struct answer *a);
+/* REWIND_SINK, REPLAY_LETTERS, DROP_LETTERS. */
+void witness_sink_answered(struct life *life, const struct ask *ask);
 /* A helper is given a job, touches a disk, has cleared one. */
 void witness_job(struct life *life, const struct wipe_job *job);
 void witness_touched(struct life *life, const struct wipe_job *job);
 void witness_cleared(struct life *life, const struct wipe_job *job);
+void witness_not_cleared(struct life *life, const struct wipe_job *job);
+/* Every failure was reported; where nothing can have come between. */
+void witness_check_failures(struct life *life, const struct ask *ask);
 void witness_check_cleared(struct life *life, const struct ask *ask);
 
 #endif

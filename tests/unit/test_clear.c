@@ -290,6 +290,19 @@ static void what_is_nobodys_doing_is_waited_out(void **state)
     assert_true(disk(s, 0)->next_try - s->now.monotonic < seconds(60));
 }
 
+/* A run of it, or its saved image: what the helper was told by libvirt may have come about unseen.
+ */
+static void what_is_in_a_helpers_way_is_looked_at(void **state)
+{
+    A_STOP = a_clear(1);
+
+    s->wanted = 0;
+    nobodys(s, 0, 0);
+    assert_wants(s, EFFECT_LOOK);
+    seen_off(s, END_SAVED);
+    assert_outcome(s, OUTCOME_FAILED);
+}
+
 static void what_failed_together_comes_back_apart(void **state)
 {
     A_STOP = a_clear(2);
@@ -878,6 +891,7 @@ int main(void)
         cmocka_unit_test(a_setback_goes_on),
         cmocka_unit_test(a_failed_clear_is_tried_again_with_backoff),
         cmocka_unit_test(what_is_nobodys_doing_is_waited_out),
+        cmocka_unit_test(what_is_in_a_helpers_way_is_looked_at),
         cmocka_unit_test(what_failed_together_comes_back_apart),
         cmocka_unit_test(what_a_clear_waits_for_stands_in_the_open),
         cmocka_unit_test(each_disk_has_its_own_next_try),
