@@ -127,14 +127,15 @@ static bool meddles(const struct life *life)
            (life->executing->is_written_off || life->executing->session != life->world->session);
 }
 
-/* A guest that reboots on the button ends off. */
+/* A guest that reboots on the button ends off; unless the stop has been given up by then, rightly
+ * or not, which is judged by what it reports. */
 static void see_reboot(struct life *life, struct simulated_domain *d, unsigned run)
 {
     const struct seen_domain *seen = witness_domain(life, d);
     const struct ask *a = witness_operation(life, d);
 
     if (!a || !a->is_felt || a->is_cancelled || grace_has_run(a) || seen->unlocked_run == run ||
-        seen->tainted_run == run || a->run != run)
+        seen->tainted_run == run || seen->restored_run == run || a->run != run)
         return;
     census_count("rule", "4.6 reboot");
     for (const struct ask *c = life->witness.asks; c; c = c->next)
@@ -159,10 +160,12 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         see_cut(life, d, run);
         break;
     case HAPPENED_LOCKED:
+        seen->restored_run = 0;
         if (meddles(life) || !witness_operation(life, d))
             seen->tainted_run = run;
         break;
     case HAPPENED_RESTORED:
+        seen->restored_run = run;
         if (meddles(life))
             seen->tainted_run = run;
         break;

@@ -94,7 +94,8 @@ struct seen_domain {
     unsigned
         locked_version; /* an operation lock stands in this definition and later ones; 0: none */
     unsigned disks_version, disks_run; /* and another disk, since the guest runs */
-    unsigned unlocked_run;             /* a button was pressed that could set no interlock */
+    unsigned restored_run; /* its lifecycle actions were put back, and not set again since */
+    unsigned unlocked_run; /* a button was pressed that could set no interlock */
     struct seen_run {
         bool is_gone; /* its process has ended */
         bool is_off;  /* the hypervisor says that it has, or has said so when it had not */
