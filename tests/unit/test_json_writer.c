@@ -54,6 +54,8 @@ static void every_byte_comes_back(void **state)
 
         json_writer_reset(&w);
         json_write_string(&w, NULL, text);
+        for (const char *each = json_written(&w); *each; each++)
+            assert_in_range(*each, 0x20, 0x7f); /* this reader would not mind */
         read = json_tokener_parse(json_written(&w));
         if (!json_object_is_type(read, json_type_string) ||
             strcmp(json_object_get_string(read), text) != 0)
