@@ -22,6 +22,7 @@
 #include "drivers/hypervisor/libvirt-errors.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 #include <libvirt/virterror.h>
 
@@ -69,7 +70,8 @@ static struct end *find_end(struct libvirt *l, const uuid_t domain, struct end *
     struct end *place = &l->ends.items[0];
 
     for (struct end *e = l->ends.items; e < l->ends.items + ENDS_MAX; e++) {
-        if (e->stamp && uuid_compare(e->domain, domain) == 0)
+        /* uuid_compare() takes ten times as long, and there may be a thousand. */
+        if (e->stamp && memcmp(e->domain, domain, sizeof(uuid_t)) == 0)
             return e;
         if (e->stamp < place->stamp)
             place = e;

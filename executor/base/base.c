@@ -1,4 +1,4 @@
-/* base.c - time, text and identifiers */
+/* base.c - time and text */
 #include "stopd/base.h"
 
 #include <ctype.h>
@@ -23,32 +23,36 @@ struct moment moment_now(void)
                            .realtime = clock_usec(CLOCK_REALTIME)};
 }
 
-void uuid_new_upper(char ret[static UUID_TEXT_SIZE])
+/* The digits of n, as many as there is room for. */
+static char *put_digits(char *to, unsigned n, unsigned digits)
 {
-    uuid_t u;
-
-    uuid_generate_random(u);
-    uuid_unparse_upper(u, ret);
-}
-
-void uuid_new_lower(char ret[static UUID_TEXT_SIZE])
-{
-    uuid_t u;
-
-    uuid_generate_random(u);
-    uuid_unparse_lower(u, ret);
+    for (unsigned i = digits; i-- > 0; n /= 10)
+        to[i] = (char)('0' + n % 10);
+    return to + digits;
 }
 
 const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE])
 {
     time_t seconds = (time_t)(realtime / USEC_PER_SEC);
-    struct tm tm;
-    size_t n;
+    struct tm tm = {0};
+    char *to = ret;
 
     gmtime_r(&seconds, &tm);
-    n = strftime(ret, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(ret + n, TIME_TEXT_SIZE - n, ".%03uZ",
-             (unsigned)(realtime % USEC_PER_SEC / USEC_PER_MSEC));
+    to = put_digits(to, (unsigned)tm.tm_year + 1900, 4);
+    *to++ = '-';
+    to = put_digits(to, (unsigned)tm.tm_mon + 1, 2);
+    *to++ = '-';
+    to = put_digits(to, (unsigned)tm.tm_mday, 2);
+    *to++ = 'T';
+    to = put_digits(to, (unsigned)tm.tm_hour, 2);
+    *to++ = ':';
+    to = put_digits(to, (unsigned)tm.tm_min, 2);
+    *to++ = ':';
+    to = put_digits(to, (unsigned)tm.tm_sec, 2);
+    *to++ = '.';
+    to = put_digits(to, (unsigned)(realtime % USEC_PER_SEC / USEC_PER_MSEC), 3);
+    *to++ = 'Z';
+    *to = '\0';
     return ret;
 }
 

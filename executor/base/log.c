@@ -1,7 +1,8 @@
 /* log.c - log lines: journald fields, text for a terminal, or one JSON object a line */
 #include "stopd/log.h"
 
-#include <json-c/json.h>
+#include "base/json-writer.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -67,30 +68,28 @@ static void say_to_journald(enum log_level level, const struct log_fields *f, co
     sd_journal_sendv(fields, n);
 }
 
-static void add_string(json_object *object, const char *key, const char *value)
+static void write_field(struct json_writer *w, const char *key, const char *value)
 {
     if (is_set(value))
-        json_object_object_add(object, key, json_object_new_string(value));
+        json_write_string(w, key, value);
 }
 
 static void say_as_json(enum log_level level, const struct log_fields *f, const char *text)
 {
-    char time[TIME_TEXT_SIZE];
-    json_object *line = json_object_new_object();
+    _cleanup_(json_writer) struct json_writer w = {0};
 
-    if (!line)
-        return;
-    add_string(line, "time", time_to_text(moment_now().realtime, time));
-    add_string(line, "level", log_level_to_string(level));
-    add_string(line, "message", text);
-    add_string(line, "messageId", f->message_id);
-    add_string(line, "instanceId", f->instance_id);
-    add_string(line, "requestId", f->request_id);
-    add_string(line, "code", f->code);
-    dprintf(STDERR_FILENO, "%s\n",
-            json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN |
-                                                     JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(line);
+    json_write_begin(&w, NULL, '{');
+    json_write_time(&w, "time", moment_now().realtime);
+    write_field(&w, "level", log_level_to_string(level));
+    write_field(&w, "message", text);
+    write_field(&w, "messageId", f->message_id);
+    write_field(&w, "instanceId", f->instance_id);
+    write_field(&w, "requestId", f->request_id);
+    write_field(&w, "code", f->code);
+    json_write_end(&w, '}');
+    json_write_line_feed(&w);
+    if (json_written(&w))
+        (void)!write(STDERR_FILENO, w.text, w.size);
 }
 
 void log_say(enum log_level level, const struct log_fields *fields, const char *format, ...)

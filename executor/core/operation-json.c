@@ -10,122 +10,148 @@
 #include <errno.h>
 #include <string.h>
 
-static json_object *timeline_to_json(const struct operation *op)
+static void write_timeline(struct json_writer *w, const struct operation *op)
 {
-    _cleanup_(json) json_object *array = json_object_new_array();
-
-    for (size_t i = 0; array && i < op->n_timeline; i++) {
+    json_write_begin(w, "timeline", '[');
+    for (size_t i = 0; i < op->n_timeline; i++) {
         const struct timeline_entry *entry = &op->timeline[i];
-        json_object *line = json_object_new_object();
 
-        if (json_append(array, line) < 0 || json_add_time(line, "at", entry->at) < 0 ||
-            json_add_string(line, "what", entry->what) < 0 ||
-            json_add_string(line, "detail", entry->detail) < 0)
-            return NULL;
+        json_write_begin(w, NULL, '{');
+        json_write_time(w, "at", entry->at);
+        json_write_string(w, "what", entry->what);
+        json_write_string(w, "detail", entry->detail);
+        json_write_end(w, '}');
     }
-    return take(array);
+    json_write_end(w, ']');
 }
 
-static json_object *storage_to_json(const struct operation *op, bool for_journal)
+/* 0 or -ENOMEM. Few instances have any, so these come as trees. */
+static int write_storage(struct json_writer *w, const char *key, const struct operation *op,
+                         bool for_journal)
 {
-    _cleanup_(json) json_object *array = json_object_new_array();
+    json_write_begin(w, key, '[');
+    for (size_t i = 0; i < op->disks.n; i++) {
+        _cleanup_(json) json_object *disk = planned_disk_to_json(&op->disks.items[i], for_journal);
 
-    for (size_t i = 0; array && i < op->disks.n; i++)
-        if (json_append(array, planned_disk_to_json(&op->disks.items[i], for_journal)) < 0)
-            return NULL;
-    return take(array);
+        if (!disk)
+            return -ENOMEM;
+        json_write_object(w, NULL, disk);
+    }
+    json_write_end(w, ']');
+    return 0;
 }
 
 /* null while no grace runs: before the first button, and after it. As of the last line of the
  * journal. */
-static int add_grace_left(json_object *o, const struct operation *op)
+static void write_grace_left(struct json_writer *w, const struct operation *op)
 {
     if (op->stage != STAGE_SHUTTING_DOWN || op->presses == 0)
-        return json_add_string(o, "graceLeft", NULL);
-    return json_add_number(o, "graceLeft", op->grace_left / USEC_PER_SEC);
+        json_write_string(w, "graceLeft", NULL);
+    else
+        json_write_number(w, "graceLeft", op->grace_left / USEC_PER_SEC);
 }
 
-static int add_error(json_object *o, const struct operation *op)
+static void write_error(struct json_writer *w, const struct operation *op)
 {
-    json_object *error;
+    if (op->error == ERROR_NONE || op->stage != STAGE_DONE) {
+        json_write_string(w, "error", NULL);
+        return;
+    }
+    json_write_begin(w, "error", '{');
+    json_write_string(w, "code", error_public_code(op->error));
+    json_write_string(w, "message", op->error_message);
+    json_write_end(w, '}');
+}
 
-    if (op->error == ERROR_NONE || op->stage != STAGE_DONE)
-        return json_add_string(o, "error", NULL);
-    error = json_object_new_object();
-    return json_add(o, "error", error) ||
-           json_add_string(error, "code", error_public_code(op->error)) ||
-           json_add_string(error, "message", op->error_message);
+static int write_public(struct json_writer *w, const struct operation *op)
+{
+    json_write_string(w, "requestId", op->request_id);
+    json_write_string(w, "instanceId", op->instance_id);
+    json_write_string(w, "action", operation_action_to_string(op->action));
+    json_write_string(w, "state", instance_state_to_string(operation_state(op)));
+    json_write_string(w, "phase", operation_phase(op));
+    json_write_string(w, "outcome",
+                      op->outcome == OUTCOME_NONE ? NULL : outcome_to_string(op->outcome));
+    write_error(w, op);
+    json_write_string(w, "detail", op->detail);
+    json_write_bool(w, "forceStop", op->force_stop);
+    json_write_string(w, "forcedBy", op->forced_by);
+    json_write_number(w, "grace", op->grace / USEC_PER_SEC);
+    write_grace_left(w, op);
+    json_write_string(w, "stoppedMode", stopped_mode_to_string(op->stopped_mode));
+    json_write_time(w, "acceptedAt", op->accepted_at);
+    json_write_time(w, "offAt", op->off_at);
+    json_write_time(w, "finishedAt", op->finished_at);
+    json_write_string(w, "principal", op->principal);
+    json_write_string(w, "traceparent", op->traceparent);
+    write_timeline(w, op);
+    return write_storage(w, "storage", op, false);
+}
+
+static void write_incarnation(struct json_writer *w, const struct incarnation *i)
+{
+    json_write_string(w, "bootId", i->boot_id);
+    json_write_number(w, "pid", (uint64_t)i->pid);
+    json_write_number(w, "startTime", i->start_time);
+}
+
+static int write_private(struct json_writer *w, const struct operation *op)
+{
+    char domain[UUID_TEXT_SIZE];
+    int r;
+
+    uuid_unparse_lower(op->domain, domain);
+    json_write_begin(w, "journal", '{');
+    json_write_string(w, "domain", domain);
+    json_write_string(w, "domainName", op->domain_name);
+    json_write_string(w, "stage", stage_to_string(op->stage));
+    json_write_string(w, "error", error_name(op->error));
+    json_write_string(w, "errorMessage", op->error_message);
+    json_write_string(w, "traceparent", op->traceparent);
+    json_write_number(w, "grace", op->grace);
+    json_write_number(w, "graceLeft", op->grace_left);
+    json_write_number(w, "resend", op->resend);
+    json_write_string(w, "method", stop_method_to_string(op->method));
+    json_write_string(w, "onTimeout", timeout_action_to_string(op->on_timeout));
+    json_write_number(w, "acceptedAt", op->accepted_at);
+    json_write_number(w, "offAt", op->off_at);
+    json_write_number(w, "finishedAt", op->finished_at);
+    write_incarnation(w, &op->incarnation);
+    json_write_bool(w, "hasProcesses", op->has_processes);
+    json_write_string(w, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff));
+    json_write_string(w, "onReboot", lifecycle_action_to_string(op->former.on_reboot));
+    json_write_bool(w, "interlockWanted", op->interlock_wanted);
+    json_write_bool(w, "agentSpent", op->agent_spent);
+    json_write_number(w, "presses", op->presses);
+    json_write_number(w, "agentTries", op->agent_tries);
+    json_write_number(w, "cuts", op->cuts);
+    json_write_number(w, "restoreTries", op->restore_tries);
+    r = write_storage(w, "disks", op, true);
+    json_write_string(w, "disksAtAcceptance", op->disks_at_acceptance);
+    json_write_bool(w, "disksChanged", op->disks_changed);
+    json_write_end(w, '}');
+    return r;
+}
+
+const char *operation_write(const struct operation *op, bool for_journal, struct json_writer *w)
+{
+    int r;
+
+    json_writer_reset(w);
+    json_write_begin(w, NULL, '{');
+    r = write_public(w, op);
+    if (r == 0 && for_journal)
+        r = write_private(w, op);
+    json_write_end(w, '}');
+    return r < 0 ? NULL : json_written(w);
 }
 
 json_object *operation_to_json(const struct operation *op)
 {
-    _cleanup_(json) json_object *o = json_object_new_object();
-    const char *outcome = op->outcome == OUTCOME_NONE ? NULL : outcome_to_string(op->outcome);
+    _cleanup_(json_writer) struct json_writer w = {0};
+    const char *text = operation_write(op, false, &w);
 
-    if (!o || json_add_string(o, "requestId", op->request_id) ||
-        json_add_string(o, "instanceId", op->instance_id) ||
-        json_add_string(o, "action", operation_action_to_string(op->action)) ||
-        json_add_string(o, "state", instance_state_to_string(operation_state(op))) ||
-        json_add_string(o, "phase", operation_phase(op)) ||
-        json_add_string(o, "outcome", outcome) || add_error(o, op) ||
-        json_add_string(o, "detail", op->detail) || json_add_bool(o, "forceStop", op->force_stop) ||
-        json_add_string(o, "forcedBy", op->forced_by) ||
-        json_add_number(o, "grace", op->grace / USEC_PER_SEC) || add_grace_left(o, op) ||
-        json_add_string(o, "stoppedMode", stopped_mode_to_string(op->stopped_mode)) ||
-        json_add_time(o, "acceptedAt", op->accepted_at) || json_add_time(o, "offAt", op->off_at) ||
-        json_add_time(o, "finishedAt", op->finished_at) ||
-        json_add_string(o, "principal", op->principal) ||
-        json_add_string(o, "traceparent", op->traceparent) ||
-        json_add(o, "timeline", timeline_to_json(op)) ||
-        json_add(o, "storage", storage_to_json(op, false)))
-        return NULL;
-    return take(o);
-}
-
-static int add_incarnation(json_object *o, const struct incarnation *i)
-{
-    return json_add_string(o, "bootId", i->boot_id) ||
-           json_add_number(o, "pid", (uint64_t)i->pid) ||
-           json_add_number(o, "startTime", i->start_time);
-}
-
-json_object *operation_to_journal(const struct operation *op)
-{
-    _cleanup_(json) json_object *o = operation_to_json(op);
-    json_object *k = json_object_new_object();
-    char domain[UUID_TEXT_SIZE];
-
-    uuid_unparse_lower(op->domain, domain);
-    if (!o) {
-        json_object_put(k);
-        return NULL;
-    }
-    if (json_add(o, "journal", k) || json_add_string(k, "domain", domain) ||
-        json_add_string(k, "domainName", op->domain_name) ||
-        json_add_string(k, "stage", stage_to_string(op->stage)) ||
-        json_add_string(k, "error", error_name(op->error)) ||
-        json_add_string(k, "errorMessage", op->error_message) ||
-        json_add_string(k, "traceparent", op->traceparent) ||
-        json_add_number(k, "grace", op->grace) || json_add_number(k, "graceLeft", op->grace_left) ||
-        json_add_number(k, "resend", op->resend) ||
-        json_add_string(k, "method", stop_method_to_string(op->method)) ||
-        json_add_string(k, "onTimeout", timeout_action_to_string(op->on_timeout)) ||
-        json_add_number(k, "acceptedAt", op->accepted_at) ||
-        json_add_number(k, "offAt", op->off_at) ||
-        json_add_number(k, "finishedAt", op->finished_at) || add_incarnation(k, &op->incarnation) ||
-        json_add_bool(k, "hasProcesses", op->has_processes) ||
-        json_add_string(k, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff)) ||
-        json_add_string(k, "onReboot", lifecycle_action_to_string(op->former.on_reboot)) ||
-        json_add_bool(k, "interlockWanted", op->interlock_wanted) ||
-        json_add_bool(k, "agentSpent", op->agent_spent) ||
-        json_add_number(k, "presses", op->presses) ||
-        json_add_number(k, "agentTries", op->agent_tries) || json_add_number(k, "cuts", op->cuts) ||
-        json_add_number(k, "restoreTries", op->restore_tries) ||
-        json_add(k, "disks", storage_to_json(op, true)) ||
-        json_add_string(k, "disksAtAcceptance", op->disks_at_acceptance) ||
-        json_add_bool(k, "disksChanged", op->disks_changed))
-        return NULL;
-    return take(o);
+    return text ? json_tokener_parse(text) : NULL;
 }
 
 void operation_document_publish(json_object *document)

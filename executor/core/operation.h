@@ -2,6 +2,7 @@
 #ifndef STOPD_CORE_OPERATION_H
 #define STOPD_CORE_OPERATION_H
 
+#include "base/json-writer.h"
 #include "core/command.h"
 #include "core/disks.h"
 #include "stopd/hypervisor.h"
@@ -130,9 +131,11 @@ void operation_note(struct operation *op, usec_t realtime, bool merge, const cha
 /* The operation of the contract's section 5. The caller owns the object; NULL when out of memory.
  */
 json_object *operation_to_json(const struct operation *op);
-/* For the journal: the same document with a member "journal" that holds the rest. */
-json_object *operation_to_journal(const struct operation *op);
-/* Reads what operation_to_journal() made. A document that is not one is an error, never a guess. */
+/* The same as text, which is the writer's; for the journal with a member "journal" that holds the
+ * rest. NULL when out of memory. */
+const char *operation_write(const struct operation *op, bool for_journal, struct json_writer *w);
+/* Reads what operation_write() made for the journal. A document that is not one is an error, never
+ * a guess. */
 int operation_from_journal(json_object *document, struct operation **ret, struct error **err);
 /* Takes the member "journal" out of a stored document, so that what is left is
  * operation_to_json()'s. */

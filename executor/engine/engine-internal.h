@@ -199,6 +199,9 @@ void engine_want_look(struct engine *e, struct domain *d);
 void engine_dispatch(struct engine *e, struct domain *d);
 
 /* --- engine-queue.c -------------------------------------------------------------------------- */
+/* The domain's operation, as this turn has it, has its place in the line, or has left it. After
+ * each change of either. */
+void engine_line_up(struct engine *e, struct domain *d);
 /* Lets a queued operation begin, if it may. */
 void engine_admit(struct engine *e, struct domain *d);
 /* Lets the first in line begin for whom there is a place. */

@@ -50,6 +50,7 @@ static int load_operation(void *userdata, struct operation *op)
     d->op = op;
     e->n_operations++;
     engine_count_in_line(e, op, 1);
+    engine_line_up(e, d);
     return 0;
 }
 

@@ -130,6 +130,7 @@ static int begin(struct engine *e, struct domain *d, const struct command *c,
     if (engine_stage_transition(e, d, op, STATE_RUNNING, STATE_STOPPING,
                                 c->force_stop ? "StopInstance with ForceStop" : "StopInstance") < 0)
         e->turn_failed = true;
+    engine_line_up(e, d);
     engine_admit(e, d);
     return 0;
 }

@@ -106,6 +106,7 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
     engine_stage_domain(e, d);
     before = d->next_op->stage;
     step(d->next_op, in, e->now, &reaction);
+    engine_line_up(e, d);
     d->op_changed |= !reaction.unchanged;
     want(d, before, d->next_op, reaction.effects);
     stage_disk_events(e, d, in->news, &reaction);
@@ -334,6 +335,7 @@ static void unstage(struct engine *e, struct domain *d)
     d->staged = d->op_changed = d->reported_changed = false;
     d->next_staged = NULL;
     engine_set_due(e, d);
+    engine_line_up(e, d);
 }
 
 static void send_replies(struct engine *e, const struct error *failure)

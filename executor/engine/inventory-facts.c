@@ -9,6 +9,7 @@
 #include "engine/inventory.h"
 
 #include "base/json.h"
+#include "base/json-writer.h"
 
 #include <errno.h>
 
@@ -19,17 +20,20 @@ const struct instance *domain_definition(const struct domain *d)
 
 char *domain_remember(const struct domain *d, const struct last_report *report)
 {
-    _cleanup_(json) json_object *o = json_object_new_object();
+    _cleanup_(json_writer) struct json_writer w = {0};
     const struct instance *i = domain_definition(d);
-    char *text = NULL;
 
-    if (!o || (report->is_filed && json_add_bool(o, "saved", true)) ||
-        (i && (json_add_string(o, "type", i->type) || json_add_number(o, "vcpus", i->vcpus) ||
-               json_add_number(o, "memoryKiB", i->memory_kib) ||
-               json_add_string(o, "publicIp", i->public_ip))) ||
-        text_replace(&text, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)) < 0)
-        return NULL;
-    return text;
+    json_write_begin(&w, NULL, '{');
+    if (report->is_filed)
+        json_write_bool(&w, "saved", true);
+    if (i) {
+        json_write_string(&w, "type", i->type);
+        json_write_number(&w, "vcpus", i->vcpus);
+        json_write_number(&w, "memoryKiB", i->memory_kib);
+        json_write_string(&w, "publicIp", i->public_ip);
+    }
+    json_write_end(&w, '}');
+    return json_writer_take(&w);
 }
 
 static int recall_definition(struct domain *d, json_object *o)

@@ -44,6 +44,7 @@ void inventory_clear(struct inventory *inv)
         lh_table_free(inv->by_uuid);
     }
     agenda_clear(&inv->agenda);
+    agenda_clear(&inv->line);
     *inv = (struct inventory){0};
 }
 
@@ -65,10 +66,11 @@ struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uui
 struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
 {
     struct domain *d = inventory_find_uuid(inv, uuid);
+    size_t n = (size_t)lh_table_length(inv->by_uuid) + 1;
 
     if (d)
         return d;
-    if (agenda_reserve(&inv->agenda, (size_t)lh_table_length(inv->by_uuid) + 1) < 0)
+    if (agenda_reserve(&inv->agenda, n) < 0 || agenda_reserve(&inv->line, n) < 0)
         return NULL;
     d = calloc(1, sizeof(*d));
     if (!d)
@@ -167,6 +169,7 @@ void inventory_remove(struct inventory *inv, struct domain *d)
 {
     undefine(inv, d);
     agenda_set(&inv->agenda, &d->due, USEC_NEVER);
+    agenda_set(&inv->line, &d->in_line, USEC_NEVER);
     lh_table_delete(inv->by_uuid, d->key);
     domain_free(d);
 }

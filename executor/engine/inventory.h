@@ -68,6 +68,7 @@ struct domain {
     usec_t next_look;        /* without an operation: look again then */
     struct agenda_entry due; /* when the clock has something to do here; see engine_set_due() */
     struct domain *next_due;
+    struct agenda_entry in_line; /* waits for its turn, by its operation's place in the queue */
     usec_t look_delay;
 
     struct request *waiting; /* for the end of the operation */
@@ -75,14 +76,16 @@ struct domain {
     struct domain *next_same_id; /* another domain that claims the same metadata id */
 };
 
-/* The domain whose entry in the agenda this is. */
+/* The domain whose entry in the agenda, or in the line, this is. */
 #define domain_of_due(e) ((struct domain *)((char *)(e)-offsetof(struct domain, due)))
+#define domain_in_line(e) ((struct domain *)((char *)(e)-offsetof(struct domain, in_line)))
 
 struct inventory {
     struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
     struct lh_table *by_id;   /* metadata id → first claimant */
     struct lh_table *by_name;
-    struct agenda agenda; /* has room for every domain */
+    struct agenda agenda; /* both have room for every domain */
+    struct agenda line;   /* the soft stops that wait for their turn; see engine-queue.c */
     uint64_t last_number;
 };
 

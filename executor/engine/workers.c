@@ -271,8 +271,8 @@ void workers_start(struct workers *w, struct call *c)
     c->next = NULL;
     *w->queue_end = c;
     w->queue_end = &c->next;
-    pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->work);
 }
 
 /* What the engine gets in place of a call that is still out. */

@@ -2,28 +2,35 @@
  *
  * Each function is one statement in the transaction that the caller has begun.
  */
-#include "base/json.h"
 #include "journal/private.h"
+
+/* Its state is one all the time until it is finished, so nothing that an index is made of changes
+ * before. */
+static const char put_unfinished[] =
+    "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
+    " VALUES (?1, ?2, ?3, ?4, ?5)"
+    " ON CONFLICT (request_id) DO UPDATE SET document = excluded.document";
+static const char put_finished[] =
+    "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
+    " VALUES (?1, ?2, ?3, ?4, ?5)"
+    " ON CONFLICT (request_id) DO UPDATE SET state = excluded.state,"
+    " finished_at = excluded.finished_at, document = excluded.document";
 
 int journal_put_operation(struct journal *j, const struct operation *op, struct error **err)
 {
-    _cleanup_(json) json_object *document = operation_to_journal(op);
-    const char *json =
-        document ? json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN) : NULL;
+    const char *document = operation_write(op, true, &j->document);
+    bool finished = operation_is_finished(op);
 
-    if (!json) {
+    if (!document) {
         j->failed = true;
         return error_no_memory(err);
     }
     return journal_write(
-        j,
-        "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
-        " VALUES (?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT (request_id) DO UPDATE SET state = excluded.state,"
-        " finished_at = excluded.finished_at, document = excluded.document",
+        j, finished ? put_finished : put_unfinished,
         VALUES(text(op->request_id), text(op->instance_id),
                text(instance_state_to_string(operation_state(op))),
-               operation_is_finished(op) ? number(op->finished_at) : null_value(), text(json)),
+               finished ? number(op->finished_at) : null_value(),
+               (struct value){.type = VALUE_TEXT, .text = document, .size = j->document.size}),
         err);
 }
 

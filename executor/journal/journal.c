@@ -149,6 +149,7 @@ void journal_close(struct journal *j)
         return;
     database_close(&j->database);
     reserve_clear(&j->reserve);
+    json_writer_clear(&j->document);
     /* Last, so that the next writer finds the log put away. */
     if (j->lock >= 0)
         close(j->lock);

@@ -11,6 +11,7 @@ struct journal {
     struct reserve reserve;
     int lock;        /* of PATH.lock; -1 in memory */
     bool failed;     /* a write in the open transaction failed: it is not to be committed */
+    struct json_writer document; /* of the operation that is being written */
     bool wants_room; /* the last transaction that failed did so on a full disk */
 };
 

@@ -28,7 +28,8 @@ struct moment moment_now(void);
 #define UUID_TEXT_SIZE 37
 #define TIME_TEXT_SIZE 32
 
-/* A new random (version 4) UUID; RequestIds are in upper case, event ids in lower. */
+/* A new UUID, which begins with the time (version 7); RequestIds are in upper case, event ids in
+ * lower. */
 void uuid_new_upper(char ret[static UUID_TEXT_SIZE]);
 void uuid_new_lower(char ret[static UUID_TEXT_SIZE]);
 const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE]);

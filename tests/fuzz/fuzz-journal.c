@@ -20,12 +20,10 @@ static struct moment later(void)
 
 static char *stored(const struct operation *op)
 {
-    json_object *document = operation_to_journal(op);
-    char *text = NULL;
+    struct json_writer w = {0};
 
-    must(document && json_to_text(document, &text) == 0);
-    json_object_put(document);
-    return text;
+    must(operation_write(op, true, &w));
+    return json_writer_take(&w);
 }
 
 static void check_round_trip(const struct operation *op)

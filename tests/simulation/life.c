@@ -29,6 +29,8 @@ static struct dice *uuid_dice;
 /* --- What the linker puts in the place of the outside's chance and log ---------------------- */
 
 void __wrap_uuid_generate_random(uuid_t out);
+void __wrap_uuid_new_upper(char ret[static UUID_TEXT_SIZE]);
+void __wrap_uuid_new_lower(char ret[static UUID_TEXT_SIZE]);
 void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...);
 
 void __wrap_uuid_generate_random(uuid_t out)
@@ -40,6 +42,23 @@ void __wrap_uuid_generate_random(uuid_t out)
     }
     out[6] = (unsigned char)((out[6] & 0x0f) | 0x40);
     out[8] = (unsigned char)((out[8] & 0x3f) | 0x80);
+}
+
+/* All chance, where stopd's own begin with the time: a story names the first digits only. */
+void __wrap_uuid_new_upper(char ret[static UUID_TEXT_SIZE])
+{
+    uuid_t u;
+
+    __wrap_uuid_generate_random(u);
+    uuid_unparse_upper(u, ret);
+}
+
+void __wrap_uuid_new_lower(char ret[static UUID_TEXT_SIZE])
+{
+    uuid_t u;
+
+    __wrap_uuid_generate_random(u);
+    uuid_unparse_lower(u, ret);
 }
 
 void __wrap_log_say(enum log_level level, const struct log_fields *fields, const char *format, ...)

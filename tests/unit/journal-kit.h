@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "journal/journal.h"
+#include "operation-kit.h"
 
 #include <sqlite3.h>
 #include <stdio.h>

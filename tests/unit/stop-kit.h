@@ -4,6 +4,7 @@
 #define STOPD_TESTS_STOP_KIT_H
 
 #include "core/stop.h"
+#include "operation-kit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -171,10 +172,10 @@ static inline void after(struct stop *s, usec_t time)
  */
 static inline void restarted(struct stop *s)
 {
-    json_object *document = operation_to_journal(s->op);
+    json_object *document = journalled(s->op);
     struct operation *again = NULL;
 
-    if (!document || operation_from_journal(document, &again, NULL) < 0)
+    if (operation_from_journal(document, &again, NULL) < 0)
         abort();
     json_object_put(document);
     operation_free(s->op);

@@ -590,9 +590,7 @@ static void no_document_is_trusted(void **state)
 {
     const char *path = journal_path(state);
     struct operation *op = an_operation(1);
-    json_object *o = operation_to_journal(op);
-    _cleanup_(freep) char *document =
-        strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+    _cleanup_(freep) char *document = journalled_text(op);
     size_t size = strlen(document);
     sqlite3 *db = NULL;
     sqlite3_stmt *q = NULL;
@@ -621,7 +619,6 @@ static void no_document_is_trusted(void **state)
     sqlite3_finalize(q);
     sqlite3_close(db);
     journal_close(j);
-    json_object_put(o);
     operation_free(op);
 }
 

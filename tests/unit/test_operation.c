@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "core/operation.h"
+#include "operation-kit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -106,14 +107,6 @@ static struct operation *some_operation(void)
     for (unsigned n = chance(5); n > 0; n--)
         operation_note(op, op->accepted_at, false, "what", "%u", n);
     return op;
-}
-
-static json_object *journalled(const struct operation *op)
-{
-    json_object *document = operation_to_journal(op);
-
-    assert_non_null(document);
-    return document;
 }
 
 /* --- Through the journal -------------------------------------------------------------------------

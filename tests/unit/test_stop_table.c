@@ -118,17 +118,6 @@ static struct operation *some_operation(enum stage stage, unsigned bits)
     return op;
 }
 
-static char *journalled(const struct operation *op)
-{
-    json_object *document = operation_to_journal(op);
-    char *text;
-
-    assert_non_null(document);
-    text = strdup(json_object_to_json_string(document));
-    json_object_put(document);
-    return text;
-}
-
 static void step_with(struct operation *op, enum input_kind kind, struct reaction *reaction)
 {
     const struct error error = {.code = ERROR_UNKNOWN, .message = (char *)"no answer"};
@@ -168,7 +157,7 @@ static void for_every_step(void (*check)(const struct operation *before, const s
 static void check_unchanged(const struct operation *before, const struct operation *op,
                             const struct reaction *reaction)
 {
-    _cleanup_(freep) char *was = journalled(before), *is = journalled(op);
+    _cleanup_(freep) char *was = journalled_text(before), *is = journalled_text(op);
 
     if (reaction->unchanged && strcmp(was, is) != 0)
         fail_msg("%s: said to be unchanged, and is\n%s\nwas\n%s", stage_to_string(before->stage),

@@ -1,0 +1,190 @@
+/* json-writer.c - see json-writer.h */
+#include "base/json-writer.h"
+
+#include <string.h>
+
+#define ROOM_LEAST 1024
+
+void json_writer_reset(struct json_writer *w)
+{
+    w->size = 0;
+    w->failed = w->follows = false;
+}
+
+void json_writer_clear(struct json_writer *w)
+{
+    free(w->text);
+    *w = (struct json_writer){0};
+}
+
+/* Room for so many more bytes and a NUL; NULL: there is none. */
+static char *reserve(struct json_writer *w, size_t n)
+{
+    size_t room = w->room ? w->room : ROOM_LEAST;
+    char *grown;
+
+    if (w->failed)
+        return NULL;
+    while (room - w->size <= n)
+        room *= 2;
+    if (room != w->room) {
+        grown = realloc(w->text, room);
+        if (!grown) {
+            w->failed = true;
+            return NULL;
+        }
+        w->text = grown;
+        w->room = room;
+    }
+    return w->text + w->size;
+}
+
+static void put(struct json_writer *w, const char *bytes, size_t n)
+{
+    char *to = reserve(w, n);
+
+    if (!to)
+        return;
+    memcpy(to, bytes, n);
+    w->size += n;
+}
+
+static void put_key(struct json_writer *w, const char *key)
+{
+    size_t n = key ? strlen(key) : 0;
+    char *to = reserve(w, n + 4);
+
+    if (!to)
+        return;
+    if (w->follows)
+        *to++ = ',';
+    w->follows = true;
+    if (key) {
+        *to++ = '"';
+        memcpy(to, key, n);
+        to += n;
+        *to++ = '"';
+        *to++ = ':';
+    }
+    w->size = (size_t)(to - w->text);
+}
+
+static char *escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char controls[] = "\b\t\n\f\r", letters[] = "btnfr";
+    const char *found = c ? strchr(controls, c) : NULL;
+
+    *to++ = '\\';
+    if (c == '"' || c == '\\') {
+        *to++ = (char)c;
+    } else if (found) {
+        *to++ = letters[found - controls];
+    } else {
+        memcpy(to, "u00", 3);
+        to[3] = hex[c >> 4];
+        to[4] = hex[c & 15];
+        to += 5;
+    }
+    return to;
+}
+
+void json_write_begin(struct json_writer *w, const char *key, char kind)
+{
+    put_key(w, key);
+    put(w, &kind, 1);
+    w->follows = false;
+}
+
+void json_write_end(struct json_writer *w, char kind)
+{
+    put(w, &kind, 1);
+    w->follows = true;
+}
+
+void json_write_string(struct json_writer *w, const char *key, const char *value)
+{
+    size_t n = value ? strlen(value) : 0;
+    char *to;
+
+    put_key(w, key);
+    if (!value) {
+        put(w, "null", 4);
+        return;
+    }
+    to = reserve(w, 6 * n + 2); /* each byte may become \u0000 */
+    if (!to)
+        return;
+    *to++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)value[i];
+
+        if (c < 0x20 || c == '"' || c == '\\')
+            to = escape(to, c);
+        else
+            *to++ = (char)c;
+    }
+    *to++ = '"';
+    w->size = (size_t)(to - w->text);
+}
+
+void json_write_bool(struct json_writer *w, const char *key, bool value)
+{
+    put_key(w, key);
+    put(w, value ? "true" : "false", value ? 4 : 5);
+}
+
+void json_write_number(struct json_writer *w, const char *key, uint64_t value)
+{
+    char digits[20], *first = digits + sizeof(digits);
+
+    put_key(w, key);
+    do {
+        *--first = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(w, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+void json_write_time(struct json_writer *w, const char *key, usec_t realtime)
+{
+    char text[TIME_TEXT_SIZE];
+
+    json_write_string(w, key, realtime ? time_to_text(realtime, text) : NULL);
+}
+
+void json_write_object(struct json_writer *w, const char *key, json_object *value)
+{
+    const char *text = "null";
+
+    if (value)
+        text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
+                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
+    put_key(w, key);
+    if (text)
+        put(w, text, strlen(text));
+    else
+        w->failed = true;
+}
+
+void json_write_line_feed(struct json_writer *w)
+{
+    put(w, "\n", 1);
+    w->follows = false;
+}
+
+const char *json_written(const struct json_writer *w)
+{
+    if (w->failed || !w->text)
+        return NULL;
+    w->text[w->size] = '\0';
+    return w->text;
+}
+
+char *json_writer_take(struct json_writer *w)
+{
+    char *text = json_written(w) ? take(w->text) : NULL;
+
+    json_writer_clear(w);
+    return text;
+}
