@@ -193,10 +193,10 @@ void say_obstacle(struct turn *t, unsigned tries, const char *what)
 
 /* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same.
  */
-static void resume_grace(struct turn *t)
+void resume_grace(struct operation *op, struct moment now)
 {
-    if (t->op->presses > 0 && t->op->grace_since == USEC_NEVER)
-        t->op->grace_since = t->now.monotonic;
+    if (op->presses > 0 && op->grace_since == USEC_NEVER)
+        op->grace_since = now.monotonic;
 }
 
 /* Where no button has been taken the same allowance bounds how long the hypervisor may refuse it.
@@ -215,7 +215,7 @@ void look_afresh(struct turn *t)
         t->op->stage == STAGE_FORCING)
         set_text(&t->op->detail, NULL);
     if (t->op->stage == STAGE_SHUTTING_DOWN)
-        resume_grace(t);
+        resume_grace(t->op, t->now);
     look(t);
 }
 
@@ -454,7 +454,7 @@ void unblock(struct turn *t)
     t->op->acting = 0;
     operation_note(t->op, t->now.realtime, false, "running", "the hypervisor says so again");
     if (!is_given_up(t))
-        resume_grace(t);
+        resume_grace(t->op, t->now);
     look(t);
 }
 

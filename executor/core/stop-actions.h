@@ -11,6 +11,9 @@ struct turn {
     struct reaction *out;
 };
 
+/* Does nothing where no button was taken, or the grace runs already. */
+void resume_grace(struct operation *op, struct moment now);
+
 /* Guards: may this row be taken? */
 bool is_forced(const struct turn *t);
 bool has_consent(const struct turn *t);

@@ -251,7 +251,7 @@ static const struct rule *find_rule_of(enum stage stage, const struct turn *t)
 
 /* Which run is being stopped is known from its first sighting on; and whether its disks are still
  * those that were identified is seen at each. True: something durable was learnt. */
-static bool learn(struct operation *op, const struct input *in)
+static bool learn(struct operation *op, const struct input *in, struct moment now)
 {
     bool learnt = false;
 
@@ -270,6 +270,8 @@ static bool learn(struct operation *op, const struct input *in)
     if (in->sighting && in->kind != IN_SEEN_UNKNOWN) {
         if (op->in_migration && in->kind != IN_SEEN_MIGRATING) {
             set_text(&op->detail, NULL);
+            if (op->stage == STAGE_SHUTTING_DOWN)
+                resume_grace(op, now);
             learnt = true;
         }
         op->in_migration = in->kind == IN_SEEN_MIGRATING;
@@ -326,7 +328,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     *ret = (struct reaction){.unchanged = true, .rule = NO_RULE};
     if (op->stage == STAGE_DONE)
         return;
-    learnt = learn(op, in);
+    learnt = learn(op, in, now);
     rule = find_rule_of(op->stage, &t);
     if (!rule)
         rule = find_rule_of(ANY, &t);

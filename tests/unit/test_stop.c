@@ -652,6 +652,21 @@ static void in_migration_the_grace_stands_still(void **state)
     assert_wants(s, EFFECT_CUT);
 }
 
+static void a_grace_goes_on_where_a_migration_leaves_the_guest_frozen(void **state)
+{
+    A_STOP = a_soft_stop(.on_timeout = ON_TIMEOUT_FORCE, .grace = seconds(60));
+
+    button_accepted(s);
+    after(s, seconds(5));
+    seen_migrating(s, DOMAIN_RUNNING);
+    after(s, seconds(300));
+    seen(s, DOMAIN_PAUSED);
+    after(s, seconds(54));
+    assert_never(s, EFFECT_CUT);
+    after(s, seconds(1));
+    assert_wants(s, EFFECT_CUT);
+}
+
 static void in_migration_no_power_is_cut(void **state)
 {
     A_STOP = a_forced_stop();
@@ -830,6 +845,7 @@ int main(void)
         cmocka_unit_test(a_domain_that_migrated_away_runs_on),
         cmocka_unit_test(in_migration_before_the_first_button_it_is_refused),
         cmocka_unit_test(in_migration_the_grace_stands_still),
+        cmocka_unit_test(a_grace_goes_on_where_a_migration_leaves_the_guest_frozen),
         cmocka_unit_test(in_migration_no_power_is_cut),
         cmocka_unit_test(forced_in_migration_it_looks_before_it_cuts),
         cmocka_unit_test(given_up_in_migration_it_is_put_back_when_that_has_ended),
