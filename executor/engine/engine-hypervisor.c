@@ -138,10 +138,20 @@ static const char *unasked_reason(const struct sighting *s, enum input_kind seen
 }
 
 /* It was there when the first picture was taken, whose states are taken down in silence; of one
- * that could not be read then, the journal knows that much as Pending. */
+ * whose state could not be told then, the journal knows that much as Pending. */
 static bool is_found(const struct domain *d)
 {
     return d->is_found || (d->reported.known && d->reported.state == STATE_PENDING);
+}
+
+void engine_keep_first_picture(struct engine *e)
+{
+    struct domain *d;
+
+    if (!e->is_picture_owed)
+        return;
+    inventory_foreach(&e->inventory, d) if (d->is_found && !d->reported_changed)
+        engine_stage_reported(e, d, STATE_PENDING, &d->incarnation);
 }
 
 static void settle_running(struct engine *e, struct domain *d, const struct sighting *s)
@@ -151,7 +161,7 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
                    incarnation_equal(&s->incarnation, &last->incarnation);
 
     if (!last->known || last->state == STATE_PENDING) {
-        if (is_found(d))
+        if (is_found(d) && is_same)
             engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
         else
             engine_report_unasked(e, d, STATE_PENDING, STATE_RUNNING, "started", &s->incarnation);
@@ -322,8 +332,6 @@ static void take_listed(struct engine *e, struct sighting *s)
     d->is_found |= e->is_first_picture;
     d->is_listed = true;
     if (s->state == DOMAIN_UNKNOWN) {
-        if (e->is_first_picture && !d->reported.known)
-            engine_stage_reported(e, d, STATE_PENDING, NULL);
         engine_want_look(e, d);
         return;
     }
@@ -349,6 +357,11 @@ static void attached(struct engine *e, struct call *c)
     inventory_foreach(&e->inventory, d) d->is_listed = false;
     for (size_t i = 0; i < c->list.n; i++)
         take_listed(e, &c->list.items[i]);
+    if (e->is_first_picture && e->turn_failed) {
+        detach(e, "there was no memory to take down all domains");
+        return;
+    }
+    e->is_picture_owed |= e->is_first_picture;
     e->is_first_picture = false;
     inventory_foreach(&e->inventory, d)
     {

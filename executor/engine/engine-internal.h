@@ -89,6 +89,7 @@ struct engine {
     uint64_t last_place;              /* of the queue of stops */
     uint64_t last_sequence;           /* committed */
     bool is_first_picture; /* nothing was ever reported: the first full read is only taken down */
+    bool is_picture_owed;  /* it is not in the journal yet */
     bool quiescing;
     struct error *load_problem; /* of the journal's content, more exact than the journal's own */
 
@@ -195,6 +196,9 @@ void engine_process_call(struct engine *e, struct call *c);
 void engine_process_hint(struct engine *e, const uuid_t domain);
 void engine_attach_if_due(struct engine *e);
 void engine_want_look(struct engine *e, struct domain *d);
+/* Ends each turn: until the first picture is in the journal, all of it is in what the turn writes;
+ * or whoever is read after a restart would seem to have been started meanwhile. */
+void engine_keep_first_picture(struct engine *e);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
 

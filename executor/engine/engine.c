@@ -388,6 +388,7 @@ static void act(struct engine *e)
     struct domain *d = take(e->staged), *next;
 
     e->last_sequence = e->staged_sequence;
+    e->is_picture_owed = false;
     for (struct domain *each = d; each; each = each->next_staged)
         adopt_domain(e, each);
     for (; d; d = next) {
@@ -634,6 +635,7 @@ void engine_turn(struct engine *e)
     engine_glance_if_due(e);
     if (e->journal_at == USEC_NEVER)
         step_clock(e);
+    engine_keep_first_picture(e);
     if (commit(e, &failure) < 0)
         give_back(e, failure);
     else

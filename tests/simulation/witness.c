@@ -249,15 +249,29 @@ void witness_call(struct life *life, const struct call *c)
         witness_domain(life, d)->tainted_run = d->run;
 }
 
-/* The first picture of an engine that has never reported anything is taken down in silence. */
-static bool is_first_picture(struct life *life)
+static bool is_anything_reported(struct life *life)
 {
     int64_t n = 0;
 
-    return life->witness.sequence == 0 &&
-           database_ask_number(&life->journal->database, "SELECT count(*) FROM reported", &n,
-                               NULL) == 0 &&
-           n == 0;
+    return database_ask_number(&life->journal->database, "SELECT count(*) FROM reported", &n,
+                               NULL) < 0 ||
+           n > 0;
+}
+
+/* The first picture of an engine that has never reported anything is taken down in silence. */
+static bool is_first_picture(struct life *life)
+{
+    return life->witness.sequence == 0 && !is_anything_reported(life);
+}
+
+/* It is in the journal as a whole or not at all. */
+void witness_keep_picture(struct life *life)
+{
+    if (!life->witness.is_picture_due || !is_anything_reported(life))
+        return;
+    life->witness.is_picture_due = false;
+    for (size_t i = 0; i < WITNESS_DOMAINS; i++)
+        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
 }
 
 /* What is silent is the first that gets into the journal, however many tries that takes. */
@@ -273,12 +287,12 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = seen->is_kept = false;
         return;
     }
-    /* One whose run could not be told may be reported or not when it is, or one that was on its way
-     * off then and has begun anew; so may all where stopd has been started anew before the picture
-     * was in the journal, or when all that it knew had left the host. */
+    /* One that was said to be off may be reported or not when it is seen, or one that was on its
+     * way off then and has begun anew; so may all where stopd has been started anew before the
+     * picture was in the journal, or when all that it knew had left the host. */
     if (seen->found_run == 0) {
         seen->found_run = g->run;
-        seen->is_found_dark = g->version == 0;
+        seen->is_found_dark = g->is_dark;
     }
     seen->is_unread |=
         !g->shows_run || g->run > seen->found_run ||
@@ -376,7 +390,6 @@ static void check_parallel(struct life *life)
 
 void witness_turn(struct life *life)
 {
-    life->witness.is_picture_due = false;
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {
