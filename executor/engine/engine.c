@@ -212,11 +212,23 @@ static bool has_something_durable(const struct engine *e)
     return false;
 }
 
+/* After the commit nothing may fail: what begins with this turn has its place by then. */
+static int make_room(struct engine *e)
+{
+    int n = lh_table_length(e->operations), size = e->operations->size;
+
+    for (const struct domain *d = e->staged; d; d = d->next_staged)
+        n += d->next_op && !d->op;
+    while (n > size * LH_LOAD_FACTOR)
+        size *= 2;
+    return size == e->operations->size ? 0 : lh_table_resize(e->operations, size);
+}
+
 static int commit(struct engine *e, struct error **err)
 {
     int r;
 
-    if (e->turn_failed)
+    if (e->turn_failed || make_room(e) < 0)
         return error_no_memory(err);
     if (!has_something_durable(e))
         return 0;
@@ -270,6 +282,7 @@ static void adopt_operation(struct engine *e, struct domain *d)
     if (!is_new)
         engine_count_in_line(e, d->op, -1);
     engine_count_in_line(e, d->next_op, 1);
+    /* There is room, see make_room(). */
     if (is_new) {
         lh_table_insert(e->operations, d->next_op->request_id, d);
         e->n_operations++;
