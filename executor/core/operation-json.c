@@ -117,6 +117,7 @@ json_object *operation_to_journal(const struct operation *op)
         json_add_string(k, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff)) ||
         json_add_string(k, "onReboot", lifecycle_action_to_string(op->former.on_reboot)) ||
         json_add_bool(k, "interlockWanted", op->interlock_wanted) ||
+        json_add_number(k, "buttonsOut", op->buttons_out) ||
         json_add_bool(k, "agentSpent", op->agent_spent) ||
         json_add_number(k, "presses", op->presses) ||
         json_add_number(k, "agentTries", op->agent_tries) || json_add_number(k, "cuts", op->cuts) ||
@@ -167,6 +168,14 @@ static int get_unsigned(json_object *o, const char *key, unsigned *ret)
         return -EINVAL;
     *ret = (unsigned)n;
     return 0;
+}
+
+/* Journals of before it was counted have none. */
+static int get_buttons_out(json_object *k, unsigned *ret)
+{
+    if (!json_object_object_get_ex(k, "buttonsOut", NULL))
+        return 0;
+    return get_unsigned(k, "buttonsOut", ret);
 }
 
 static int get_request_id(json_object *o, const char *key, char ret[static UUID_TEXT_SIZE])
@@ -273,7 +282,7 @@ static int read_private(json_object *k, struct operation *op)
         GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff) ||
         GET_WORD(k, "onReboot", lifecycle_action, &op->former.on_reboot) ||
         json_get_bool(k, "interlockWanted", &op->interlock_wanted) ||
-        json_get_bool(k, "agentSpent", &op->agent_spent) ||
+        get_buttons_out(k, &op->buttons_out) || json_get_bool(k, "agentSpent", &op->agent_spent) ||
         get_unsigned(k, "presses", &op->presses) ||
         get_unsigned(k, "agentTries", &op->agent_tries) || get_unsigned(k, "cuts", &op->cuts) ||
         get_unsigned(k, "restoreTries", &op->restore_tries) || get_disks(k, op) ||

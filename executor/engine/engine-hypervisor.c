@@ -170,8 +170,12 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
     } else if (!is_same) {
         engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);
         engine_report_unasked(e, d, STATE_STOPPED, STATE_RUNNING, "started again", &s->incarnation);
-    } else if (s->incarnation.pid && !last->incarnation.pid) {
-        engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
+    } else {
+        if (s->incarnation.pid && !last->incarnation.pid) {
+            engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
+            d->next_reported.interlock = last->interlock;
+        }
+        engine_settle_interlock(e, d, s);
     }
 }
 
@@ -426,10 +430,13 @@ static void call_ended(struct engine *e, struct call *c)
     struct input in = {.kind = result_input(c),
                        .error = c->error,
                        .interlocked = c->interlocked,
+                       .is_back = engine_button_is_back(c),
                        .is_stuck = c->stuck};
 
-    if (d && c->is_late)
+    if (d && c->is_late) {
+        engine_count_button_back(e, d, c);
         engine_process_hint(e, c->domain);
+    }
     if (!d || c->is_late || d->call_out != c->id)
         return;
     d->call_out = 0;
@@ -438,12 +445,18 @@ static void call_ended(struct engine *e, struct call *c)
         e->counters.stuck_calls++;
         say_stuck(d, c);
     }
-    if (c->generation != e->generation)
-        return; /* the attachment since then has asked for looks of its own */
+    if (c->generation != e->generation) { /* the attachment since then has asked for looks */
+        engine_count_button_back(e, d, c);
+        return;
+    }
     if (c->kind == CALL_LOOK)
         look_ended(e, d, c);
     else if (engine_operation_now(d))
         engine_step(e, d, &in);
+    else if (c->kind == CALL_RESTORE)
+        engine_take_restored(e, d, c);
+    else
+        engine_count_button_back(e, d, c);
 }
 
 void engine_process_call(struct engine *e, struct call *c)
@@ -491,6 +504,7 @@ static void fill_in(const struct engine *e, const struct domain *d, struct call 
     c->timeout = c->kind == CALL_CUT ? e->settings.destroy_timeout : e->settings.call_timeout;
     c->generation = e->generation;
     c->meant = d->op ? d->op->incarnation : d->reported.incarnation;
+    c->former = d->reported.interlock.former;
     if (d->op) {
         c->button = operation_button(d->op);
         c->interlock = d->op->interlock_wanted;

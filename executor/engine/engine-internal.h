@@ -202,6 +202,19 @@ void engine_keep_first_picture(struct engine *e);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
 
+/* --- engine-interlock.c ---------------------------------------------------------------------- */
+bool engine_owes_restore(const struct domain *d);
+/* The operation has ended, and the run that it was for goes on and is reported. */
+void engine_leave_interlock(struct engine *e, struct domain *d, const struct operation *op);
+/* Was it to set the interlock, and is sure to be carried out no more? */
+bool engine_button_is_back(const struct call *c);
+/* … which nobody waits for any more: one button less is out. */
+void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c);
+/* A look without an operation shows the run that was reported. */
+void engine_settle_interlock(struct engine *e, struct domain *d, const struct sighting *s);
+/* What came of putting it back without an operation. */
+void engine_take_restored(struct engine *e, struct domain *d, const struct call *c);
+
 /* --- engine-queue.c -------------------------------------------------------------------------- */
 /* Lets a queued operation begin, if it may. */
 void engine_admit(struct engine *e, struct domain *d);

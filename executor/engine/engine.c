@@ -121,6 +121,8 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
         stage_or_fail_turn(e, engine_stage_transition(e, d, d->next_op, reaction.from, reaction.to,
                                                       reaction.reason));
         engine_stage_reported(e, d, reaction.to, run);
+        if (reaction.to == STATE_RUNNING)
+            engine_leave_interlock(e, d, d->next_op);
     }
     if (reaction.failed)
         stage_or_fail_turn(e, engine_stage_failure(e, d, d->next_op));

@@ -1,10 +1,11 @@
 /* inventory-facts.c - what the journal remembers of a domain beside what was reported
  *
- * Theory of operation. Two things can be gone by the time that they are needed. Of a transient
+ * Theory of operation. Things can be gone by the time that they are needed. Of a transient
  * domain that ended while stopd was away no definition is left, and its event has to say whether
  * local disks were kept, and which resources it had. That a domain was saved to a file of
  * somebody's is known to libvirt only until it is restarted; such a domain is not to be cleared.
- * Both stand beside the last report, as one small JSON document.
+ * And what stops have left to be put right of the run, see engine-interlock.c. All stand beside the
+ * last report, as one small JSON document.
  */
 #include "engine/inventory.h"
 
@@ -17,6 +18,19 @@ const struct instance *domain_definition(const struct domain *d)
     return d->instance ? d->instance : d->former;
 }
 
+static int add_interlock(json_object *o, const struct interlock *i)
+{
+    json_object *owed;
+
+    if (!interlock_is_owed(i))
+        return 0;
+    owed = json_object_new_object();
+    return json_add(o, "interlock", owed) || json_add_bool(owed, "mayBeSet", i->may_be_set) ||
+           json_add_number(owed, "buttonsOut", i->buttons_out) ||
+           json_add_string(owed, "onPoweroff", lifecycle_action_to_string(i->former.on_poweroff)) ||
+           json_add_string(owed, "onReboot", lifecycle_action_to_string(i->former.on_reboot));
+}
+
 char *domain_remember(const struct domain *d, const struct last_report *report)
 {
     _cleanup_(json) json_object *o = json_object_new_object();
@@ -24,6 +38,7 @@ char *domain_remember(const struct domain *d, const struct last_report *report)
     char *text = NULL;
 
     if (!o || (report->is_filed && json_add_bool(o, "saved", true)) ||
+        add_interlock(o, &report->interlock) ||
         (i && (json_add_string(o, "type", i->type) || json_add_number(o, "vcpus", i->vcpus) ||
                json_add_number(o, "memoryKiB", i->memory_kib) ||
                json_add_string(o, "publicIp", i->public_ip))) ||
@@ -53,6 +68,25 @@ static int recall_definition(struct domain *d, json_object *o)
     return 0;
 }
 
+static int recall_interlock(struct interlock *i, json_object *o)
+{
+    const char *on_poweroff, *on_reboot;
+    json_object *owed;
+    uint64_t n;
+
+    if (!json_object_object_get_ex(o, "interlock", &owed))
+        return 0;
+    if (json_get_bool(owed, "mayBeSet", &i->may_be_set) < 0 ||
+        json_get_number(owed, "buttonsOut", &n) < 0 || n > UINT32_MAX ||
+        json_get_string(owed, "onPoweroff", &on_poweroff) < 0 || !on_poweroff ||
+        json_get_string(owed, "onReboot", &on_reboot) < 0 || !on_reboot ||
+        lifecycle_action_from_string(on_poweroff, &i->former.on_poweroff) < 0 ||
+        lifecycle_action_from_string(on_reboot, &i->former.on_reboot) < 0)
+        return -EBADMSG;
+    i->buttons_out = (unsigned)n;
+    return 0;
+}
+
 int domain_recall(struct domain *d, const char *facts)
 {
     _cleanup_(json) json_object *o = facts ? json_tokener_parse(facts) : NULL;
@@ -64,5 +98,7 @@ int domain_recall(struct domain *d, const char *facts)
         return -EBADMSG;
     d->is_filed = json_get_bool(o, "saved", &saved) == 0 && saved;
     d->reported.is_filed = d->is_filed;
+    if (recall_interlock(&d->reported.interlock, o) < 0)
+        return -EBADMSG;
     return recall_definition(d, o);
 }

@@ -159,12 +159,16 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         see_cut(life, d, run);
         break;
     case HAPPENED_LOCKED:
-        if (meddles(life) || !witness_operation(life, d))
-            seen->tainted_run = run;
+        if (meddles(life) || !witness_operation(life, d)) {
+            seen->late_lock_run = run;
+            life->has_lost_hints = true; /* nobody tells of it */
+        }
         break;
     case HAPPENED_RESTORED:
         if (meddles(life))
             seen->tainted_run = run;
+        else
+            seen->late_lock_run = 0;
         break;
     case HAPPENED_CHANGED:
         life->has_crash |= d->state == DOMAIN_CRASHED;
@@ -332,12 +336,14 @@ void witness_learned(struct life *life, const struct flight *f)
     }
 }
 
-/* Whoever is not in a stop has its lifecycle actions as they were. */
-static void check_lifecycle(struct life *life, const struct simulated_domain *d)
+/* Whoever is not in a stop has its lifecycle actions as they were; after a button that came late,
+ * in the end. */
+void witness_check_lifecycle(struct life *life, const struct simulated_domain *d, bool is_end)
 {
     bool is_up = simulated_is_present(d) && d->state != DOMAIN_ENDING;
 
-    if (!is_up || witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
+    if (!is_up || (!is_end && witness_domain(life, d)->late_lock_run == d->run) ||
+        witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
         host_has_flight(life, d->definition->uuid))
         return;
     census_count("rule", "4.6 interlock");
@@ -405,5 +411,5 @@ void witness_turn(struct life *life)
     if (!engine_is_attached(life->engine))
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)
-        check_lifecycle(life, d);
+        witness_check_lifecycle(life, d, false);
 }

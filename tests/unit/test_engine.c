@@ -236,6 +236,216 @@ static void a_glance_that_shows_what_is_known_makes_nobody_look(void **state)
     }
 }
 
+/* --- An interlock that comes late ------------------------------------------------------------- */
+
+static const struct lifecycle its_own = {LIFECYCLE_DESTROY, LIFECYCLE_RESTART},
+                              locked = {LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};
+
+/* The look that is out shows it running, with these lifecycle actions. */
+static void shown(struct life *l, const uuid_t domain, struct lifecycle lifecycle)
+{
+    struct call *c = take_out(l, CALL_LOOK);
+
+    fill_running(&c->sighting, domain);
+    c->sighting.lifecycle = lifecycle;
+    answered(l, c);
+}
+
+static void attach_showing(struct life *l, const uuid_t domain, struct lifecycle lifecycle)
+{
+    struct call *c;
+    struct instance *i = instance_new();
+
+    engine_turn(l->engine);
+    c = take_out(l, CALL_CONNECT);
+    c->has_processes = true;
+    c->list.items = calloc(1, sizeof(*c->list.items));
+    c->list.n = 1;
+    fill_running(&c->list.items[0], domain);
+    c->list.items[0].lifecycle = lifecycle;
+    uuid_copy(i->uuid, domain);
+    assert_int_equal(text_replace(&i->name, "vm1") + text_replace(&i->id, "i-1"), 0);
+    c->list.items[0].instance = i;
+    answered(l, c);
+}
+
+/* The button hangs; the worker is written off, and the call itself is the test's. */
+static struct call *hanging_button(struct life *l, const uuid_t domain)
+{
+    struct call *c = take_out(l, CALL_PRESS), *told = call_new(CALL_PRESS);
+
+    assert_true(c->interlock);
+    told->id = c->id;
+    told->generation = c->generation;
+    told->stuck = true;
+    uuid_copy(told->domain, domain);
+    told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer");
+    answered(l, told);
+    return c;
+}
+
+static void cancelled(struct life *l, const char *operation)
+{
+    struct reply reply;
+
+    ask_cancel(l, operation, &reply);
+    engine_turn(l->engine);
+    assert_int_equal(reply.code, ERROR_NONE);
+}
+
+/* What goes out puts back the guest's own actions, and succeeds. */
+static void put_back(struct life *l)
+{
+    struct call *c = take_out(l, CALL_RESTORE);
+
+    assert_int_equal(c->former.on_poweroff, its_own.on_poweroff);
+    assert_int_equal(c->former.on_reboot, its_own.on_reboot);
+    assert_true(incarnation_equal(&c->meant, &the_run));
+    answered(l, c);
+}
+
+/* A stop that was cancelled while its button hung, and has put all back. The button. */
+static struct call *a_stop_that_left_a_button(struct life *l, uuid_t domain)
+{
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *button;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    button = hanging_button(l, domain);
+    cancelled(l, op->request_id);
+    operation_free(op);
+    put_back(l);
+    assert_int_equal(engine_unfinished(l->engine), 0);
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    return button;
+}
+
+static void comes_late(struct life *l, struct call *button)
+{
+    button->is_late = true;
+    answered(l, button);
+}
+
+/* DESIGN, the ladder: put back if the stop fails or is cancelled. */
+static void an_interlock_that_comes_late_is_put_back(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *button = a_stop_that_left_a_button(l, domain);
+
+    comes_late(l, button);
+    shown(l, domain, locked);
+    put_back(l);
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    /* The button is back: what another hand makes of the actions from now on is its own. */
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    assert_null(l->calls);
+}
+
+static void what_cannot_be_put_back_is_tried_again_in_time(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *c, *button = a_stop_that_left_a_button(l, domain);
+
+    comes_late(l, button);
+    shown(l, domain, locked);
+    for (unsigned i = 0; i < 8; i++) {
+        usec_t failed_at = l->now;
+
+        c = take_out(l, CALL_RESTORE);
+        c->result = error_set(&c->error, ERROR_UNKNOWN, "no");
+        answered(l, c);
+        assert_null(l->calls);
+        while (!is_out(l, CALL_LOOK) && l->now < failed_at + 100 * USEC_PER_SEC) {
+            l->now = engine_next_turn(l->engine);
+            engine_turn(l->engine);
+        }
+        assert_in_range(l->now - failed_at, USEC_PER_SEC, 60 * USEC_PER_SEC);
+        shown(l, domain, locked);
+    }
+    put_back(l);
+}
+
+static void it_is_put_back_after_a_restart_too(void **state)
+{
+    struct life *l = *state;
+    struct error *err = NULL;
+    uuid_t domain;
+
+    call_free(a_stop_that_left_a_button(l, domain));
+    engine_free(take(l->engine));
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, locked);
+    put_back(l);
+    shown(l, domain, its_own);
+    /* It may be sent yet, and nobody will tell. */
+    l->now += 300 * USEC_PER_SEC;
+    engine_turn(l->engine);
+    {
+        struct call *c = take_out(l, CALL_GLANCE);
+
+        c->list.items = calloc(1, sizeof(*c->list.items));
+        c->list.n = 1;
+        fill_running(&c->list.items[0], domain);
+        answered(l, c);
+    }
+    shown(l, domain, locked);
+    put_back(l);
+}
+
+static void another_run_owes_nothing(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *c;
+
+    call_free(a_stop_that_left_a_button(l, domain));
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    c = take_out(l, CALL_LOOK);
+    fill_running(&c->sighting, domain);
+    c->sighting.incarnation.start_time++;
+    c->sighting.lifecycle = locked;
+    answered(l, c);
+    assert_null(l->calls);
+}
+
+/* … which is not held up, and does not take a late interlock for the guest's own wish. */
+static void the_next_stop_takes_the_debt_over(void **state)
+{
+    struct life *l = *state;
+    struct reply reply;
+    uuid_t domain;
+    struct call *button = a_stop_that_left_a_button(l, domain);
+
+    ask_stop(l, "next", &reply);
+    engine_turn(l->engine);
+    assert_int_equal(reply.code, ERROR_NONE);
+    shown(l, domain, locked);
+    {
+        struct call *c = take_out(l, CALL_PRESS);
+
+        assert_true(c->interlock);
+        answered(l, c);
+    }
+    cancelled(l, reply.request_id);
+    put_back(l);
+    shown(l, domain, its_own);
+    comes_late(l, button);
+    shown(l, domain, locked);
+    put_back(l);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -245,6 +455,11 @@ int main(void)
         RULE(an_agent_has_a_budget_of_its_own),
         RULE(an_act_that_comes_back_late_makes_it_look),
         RULE(a_glance_that_shows_what_is_known_makes_nobody_look),
+        RULE(an_interlock_that_comes_late_is_put_back),
+        RULE(what_cannot_be_put_back_is_tried_again_in_time),
+        RULE(it_is_put_back_after_a_restart_too),
+        RULE(another_run_owes_nothing),
+        RULE(the_next_stop_takes_the_debt_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
