@@ -233,6 +233,12 @@ struct operation *operation_begin(const struct command *c, const struct check_co
     op->force_stop = c->force_stop;
     op->has_processes = context->has_processes;
     op->incarnation = *context->incarnation;
+    /* Actions that it sees may be an earlier stop's. */
+    if (context->interlock && interlock_is_owed(context->interlock)) {
+        op->interlock_wanted = true;
+        op->buttons_out = context->interlock->buttons_out;
+        op->former = context->interlock->former;
+    }
     if (copy_disks(op, context) < 0)
         return NULL;
     op->accepted_at = now.realtime;

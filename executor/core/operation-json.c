@@ -121,6 +121,7 @@ static int write_private(struct json_writer *w, const struct operation *op)
     json_write_string(w, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff));
     json_write_string(w, "onReboot", lifecycle_action_to_string(op->former.on_reboot));
     json_write_bool(w, "interlockWanted", op->interlock_wanted);
+    json_write_number(w, "buttonsOut", op->buttons_out);
     json_write_bool(w, "agentSpent", op->agent_spent);
     json_write_number(w, "presses", op->presses);
     json_write_number(w, "agentTries", op->agent_tries);
@@ -193,6 +194,14 @@ static int get_unsigned(json_object *o, const char *key, unsigned *ret)
         return -EINVAL;
     *ret = (unsigned)n;
     return 0;
+}
+
+/* Journals of before it was counted have none. */
+static int get_buttons_out(json_object *k, unsigned *ret)
+{
+    if (!json_object_object_get_ex(k, "buttonsOut", NULL))
+        return 0;
+    return get_unsigned(k, "buttonsOut", ret);
 }
 
 static int get_request_id(json_object *o, const char *key, char ret[static UUID_TEXT_SIZE])
@@ -299,7 +308,7 @@ static int read_private(json_object *k, struct operation *op)
         GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff) ||
         GET_WORD(k, "onReboot", lifecycle_action, &op->former.on_reboot) ||
         json_get_bool(k, "interlockWanted", &op->interlock_wanted) ||
-        json_get_bool(k, "agentSpent", &op->agent_spent) ||
+        get_buttons_out(k, &op->buttons_out) || json_get_bool(k, "agentSpent", &op->agent_spent) ||
         get_unsigned(k, "presses", &op->presses) ||
         get_unsigned(k, "agentTries", &op->agent_tries) || get_unsigned(k, "cuts", &op->cuts) ||
         get_unsigned(k, "restoreTries", &op->restore_tries) || get_disks(k, op) ||

@@ -129,6 +129,17 @@ struct operation *operation_copy(const struct operation *op)
     return take(copy);
 }
 
+bool interlock_is_owed(const struct interlock *i)
+{
+    return i->may_be_set || i->buttons_out > 0;
+}
+
+struct interlock operation_interlock(const struct operation *op)
+{
+    return (struct interlock){
+        .may_be_set = op->interlock_wanted, .buttons_out = op->buttons_out, .former = op->former};
+}
+
 bool operation_is_finished(const struct operation *op)
 {
     return op->stage == STAGE_DONE;

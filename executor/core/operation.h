@@ -41,6 +41,14 @@ DECLARE_ENUM_WORDS(enum outcome, outcome); /* "" Stopped Failed Cancelled */
 enum operation_action { ACTION_STOP, ACTION_CLEAR, ACTION_MAX };
 DECLARE_ENUM_WORDS(enum operation_action, operation_action); /* StopInstance ClearLocalDisks */
 
+/* What a stop's reboot interlock leaves to be put right of the run that it was for. */
+struct interlock {
+    bool may_be_set;         /* by a button that was taken, or may have been */
+    unsigned buttons_out;    /* that would set it, and may be carried out yet */
+    struct lifecycle former; /* on_poweroff and on_reboot as they were before it */
+};
+bool interlock_is_owed(const struct interlock *i);
+
 struct timeline_entry {
     usec_t at;    /* realtime */
     char *what;   /* a word or two: "accepted", "button", "power cut", "off" */
@@ -80,6 +88,7 @@ struct operation {
     bool has_processes; /* the hypervisor's domains are processes: off has to be proved by them */
     struct lifecycle former; /* on_poweroff and on_reboot as they were before the interlock */
     bool interlock_wanted; /* former is durable, the interlock may be set: put it back on failure */
+    unsigned buttons_out;  /* that would set it, and have not been seen to come back */
     bool agent_spent;      /* method agent,acpi: the agent has had its turn */
     unsigned presses;      /* that the hypervisor took */
     unsigned agent_tries;
@@ -117,6 +126,8 @@ const char *operation_phase(const struct operation *op);
 bool operation_is_finished(const struct operation *op);
 /* The state of its instance as this operation alone says: Stopping, or how it ended. */
 enum instance_state operation_state(const struct operation *op);
+/* What it leaves to be put right of a guest that goes on running. */
+struct interlock operation_interlock(const struct operation *op);
 /* When the operation next has something to do by the clock; USEC_NEVER: not until something
  * happens. */
 usec_t operation_next_due(const struct operation *op);

@@ -237,6 +237,7 @@ void press(struct turn *t)
         op->interlock_wanted = op->former.on_reboot == LIFECYCLE_RESTART ||
                                op->former.on_poweroff == LIFECYCLE_RESTART;
     }
+    op->buttons_out += op->interlock_wanted;
     if (operation_button(op) == BUTTON_AGENT)
         op->agent_tries++;
     op->acting = EFFECT_PRESS;

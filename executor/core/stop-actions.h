@@ -66,6 +66,7 @@ void unblock(struct turn *t);
 bool restore_is_hopeless(const struct turn *t);
 void report_stopped(struct turn *t);
 void settle(struct turn *t);
+void settle_restored(struct turn *t);
 void settle_unrestored(struct turn *t);
 void fail_saved(struct turn *t);
 void fail_migrated(struct turn *t);

@@ -74,8 +74,17 @@ void settle(struct turn *t)
     report_failed(t, STATE_RUNNING);
 }
 
+/* A button that is out yet may set it again; whoever reads operation_interlock() knows. */
+void settle_restored(struct turn *t)
+{
+    t->op->interlock_wanted = false;
+    settle(t);
+}
+
 void settle_unrestored(struct turn *t)
 {
+    t->op->interlock_wanted = false;
+    t->op->buttons_out = 0; /* what they set could not be put back either */
     operation_note(t->op, t->now.realtime, false, "not put back",
                    "on_reboot and on_poweroff stay as the stop set them: %s", error_text(t));
     settle(t);

@@ -32,9 +32,9 @@
 DEFINE_ENUM_WORDS(enum input_kind, input_kind, IN_MAX, "admitted", "attached", "detached",
                   "seen-running", "seen-paused", "seen-migrating", "seen-suspended", "seen-crashed",
                   "seen-ending", "seen-lingering", "seen-off", "seen-saved", "seen-migrated",
-                  "seen-another", "seen-unknown", "pressed", "press-failed", "cut", "cut-failed",
-                  "woken", "restored", "restore-failed", "press-due", "look-due", "cut-due",
-                  "restore-due", "clear-due", "grace-over", "force", "cancel", "retry",
+                  "seen-another", "seen-unknown", "pressed", "press-failed", "button-back", "cut",
+                  "cut-failed", "woken", "restored", "restore-failed", "press-due", "look-due",
+                  "cut-due", "restore-due", "clear-due", "grace-over", "force", "cancel", "retry",
                   "disk-progress", "disk-setback", "disk-silent", "disk-cleared", "disk-failed");
 
 /* --- The table ----------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static const struct rule {
     RULE(STAGE_RELENTING,     IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
     RULE(STAGE_RELENTING,     IN_RESTORE_DUE,    NULL,                look,               STAY),
-    RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle,             STAGE_DONE),
+    RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle_restored,    STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, restore_is_hopeless, settle_unrestored,  STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, NULL,                restore_failed,     STAY),
     RULE(STAGE_RELENTING,     IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
@@ -216,6 +216,7 @@ static const struct {
     {ANY, IN_ADMITTED, "it has been admitted before"},
     {ANY, IN_PRESSED, "a button's late result"},
     {ANY, IN_PRESS_FAILED, "a button's late result"},
+    {ANY, IN_BUTTON_BACK, "it is counted, and what it has done is looked at"},
     {ANY, IN_CUT, "a power cut's late result"},
     {ANY, IN_CUT_FAILED, "a power cut's late result"},
     {ANY, IN_RESTORED, "a restoring call's late result"},
@@ -258,6 +259,10 @@ static bool learn(struct operation *op, const struct input *in, struct moment no
     if (in->sighting && op->incarnation.pid == 0 && op->action == ACTION_STOP) {
         op->incarnation = in->sighting->incarnation;
         learnt = op->incarnation.pid != 0;
+    }
+    if (in->is_back && op->buttons_out > 0) {
+        op->buttons_out--;
+        learnt = true;
     }
     if (in->definition && op->disks.n > 0 && !op->disks_changed &&
         disks_differ(in->definition, op->disks_at_acceptance))

@@ -25,7 +25,8 @@ enum input_kind {
     IN_SEEN_UNKNOWN, /* could not be seen */
     IN_PRESSED,      /* the hypervisor took the button */
     IN_PRESS_FAILED,
-    IN_CUT, /* the hypervisor says it cut the power */
+    IN_BUTTON_BACK, /* one whose result is not waited for any more */
+    IN_CUT,         /* the hypervisor says it cut the power */
     IN_CUT_FAILED,
     IN_WOKEN, /* or not: look */
     IN_RESTORED,
@@ -70,7 +71,9 @@ struct input {
     const struct instance *definition; /* SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
     bool interlocked;                  /* PRESSED */
-    bool is_stuck;                /* *_FAILED: it has not come back, and may have its effect yet */
+    bool is_back;  /* PRESSED, PRESS_FAILED, BUTTON_BACK: a button that was to set the
+                      interlock is on its way no more */
+    bool is_stuck; /* *_FAILED: it has not come back, and may have its effect yet */
     const struct disk_news *news; /* DISK_* */
     const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;
@@ -168,6 +171,7 @@ struct check_context {
     const struct error *plan_error;        /* or why they could not be */
     const struct disk_plan *at_start;      /* as they were when this run was first seen; empty, or
                                               NULL: not known */
+    const struct interlock *interlock;     /* that earlier stops of this run have left; or NULL */
     const struct operation *running;       /* an unfinished operation of the instance, or NULL */
 };
 /* The checks of contract section 3 from InstanceLockedForSecurity on, in its order; the first that

@@ -43,7 +43,8 @@ static void compare(struct engine *e, const struct sighting *s)
     d->is_listed = true;
     if (s->state != DOMAIN_UNKNOWN &&
         (!d->certain || s->state != d->seen ||
-         (s->incarnation.pid && !incarnation_equal(&s->incarnation, &d->incarnation))))
+         (s->incarnation.pid && !incarnation_equal(&s->incarnation, &d->incarnation)) ||
+         engine_owes_restore(d)))
         engine_want_look(e, d);
 }
 

@@ -138,10 +138,20 @@ static const char *unasked_reason(const struct sighting *s, enum input_kind seen
 }
 
 /* It was there when the first picture was taken, whose states are taken down in silence; of one
- * that could not be read then, the journal knows that much as Pending. */
+ * whose state could not be told then, the journal knows that much as Pending. */
 static bool is_found(const struct domain *d)
 {
     return d->is_found || (d->reported.known && d->reported.state == STATE_PENDING);
+}
+
+void engine_keep_first_picture(struct engine *e)
+{
+    struct domain *d;
+
+    if (!e->is_picture_owed)
+        return;
+    inventory_foreach(&e->inventory, d) if (d->is_found && !d->reported_changed)
+        engine_stage_reported(e, d, STATE_PENDING, &d->incarnation);
 }
 
 static void settle_running(struct engine *e, struct domain *d, const struct sighting *s)
@@ -151,7 +161,7 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
                    incarnation_equal(&s->incarnation, &last->incarnation);
 
     if (!last->known || last->state == STATE_PENDING) {
-        if (is_found(d))
+        if (is_found(d) && is_same)
             engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
         else
             engine_report_unasked(e, d, STATE_PENDING, STATE_RUNNING, "started", &s->incarnation);
@@ -160,8 +170,12 @@ static void settle_running(struct engine *e, struct domain *d, const struct sigh
     } else if (!is_same) {
         engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);
         engine_report_unasked(e, d, STATE_STOPPED, STATE_RUNNING, "started again", &s->incarnation);
-    } else if (s->incarnation.pid && !last->incarnation.pid) {
-        engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
+    } else {
+        if (s->incarnation.pid && !last->incarnation.pid) {
+            engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
+            d->next_reported.interlock = last->interlock;
+        }
+        engine_settle_interlock(e, d, s);
     }
 }
 
@@ -322,8 +336,6 @@ static void take_listed(struct engine *e, struct sighting *s)
     d->is_found |= e->is_first_picture;
     d->is_listed = true;
     if (s->state == DOMAIN_UNKNOWN) {
-        if (e->is_first_picture && !d->reported.known)
-            engine_stage_reported(e, d, STATE_PENDING, NULL);
         engine_want_look(e, d);
         return;
     }
@@ -349,6 +361,11 @@ static void attached(struct engine *e, struct call *c)
     inventory_foreach(&e->inventory, d) d->is_listed = false;
     for (size_t i = 0; i < c->list.n; i++)
         take_listed(e, &c->list.items[i]);
+    if (e->is_first_picture && e->turn_failed) {
+        detach(e, "there was no memory to take down all domains");
+        return;
+    }
+    e->is_picture_owed |= e->is_first_picture;
     e->is_first_picture = false;
     inventory_foreach(&e->inventory, d)
     {
@@ -413,10 +430,13 @@ static void call_ended(struct engine *e, struct call *c)
     struct input in = {.kind = result_input(c),
                        .error = c->error,
                        .interlocked = c->interlocked,
+                       .is_back = engine_button_is_back(c),
                        .is_stuck = c->stuck};
 
-    if (d && c->is_late)
+    if (d && c->is_late) {
+        engine_count_button_back(e, d, c);
         engine_process_hint(e, c->domain);
+    }
     if (!d || c->is_late || d->call_out != c->id)
         return;
     d->call_out = 0;
@@ -425,12 +445,18 @@ static void call_ended(struct engine *e, struct call *c)
         e->counters.stuck_calls++;
         say_stuck(d, c);
     }
-    if (c->generation != e->generation)
-        return; /* the attachment since then has asked for looks of its own */
+    if (c->generation != e->generation) { /* the attachment since then has asked for looks */
+        engine_count_button_back(e, d, c);
+        return;
+    }
     if (c->kind == CALL_LOOK)
         look_ended(e, d, c);
     else if (engine_operation_now(d))
         engine_step(e, d, &in);
+    else if (c->kind == CALL_RESTORE)
+        engine_take_restored(e, d, c);
+    else
+        engine_count_button_back(e, d, c);
 }
 
 void engine_process_call(struct engine *e, struct call *c)
@@ -478,6 +504,7 @@ static void fill_in(const struct engine *e, const struct domain *d, struct call 
     c->timeout = c->kind == CALL_CUT ? e->settings.destroy_timeout : e->settings.call_timeout;
     c->generation = e->generation;
     c->meant = d->op ? d->op->incarnation : d->reported.incarnation;
+    c->former = d->reported.interlock.former;
     if (d->op) {
         c->button = operation_button(d->op);
         c->interlock = d->op->interlock_wanted;

@@ -89,6 +89,7 @@ struct engine {
     uint64_t last_place;              /* of the queue of stops */
     uint64_t last_sequence;           /* committed */
     bool is_first_picture; /* nothing was ever reported: the first full read is only taken down */
+    bool is_picture_owed;  /* it is not in the journal yet */
     bool quiescing;
     struct error *load_problem; /* of the journal's content, more exact than the journal's own */
 
@@ -195,8 +196,24 @@ void engine_process_call(struct engine *e, struct call *c);
 void engine_process_hint(struct engine *e, const uuid_t domain);
 void engine_attach_if_due(struct engine *e);
 void engine_want_look(struct engine *e, struct domain *d);
+/* Ends each turn: until the first picture is in the journal, all of it is in what the turn writes;
+ * or whoever is read after a restart would seem to have been started meanwhile. */
+void engine_keep_first_picture(struct engine *e);
 /* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
 void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-interlock.c ---------------------------------------------------------------------- */
+bool engine_owes_restore(const struct domain *d);
+/* The operation has ended, and the run that it was for goes on and is reported. */
+void engine_leave_interlock(struct engine *e, struct domain *d, const struct operation *op);
+/* Was it to set the interlock, and is sure to be carried out no more? */
+bool engine_button_is_back(const struct call *c);
+/* … which nobody waits for any more: one button less is out. */
+void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c);
+/* A look without an operation shows the run that was reported. */
+void engine_settle_interlock(struct engine *e, struct domain *d, const struct sighting *s);
+/* What came of putting it back without an operation. */
+void engine_take_restored(struct engine *e, struct domain *d, const struct call *c);
 
 /* --- engine-queue.c -------------------------------------------------------------------------- */
 /* The domain's operation, as this turn has it, has its place in the line, or has left it. After

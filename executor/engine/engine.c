@@ -122,6 +122,8 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
         stage_or_fail_turn(e, engine_stage_transition(e, d, d->next_op, reaction.from, reaction.to,
                                                       reaction.reason));
         engine_stage_reported(e, d, reaction.to, run);
+        if (reaction.to == STATE_RUNNING)
+            engine_leave_interlock(e, d, d->next_op);
     }
     if (reaction.failed)
         stage_or_fail_turn(e, engine_stage_failure(e, d, d->next_op));
@@ -213,11 +215,23 @@ static bool has_something_durable(const struct engine *e)
     return false;
 }
 
+/* After the commit nothing may fail: what begins with this turn has its place by then. */
+static int make_room(struct engine *e)
+{
+    int n = lh_table_length(e->operations), size = e->operations->size;
+
+    for (const struct domain *d = e->staged; d; d = d->next_staged)
+        n += d->next_op && !d->op;
+    while (n > size * LH_LOAD_FACTOR)
+        size *= 2;
+    return size == e->operations->size ? 0 : lh_table_resize(e->operations, size);
+}
+
 static int commit(struct engine *e, struct error **err)
 {
     int r;
 
-    if (e->turn_failed)
+    if (e->turn_failed || make_room(e) < 0)
         return error_no_memory(err);
     if (!has_something_durable(e))
         return 0;
@@ -271,6 +285,7 @@ static void adopt_operation(struct engine *e, struct domain *d)
     if (!is_new)
         engine_count_in_line(e, d->op, -1);
     engine_count_in_line(e, d->next_op, 1);
+    /* There is room, see make_room(). */
     if (is_new) {
         lh_table_insert(e->operations, d->next_op->request_id, d);
         e->n_operations++;
@@ -390,6 +405,7 @@ static void act(struct engine *e)
     struct domain *d = take(e->staged), *next;
 
     e->last_sequence = e->staged_sequence;
+    e->is_picture_owed = false;
     for (struct domain *each = d; each; each = each->next_staged)
         adopt_domain(e, each);
     for (; d; d = next) {
@@ -636,6 +652,7 @@ void engine_turn(struct engine *e)
     engine_glance_if_due(e);
     if (e->journal_at == USEC_NEVER)
         step_clock(e);
+    engine_keep_first_picture(e);
     if (commit(e, &failure) < 0)
         give_back(e, failure);
     else

@@ -1,10 +1,11 @@
 /* inventory-facts.c - what the journal remembers of a domain beside what was reported
  *
- * Theory of operation. Two things can be gone by the time that they are needed. Of a transient
+ * Theory of operation. Things can be gone by the time that they are needed. Of a transient
  * domain that ended while stopd was away no definition is left, and its event has to say whether
  * local disks were kept, and which resources it had. That a domain was saved to a file of
  * somebody's is known to libvirt only until it is restarted; such a domain is not to be cleared.
- * Both stand beside the last report, as one small JSON document.
+ * And what stops have left to be put right of the run, see engine-interlock.c. All stand beside the
+ * last report, as one small JSON document.
  */
 #include "engine/inventory.h"
 
@@ -18,6 +19,18 @@ const struct instance *domain_definition(const struct domain *d)
     return d->instance ? d->instance : d->former;
 }
 
+static void write_interlock(struct json_writer *w, const struct interlock *i)
+{
+    if (!interlock_is_owed(i))
+        return;
+    json_write_begin(w, "interlock", '{');
+    json_write_bool(w, "mayBeSet", i->may_be_set);
+    json_write_number(w, "buttonsOut", i->buttons_out);
+    json_write_string(w, "onPoweroff", lifecycle_action_to_string(i->former.on_poweroff));
+    json_write_string(w, "onReboot", lifecycle_action_to_string(i->former.on_reboot));
+    json_write_end(w, '}');
+}
+
 char *domain_remember(const struct domain *d, const struct last_report *report)
 {
     _cleanup_(json_writer) struct json_writer w = {0};
@@ -26,6 +39,7 @@ char *domain_remember(const struct domain *d, const struct last_report *report)
     json_write_begin(&w, NULL, '{');
     if (report->is_filed)
         json_write_bool(&w, "saved", true);
+    write_interlock(&w, &report->interlock);
     if (i) {
         json_write_string(&w, "type", i->type);
         json_write_number(&w, "vcpus", i->vcpus);
@@ -57,6 +71,25 @@ static int recall_definition(struct domain *d, json_object *o)
     return 0;
 }
 
+static int recall_interlock(struct interlock *i, json_object *o)
+{
+    const char *on_poweroff, *on_reboot;
+    json_object *owed;
+    uint64_t n;
+
+    if (!json_object_object_get_ex(o, "interlock", &owed))
+        return 0;
+    if (json_get_bool(owed, "mayBeSet", &i->may_be_set) < 0 ||
+        json_get_number(owed, "buttonsOut", &n) < 0 || n > UINT32_MAX ||
+        json_get_string(owed, "onPoweroff", &on_poweroff) < 0 || !on_poweroff ||
+        json_get_string(owed, "onReboot", &on_reboot) < 0 || !on_reboot ||
+        lifecycle_action_from_string(on_poweroff, &i->former.on_poweroff) < 0 ||
+        lifecycle_action_from_string(on_reboot, &i->former.on_reboot) < 0)
+        return -EBADMSG;
+    i->buttons_out = (unsigned)n;
+    return 0;
+}
+
 int domain_recall(struct domain *d, const char *facts)
 {
     _cleanup_(json) json_object *o = facts ? json_tokener_parse(facts) : NULL;
@@ -68,5 +101,7 @@ int domain_recall(struct domain *d, const char *facts)
         return -EBADMSG;
     d->is_filed = json_get_bool(o, "saved", &saved) == 0 && saved;
     d->reported.is_filed = d->is_filed;
+    if (recall_interlock(&d->reported.interlock, o) < 0)
+        return -EBADMSG;
     return recall_definition(d, o);
 }

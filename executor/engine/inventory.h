@@ -19,6 +19,7 @@ struct last_report {
     enum instance_state state;
     struct incarnation incarnation; /* of the run that it was about; pid 0: none */
     bool is_filed;                  /* off, and known to be saved to a file */
+    struct interlock interlock;     /* see engine-interlock.c */
 };
 
 /* See engine-at-start.c. */
@@ -70,6 +71,7 @@ struct domain {
     struct domain *next_due;
     struct agenda_entry in_line; /* waits for its turn, by its operation's place in the queue */
     usec_t look_delay;
+    usec_t restore_at, restore_delay; /* without an operation: not before; 0: at once */
 
     struct request *waiting; /* for the end of the operation */
 

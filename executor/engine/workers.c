@@ -263,6 +263,7 @@ void workers_start(struct workers *w, struct call *c)
     pthread_mutex_lock(&w->lock);
     if (is_hanging(w, c)) {
         pthread_mutex_unlock(&w->lock);
+        c->is_unmade = true;
         c->result = error_set(&c->error, ERROR_UNKNOWN,
                               "libvirt has not come back from an earlier call of this kind");
         w->done(w->userdata, c);

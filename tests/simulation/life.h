@@ -32,6 +32,7 @@ struct flight {
         bool is_defined;
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
+        bool is_dark;   /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;

@@ -96,5 +96,6 @@ void witness_end(struct life *life)
         bool has_row = witness_find_row(life, d, &state);
 
         check_end_of(life, d, has_row, state);
+        witness_check_lifecycle(life, d, true);
     }
 }

@@ -358,8 +358,7 @@ void witness_committed(struct life *life)
     size_t n = events_read(life, events);
 
     life->witness.n_commits++;
-    for (size_t i = 0; i < WITNESS_DOMAINS && life->witness.is_picture_due; i++)
-        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
+    witness_keep_picture(life);
     sinks_see_commit(life);
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];

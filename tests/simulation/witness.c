@@ -161,13 +161,17 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         break;
     case HAPPENED_LOCKED:
         seen->restored_run = 0;
-        if (meddles(life) || !witness_operation(life, d))
-            seen->tainted_run = run;
+        if (meddles(life) || !witness_operation(life, d)) {
+            seen->late_lock_run = run;
+            life->has_lost_hints = true; /* nobody tells of it */
+        }
         break;
     case HAPPENED_RESTORED:
         seen->restored_run = run;
         if (meddles(life))
             seen->tainted_run = run;
+        else
+            seen->late_lock_run = 0;
         break;
     case HAPPENED_CHANGED:
         life->has_crash |= d->state == DOMAIN_CRASHED;
@@ -252,15 +256,29 @@ void witness_call(struct life *life, const struct call *c)
         witness_domain(life, d)->tainted_run = d->run;
 }
 
-/* The first picture of an engine that has never reported anything is taken down in silence. */
-static bool is_first_picture(struct life *life)
+static bool is_anything_reported(struct life *life)
 {
     int64_t n = 0;
 
-    return life->witness.sequence == 0 &&
-           database_ask_number(&life->journal->database, "SELECT count(*) FROM reported", &n,
-                               NULL) == 0 &&
-           n == 0;
+    return database_ask_number(&life->journal->database, "SELECT count(*) FROM reported", &n,
+                               NULL) < 0 ||
+           n > 0;
+}
+
+/* The first picture of an engine that has never reported anything is taken down in silence. */
+static bool is_first_picture(struct life *life)
+{
+    return life->witness.sequence == 0 && !is_anything_reported(life);
+}
+
+/* It is in the journal as a whole or not at all. */
+void witness_keep_picture(struct life *life)
+{
+    if (!life->witness.is_picture_due || !is_anything_reported(life))
+        return;
+    life->witness.is_picture_due = false;
+    for (size_t i = 0; i < WITNESS_DOMAINS; i++)
+        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
 }
 
 /* What is silent is the first that gets into the journal, however many tries that takes. */
@@ -276,12 +294,12 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = seen->is_kept = false;
         return;
     }
-    /* One whose run could not be told may be reported or not when it is, or one that was on its way
-     * off then and has begun anew; so may all where stopd has been started anew before the picture
-     * was in the journal, or when all that it knew had left the host. */
+    /* One that was said to be off may be reported or not when it is seen, or one that was on its
+     * way off then and has begun anew; so may all where stopd has been started anew before the
+     * picture was in the journal, or when all that it knew had left the host. */
     if (seen->found_run == 0) {
         seen->found_run = g->run;
-        seen->is_found_dark = g->version == 0;
+        seen->is_found_dark = g->is_dark;
     }
     seen->is_unread |=
         !g->shows_run || g->run > seen->found_run ||
@@ -321,12 +339,14 @@ void witness_learned(struct life *life, const struct flight *f)
     }
 }
 
-/* Whoever is not in a stop has its lifecycle actions as they were. */
-static void check_lifecycle(struct life *life, const struct simulated_domain *d)
+/* Whoever is not in a stop has its lifecycle actions as they were; after a button that came late,
+ * in the end. */
+void witness_check_lifecycle(struct life *life, const struct simulated_domain *d, bool is_end)
 {
     bool is_up = simulated_is_present(d) && d->state != DOMAIN_ENDING;
 
-    if (!is_up || witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
+    if (!is_up || (!is_end && witness_domain(life, d)->late_lock_run == d->run) ||
+        witness_domain(life, d)->tainted_run == d->run || witness_operation(life, d) ||
         host_has_flight(life, d->definition->uuid))
         return;
     census_count("rule", "4.6 interlock");
@@ -379,7 +399,6 @@ static void check_parallel(struct life *life)
 
 void witness_turn(struct life *life)
 {
-    life->witness.is_picture_due = false;
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {
@@ -395,5 +414,5 @@ void witness_turn(struct life *life)
     if (!engine_is_attached(life->engine))
         return;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next)
-        check_lifecycle(life, d);
+        witness_check_lifecycle(life, d, false);
 }

@@ -82,15 +82,17 @@ struct seen_domain {
     unsigned known_version; /* and of this definition */
     unsigned settled_version;
     char known_id[WITNESS_ID];
-    unsigned accounted;    /* up to this run each end has been reported, or is past reporting */
-    unsigned reported_run; /* the run of the latest Running that was reported */
-    bool is_found;         /* was there when the first picture was taken */
-    bool is_kept;          /* and that picture is in the journal */
-    unsigned found_run;    /* which run it was in then */
-    bool is_found_dark;    /* the hypervisor could tell nothing of it */
-    bool is_unread;        /* could not be read when the first picture was taken */
-    unsigned tainted_run;  /* a call that was written off has meddled with this one, or its
-                              lifecycle cannot be put back */
+    unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
+    unsigned reported_run;  /* the run of the latest Running that was reported */
+    bool is_found;          /* was there when the first picture was taken */
+    bool is_kept;           /* and that picture is in the journal */
+    unsigned found_run;     /* which run it was in then */
+    bool is_found_dark;     /* the hypervisor could not tell of it what it was */
+    bool is_unread;         /* could not be read when the first picture was taken */
+    unsigned tainted_run;   /* a call that was written off has meddled with this one, or its
+                               lifecycle cannot be put back */
+    unsigned late_lock_run; /* a call that was written off, or whose stop is over, has interlocked
+                               this one, and nobody has put that right since */
     unsigned
         locked_version; /* an operation lock stands in this definition and later ones; 0: none */
     unsigned disks_version, disks_run; /* and another disk, since the guest runs */
@@ -108,8 +110,8 @@ struct witness {
     struct ask *asks;
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
-    bool is_picture_due; /* the first one is in this turn */
     bool has_failed;     /* a write or a commit of this turn has */
+    bool is_picture_due; /* the first one has been taken, and is in no commit yet */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
     unsigned n_operations, n_events, n_commits, n_crashes;
@@ -136,6 +138,9 @@ void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
 /* Time passes with stopd running and the hypervisor at hand. */
 void witness_time(struct life *life, usec_t passed);
+void witness_check_lifecycle(struct life *life, const struct simulated_domain *d, bool is_end);
+/* After each commit. */
+void witness_keep_picture(struct life *life);
 /* After each turn: what has to hold between turns. */
 void witness_turn(struct life *life);
 /* stopd is gone: who waits for an answer waits in vain. */

@@ -1,7 +1,8 @@
 /* engine-kit.h - the real engine on a real journal file, in a world of one simulated guest
  *
  * Theory of operation. Time is the test's and goes on only when nothing else is to be done, to the
- * next moment that the engine or the world waits for. Calls are made between turns. What the engine
+ * next moment that the engine or the world waits for. Calls are made between turns, or kept, and
+ * answered by the test as it likes: then there need be no world. What the engine
  * does with memory and with the journal's file is the test's to disturb; the world and the test
  * itself are not disturbed: they stand between engine_calm() and engine_rough(). */
 #ifndef STOPD_TESTS_ENGINE_KIT_H
@@ -91,26 +92,37 @@ static inline void life_lost(void *userdata, const char *why)
 
 /* --- Up and down ------------------------------------------------------------------------------ */
 
-/* A guest that is off a second after the button. */
+/* Guest number n, i-n, which runs, and is off a second after the button. */
+static inline struct simulated_domain *world_add(struct life *l, unsigned n)
+{
+    struct instance *i = instance_new();
+    struct simulated_domain *d;
+    char text[UUID_TEXT_SIZE];
+
+    snprintf(text, sizeof(text), "00000000-0000-4000-8000-%012u", n);
+    uuid_parse(text, i->uuid);
+    snprintf(text, sizeof(text), "guest-%u", n);
+    assert_int_equal(text_replace(&i->name, text), 0);
+    snprintf(text, sizeof(text), "i-%u", n);
+    assert_int_equal(text_replace(&i->id, text), 0);
+    d = simulated_define(l->world, i);
+    d->manners.answer = ANSWER_POWER_OFF;
+    d->manners.answer_delay = USEC_PER_SEC;
+    assert_true(simulated_start(l->world, d));
+    return d;
+}
+
 static inline void world_make(struct life *l)
 {
-    struct instance *n = instance_new();
-
     l->world = simulated_new(true);
     l->world->observer = (struct simulated_observer){life_happened, l};
     l->world->hypervisor.listener = (struct hypervisor_listener){life_changed, life_lost, l};
-    uuid_parse("00000000-0000-4000-8000-000000000001", n->uuid);
-    assert_int_equal(text_replace(&n->name, "guest") + text_replace(&n->id, "i-1"), 0);
     l->now = 100 * USEC_PER_SEC;
     simulated_advance(l->world, l->now);
-    l->guest = simulated_define(l->world, n);
-    l->guest->is_persistent = true;
-    l->guest->manners.answer = ANSWER_POWER_OFF;
-    l->guest->manners.answer_delay = USEC_PER_SEC;
-    assert_true(simulated_start(l->world, l->guest));
+    l->guest = world_add(l, 1);
 }
 
-/* 0, or a negative errno; then nothing of it is left. */
+/* 0, or a negative errno; then nothing of it is left, save a journal that was open before. */
 static inline int life_try_start(struct life *l, struct error **err)
 {
     static const char *const sinks[] = {"file"};
@@ -133,12 +145,12 @@ static inline int life_try_start(struct life *l, struct error **err)
         .sinks = sinks,
         .n_sinks = 1,
     };
-    bool fresh;
-    int r = journal_open(l->path, &fresh, &l->journal, err);
+    bool is_open = l->journal;
+    int r = is_open ? 0 : journal_open(l->path, NULL, &l->journal, err);
 
     if (r >= 0)
         r = engine_new(&settings, &host, l->journal, &l->engine, err);
-    if (r < 0)
+    if (r < 0 && !is_open)
         journal_close(take(l->journal));
     return r;
 }
@@ -161,14 +173,16 @@ static inline void life_die(struct life *l)
         l->calls = c->next;
         call_free(c);
     }
-    simulated_lose_connection(l->world, "stopd is gone");
+    if (l->world)
+        simulated_lose_connection(l->world, "stopd is gone");
 }
 
 static inline void life_end(struct life *l)
 {
     if (l->journal)
         life_die(l);
-    l->world->hypervisor.ops->free(&l->world->hypervisor);
+    if (l->world)
+        l->world->hypervisor.ops->free(&l->world->hypervisor);
     l->world = NULL;
 }
 
@@ -239,15 +253,17 @@ static inline void take_reply(struct request *r, struct answer *a)
     request_free(r);
 }
 
-/* StopInstance of the guest with this ClientToken; the reply comes with a turn. */
-static inline void ask_stop(struct life *l, const char *token, struct reply *reply)
+/* StopInstance of guest n, with this ClientToken; the reply comes with a turn. */
+static inline void ask_stop_of(struct life *l, unsigned n, const char *token, struct reply *reply)
 {
     struct request *r = request_new(REQUEST_STOP);
     struct parameters p = {0};
     struct error *err = NULL;
+    char id[16];
 
     *reply = (struct reply){0};
-    assert_int_equal(parameters_add(&p, "InstanceId", "i-1"), 0);
+    snprintf(id, sizeof(id), "i-%u", n);
+    assert_int_equal(parameters_add(&p, "InstanceId", id), 0);
     assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
     snprintf(r->principal.name, sizeof(r->principal.name), "test");
     r->principal.may_change = true;
@@ -257,6 +273,25 @@ static inline void ask_stop(struct life *l, const char *token, struct reply *rep
     memcpy(r->command.request_id, r->request_id, sizeof(r->request_id));
     r->command.principal = r->principal;
     parameters_clear(&p);
+    r->reply = take_reply;
+    r->userdata = reply;
+    engine_take_request(l->engine, r);
+}
+
+static inline void ask_stop(struct life *l, const char *token, struct reply *reply)
+{
+    ask_stop_of(l, 1, token, reply);
+}
+
+/* The operation is cancelled; the reply comes with a turn. */
+static inline void ask_cancel(struct life *l, const char *operation, struct reply *reply)
+{
+    struct request *r = request_new(REQUEST_CANCEL);
+
+    *reply = (struct reply){0};
+    snprintf(r->principal.name, sizeof(r->principal.name), "test");
+    r->principal.may_change = true;
+    assert_int_equal(text_replace(&r->operation_id, operation), 0);
     r->reply = take_reply;
     r->userdata = reply;
     engine_take_request(l->engine, r);

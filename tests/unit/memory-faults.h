@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum memory_of { MEMORY_OURS, MEMORY_SQLITE };
+enum memory_of { MEMORY_OURS, MEMORY_TABLES, MEMORY_SQLITE };
 
 static struct {
     bool is_armed, is_calm;
@@ -107,8 +107,23 @@ MEMORY_WRAP(int, json_object_deep_copy,
 MEMORY_WRAP(struct json_tokener *, json_tokener_new, (void), (), NULL)
 MEMORY_WRAP(struct lh_table *, lh_kchar_table_new, (int size, lh_entry_free_fn *free_entry),
             (size, free_entry), NULL)
-MEMORY_WRAP(int, lh_table_insert, (struct lh_table * t, const void *k, const void *v), (t, k, v),
-            -1)
+
+/* A table asks for memory where it has to grow, and only there. */
+int __real_lh_table_resize(struct lh_table *t, int size);
+int __wrap_lh_table_resize(struct lh_table *t, int size);
+int __wrap_lh_table_resize(struct lh_table *t, int size)
+{
+    return memory_is_out(MEMORY_TABLES) ? -1 : __real_lh_table_resize(t, size);
+}
+
+int __real_lh_table_insert(struct lh_table *t, const void *k, const void *v);
+int __wrap_lh_table_insert(struct lh_table *t, const void *k, const void *v);
+int __wrap_lh_table_insert(struct lh_table *t, const void *k, const void *v)
+{
+    bool grows = t->count >= t->size * LH_LOAD_FACTOR;
+
+    return grows && memory_is_out(MEMORY_TABLES) ? -1 : __real_lh_table_insert(t, k, v);
+}
 
 /* --- SQLite's --------------------------------------------------------------------------------- */
 

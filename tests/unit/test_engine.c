@@ -1,118 +1,67 @@
 /* The engine by itself: what it loads, which calls it makes, and what it makes of their ends. */
-#include "engine/engine.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
-
+#include <stddef.h>
 #include <cmocka.h>
 
-#include "tests/unit/journal-kit.h"
+#include "engine-kit.h"
 
-#define CALLS_MOST 32
-
-/* A host that keeps the calls that go out until the test answers them. */
-struct scene {
-    struct journal *journal;
-    struct engine *engine;
-    struct moment now;
-    struct call *calls[CALLS_MOST];
-    size_t n_calls;
-};
-
-static void keep_call(void *userdata, struct call *c)
-{
-    struct scene *s = userdata;
-
-    assert_true(s->n_calls < CALLS_MOST);
-    s->calls[s->n_calls++] = c;
-}
-
-static struct moment scene_now(void *userdata)
-{
-    struct scene *s = userdata;
-
-    return s->now;
-}
-
-static uint32_t no_chance(void *userdata, uint32_t bound)
-{
-    return 0;
-}
-
-static void heed_nothing(void *userdata, uint64_t sequence)
+static void engine_calm(void)
 {
 }
 
-static int start_engine(struct scene *s, struct error **err)
+static void engine_rough(void)
 {
-    const struct engine_host host = {.userdata = s,
-                                     .start_call = keep_call,
-                                     .now = scene_now,
-                                     .random = no_chance,
-                                     .committed = heed_nothing};
-    const struct engine_settings settings = {.host_id = "h",
-                                             .policy = {.stop = {.grace = 120 * USEC_PER_SEC,
-                                                                 .method = METHOD_ACPI,
-                                                                 .on_timeout = ON_TIMEOUT_FAIL},
-                                                        .resend = 10 * USEC_PER_SEC,
-                                                        .stopped_mode = STOPPED_MODE_KEEP_CHARGING},
-                                             .call_timeout = 30 * USEC_PER_SEC,
-                                             .destroy_timeout = 90 * USEC_PER_SEC,
-                                             .retain = 72 * 3600 * USEC_PER_SEC};
-
-    return engine_new(&settings, &host, s->journal, &s->engine, err);
 }
 
+/* Without a world: the calls that go out are kept until the test answers them. */
 static int set_up(void **state)
 {
-    struct scene *s = calloc(1, sizeof(*s));
+    struct life *l = calloc(1, sizeof(*l));
 
-    assert_non_null(s);
-    s->journal = open_journal(":memory:");
-    s->now =
-        (struct moment){.monotonic = 1000 * USEC_PER_SEC, .realtime = 1790000000 * USEC_PER_SEC};
-    *state = s;
+    assert_non_null(l);
+    l->path = ":memory:";
+    l->journal = open_journal(l->path);
+    l->now = 1000 * USEC_PER_SEC;
+    *state = l;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct scene *s = *state;
+    struct life *l = *state;
 
-    for (size_t i = 0; i < s->n_calls; i++)
-        call_free(s->calls[i]);
-    engine_free(s->engine);
-    journal_close(s->journal);
-    free(s);
+    life_end(l);
+    free(l);
     return 0;
 }
 
 /* The call of this kind that is out, which is the test's then. */
-static struct call *take_out(struct scene *s, enum call_kind kind)
+static struct call *take_out(struct life *l, enum call_kind kind)
 {
-    for (size_t i = 0; i < s->n_calls; i++)
-        if (s->calls[i]->kind == kind) {
-            struct call *c = s->calls[i];
+    for (struct call **at = &l->calls; *at; at = &(*at)->next)
+        if ((*at)->kind == kind) {
+            struct call *c = *at;
 
-            s->calls[i] = s->calls[--s->n_calls];
+            *at = c->next;
             return c;
         }
     fail_msg("no '%s' is out", call_kind_to_string(kind));
-    return NULL;
+    abort(); /* the compiler does not know that it does not come here */
 }
 
-static bool is_out(const struct scene *s, enum call_kind kind)
+static bool is_out(const struct life *l, enum call_kind kind)
 {
-    for (size_t i = 0; i < s->n_calls; i++)
-        if (s->calls[i]->kind == kind)
+    for (const struct call *c = l->calls; c; c = c->next)
+        if (c->kind == kind)
             return true;
     return false;
 }
 
-static void answered(struct scene *s, struct call *c)
+static void answered(struct life *l, struct call *c)
 {
-    engine_take_call(s->engine, c);
-    engine_turn(s->engine);
+    engine_take_call(l->engine, c);
+    engine_turn(l->engine);
 }
 
 static const struct incarnation the_run = {"9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11", 4711, 100};
@@ -125,21 +74,29 @@ static void fill_running(struct sighting *seen, const uuid_t domain)
     seen->remembered = PROCESS_ALIVE;
 }
 
+/* The call's list has one domain. */
+static struct sighting *listed(struct call *c)
+{
+    c->list.items = calloc(1, sizeof(*c->list.items));
+    if (!c->list.items)
+        abort();
+    c->list.n = 1;
+    return c->list.items;
+}
+
 /* The hypervisor is at hand, with one domain that runs. */
-static void attach(struct scene *s, const uuid_t domain)
+static void attach(struct life *l, const uuid_t domain)
 {
     struct call *c;
 
-    engine_turn(s->engine);
-    c = take_out(s, CALL_CONNECT);
+    engine_turn(l->engine);
+    c = take_out(l, CALL_CONNECT);
     c->has_processes = true;
-    c->list.items = calloc(1, sizeof(*c->list.items));
-    c->list.n = 1;
-    fill_running(&c->list.items[0], domain);
-    answered(s, c);
+    fill_running(listed(c), domain);
+    answered(l, c);
 }
 
-static struct operation *put_stop(struct scene *s, unsigned n, const uuid_t domain,
+static struct operation *put_stop(struct life *l, unsigned n, const uuid_t domain,
                                   enum stop_method method)
 {
     struct operation *op = an_operation(n);
@@ -148,92 +105,92 @@ static struct operation *put_stop(struct scene *s, unsigned n, const uuid_t doma
     op->has_processes = true;
     op->incarnation = the_run;
     op->method = method;
-    begin(s->journal);
-    put_operation(s->journal, op);
-    commit(s->journal);
+    begin(l->journal);
+    put_operation(l->journal, op);
+    commit(l->journal);
     return op;
 }
 
 static void two_unfinished_operations_of_one_domain_are_a_sentence(void **state)
 {
-    struct scene *s = *state;
+    struct life *l = *state;
     struct error *err = NULL;
     uuid_t domain;
 
     uuid_generate_random(domain);
-    operation_free(put_stop(s, 1, domain, METHOD_ACPI));
-    operation_free(put_stop(s, 101, domain, METHOD_ACPI));
-    assert_failure(start_engine(s, &err), err, ERROR_JOURNAL, "two unfinished operations of i-1");
+    operation_free(put_stop(l, 1, domain, METHOD_ACPI));
+    operation_free(put_stop(l, 101, domain, METHOD_ACPI));
+    assert_failure(life_try_start(l, &err), err, ERROR_JOURNAL, "two unfinished operations of i-1");
 }
 
 static void damaged_facts_are_a_sentence_and_none_are_fine(void **state)
 {
     static const char *const damaged[] = {"", "[]", "{\"vcpus\":-1}", "{\"vcpus\":1}"};
-    struct scene *s = *state;
+    struct life *l = *state;
     struct error *err = NULL;
     struct reported r = {.instance_id = (char *)"i-1", .state = STATE_STOPPED};
 
     uuid_generate_random(r.domain);
     for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
         r.facts = (char *)damaged[i];
-        begin(s->journal);
-        assert_success(journal_put_reported(s->journal, &r, &err), err);
-        commit(s->journal);
-        assert_failure(start_engine(s, &err), err, ERROR_JOURNAL, "remembers of i-1 is damaged");
+        begin(l->journal);
+        assert_success(journal_put_reported(l->journal, &r, &err), err);
+        commit(l->journal);
+        assert_failure(life_try_start(l, &err), err, ERROR_JOURNAL, "remembers of i-1 is damaged");
     }
     r.facts = NULL;
-    begin(s->journal);
-    assert_success(journal_put_reported(s->journal, &r, &err), err);
-    commit(s->journal);
-    assert_success(start_engine(s, &err), err);
+    begin(l->journal);
+    assert_success(journal_put_reported(l->journal, &r, &err), err);
+    commit(l->journal);
+    assert_success(life_try_start(l, &err), err);
 }
 
 /* A look, which every attachment asks for, shows it running: the button goes out. */
-static struct call *pressing(struct scene *s, const uuid_t domain)
+static struct call *pressing(struct life *l, const uuid_t domain)
 {
-    struct call *c = take_out(s, CALL_LOOK);
+    struct call *c = take_out(l, CALL_LOOK);
 
     fill_running(&c->sighting, domain);
-    answered(s, c);
-    return take_out(s, CALL_PRESS);
+    answered(l, c);
+    return take_out(l, CALL_PRESS);
 }
 
 static void an_agent_has_a_budget_of_its_own(void **state)
 {
-    struct scene *s = *state;
+    struct life *l = *state;
     struct error *err = NULL;
     struct call *c;
     uuid_t domain;
 
     uuid_generate_random(domain);
-    operation_free(put_stop(s, 1, domain, METHOD_AGENT_ACPI));
-    assert_success(start_engine(s, &err), err);
-    attach(s, domain);
-    c = pressing(s, domain);
+    operation_free(put_stop(l, 1, domain, METHOD_AGENT_ACPI));
+    assert_success(life_try_start(l, &err), err);
+    attach(l, domain);
+    c = pressing(l, domain);
     assert_int_equal(c->button, BUTTON_AGENT);
     assert_true(c->timeout < 30 * USEC_PER_SEC);
     /* It is written off: ACPI at once. */
     c->stuck = true;
     c->result = error_set(&c->error, ERROR_UNKNOWN, "no answer");
-    answered(s, c);
-    c = take_out(s, CALL_PRESS);
+    answered(l, c);
+    c = take_out(l, CALL_PRESS);
     assert_int_equal(c->button, BUTTON_ACPI);
     call_free(c);
 }
 
 static void an_act_that_comes_back_late_makes_it_look(void **state)
 {
-    struct scene *s = *state;
+    struct life *l = *state;
     struct error *err = NULL;
     struct call *c;
     uuid_t domain;
 
     uuid_generate_random(domain);
-    operation_free(put_stop(s, 1, domain, METHOD_ACPI));
-    assert_success(start_engine(s, &err), err);
-    attach(s, domain);
-    c = pressing(s, domain);
-    assert_false(is_out(s, CALL_LOOK));
+    operation_free(put_stop(l, 1, domain, METHOD_ACPI));
+    assert_success(life_try_start(l, &err), err);
+    attach(l, domain);
+    c = pressing(l, domain);
+    assert_false(is_out(l, CALL_LOOK));
     {
         struct call *told = call_new(CALL_PRESS);
 
@@ -242,49 +199,252 @@ static void an_act_that_comes_back_late_makes_it_look(void **state)
         told->stuck = true;
         uuid_copy(told->domain, domain);
         told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer");
-        answered(s, told);
+        answered(l, told);
     }
-    assert_false(is_out(s, CALL_LOOK));
+    assert_false(is_out(l, CALL_LOOK));
     c->is_late = true;
-    answered(s, c);
-    assert_true(is_out(s, CALL_LOOK));
+    answered(l, c);
+    assert_true(is_out(l, CALL_LOOK));
 }
 
 static void a_glance_that_shows_what_is_known_makes_nobody_look(void **state)
 {
-    struct scene *s = *state;
+    struct life *l = *state;
     struct error *err = NULL;
     struct call *c;
     uuid_t domain;
 
     uuid_generate_random(domain);
-    assert_success(start_engine(s, &err), err);
-    attach(s, domain);
-    assert_false(is_out(s, CALL_GLANCE));
-    s->now.monotonic += 300 * USEC_PER_SEC;
-    engine_turn(s->engine);
-    c = take_out(s, CALL_GLANCE);
-    c->list.items = calloc(1, sizeof(*c->list.items));
-    c->list.n = 1;
-    fill_running(&c->list.items[0], domain);
-    answered(s, c);
-    assert_false(is_out(s, CALL_LOOK));
-    assert_false(is_out(s, CALL_GLANCE));
+    assert_success(life_try_start(l, &err), err);
+    attach(l, domain);
+    assert_false(is_out(l, CALL_GLANCE));
+    l->now += 300 * USEC_PER_SEC;
+    engine_turn(l->engine);
+    c = take_out(l, CALL_GLANCE);
+    fill_running(listed(c), domain);
+    answered(l, c);
+    assert_false(is_out(l, CALL_LOOK));
+    assert_false(is_out(l, CALL_GLANCE));
 
     /* Another run of it is something to look at; so is a domain that is not listed. */
     for (unsigned i = 0; i < 2; i++) {
-        s->now.monotonic += 300 * USEC_PER_SEC;
-        engine_turn(s->engine);
-        c = take_out(s, CALL_GLANCE);
-        c->list.items = calloc(1, sizeof(*c->list.items));
+        l->now += 300 * USEC_PER_SEC;
+        engine_turn(l->engine);
+        c = take_out(l, CALL_GLANCE);
+        fill_running(listed(c), domain);
         c->list.n = 1 - i;
-        fill_running(&c->list.items[0], domain);
         c->list.items[0].incarnation.start_time++;
-        answered(s, c);
-        c = take_out(s, CALL_LOOK);
+        answered(l, c);
+        c = take_out(l, CALL_LOOK);
         fill_running(&c->sighting, domain);
-        answered(s, c);
+        answered(l, c);
     }
+}
+
+/* --- An interlock that comes late ------------------------------------------------------------- */
+
+static const struct lifecycle its_own = {LIFECYCLE_DESTROY, LIFECYCLE_RESTART},
+                              locked = {LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};
+
+/* The look that is out shows it running, with these lifecycle actions. */
+static void shown(struct life *l, const uuid_t domain, struct lifecycle lifecycle)
+{
+    struct call *c = take_out(l, CALL_LOOK);
+
+    fill_running(&c->sighting, domain);
+    c->sighting.lifecycle = lifecycle;
+    answered(l, c);
+}
+
+static void attach_showing(struct life *l, const uuid_t domain, struct lifecycle lifecycle)
+{
+    struct call *c;
+    struct instance *i = instance_new();
+
+    engine_turn(l->engine);
+    c = take_out(l, CALL_CONNECT);
+    c->has_processes = true;
+    fill_running(listed(c), domain);
+    c->list.items[0].lifecycle = lifecycle;
+    uuid_copy(i->uuid, domain);
+    assert_int_equal(text_replace(&i->name, "vm1") + text_replace(&i->id, "i-1"), 0);
+    c->list.items[0].instance = i;
+    answered(l, c);
+}
+
+/* The button hangs; the worker is written off, and the call itself is the test's. */
+static struct call *hanging_button(struct life *l, const uuid_t domain)
+{
+    struct call *c = take_out(l, CALL_PRESS), *told = call_new(CALL_PRESS);
+
+    assert_true(c->interlock);
+    told->id = c->id;
+    told->generation = c->generation;
+    told->stuck = true;
+    uuid_copy(told->domain, domain);
+    told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer");
+    answered(l, told);
+    return c;
+}
+
+static void cancelled(struct life *l, const char *operation)
+{
+    struct reply reply;
+
+    ask_cancel(l, operation, &reply);
+    engine_turn(l->engine);
+    assert_int_equal(reply.code, ERROR_NONE);
+}
+
+/* What goes out puts back the guest's own actions, and succeeds. */
+static void put_back(struct life *l)
+{
+    struct call *c = take_out(l, CALL_RESTORE);
+
+    assert_int_equal(c->former.on_poweroff, its_own.on_poweroff);
+    assert_int_equal(c->former.on_reboot, its_own.on_reboot);
+    assert_true(incarnation_equal(&c->meant, &the_run));
+    answered(l, c);
+}
+
+/* A stop that was cancelled while its button hung, and has put all back. The button. */
+static struct call *a_stop_that_left_a_button(struct life *l, uuid_t domain)
+{
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *button;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    button = hanging_button(l, domain);
+    cancelled(l, op->request_id);
+    operation_free(op);
+    put_back(l);
+    assert_int_equal(engine_unfinished(l->engine), 0);
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    return button;
+}
+
+static void comes_late(struct life *l, struct call *button)
+{
+    button->is_late = true;
+    answered(l, button);
+}
+
+/* DESIGN, the ladder: put back if the stop fails or is cancelled. */
+static void an_interlock_that_comes_late_is_put_back(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *button = a_stop_that_left_a_button(l, domain);
+
+    comes_late(l, button);
+    shown(l, domain, locked);
+    put_back(l);
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    /* The button is back: what another hand makes of the actions from now on is its own. */
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    assert_null(l->calls);
+}
+
+static void what_cannot_be_put_back_is_tried_again_in_time(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *c, *button = a_stop_that_left_a_button(l, domain);
+
+    comes_late(l, button);
+    shown(l, domain, locked);
+    for (unsigned i = 0; i < 8; i++) {
+        usec_t failed_at = l->now;
+
+        c = take_out(l, CALL_RESTORE);
+        c->result = error_set(&c->error, ERROR_UNKNOWN, "no");
+        answered(l, c);
+        assert_null(l->calls);
+        while (!is_out(l, CALL_LOOK) && l->now < failed_at + 100 * USEC_PER_SEC) {
+            l->now = engine_next_turn(l->engine);
+            engine_turn(l->engine);
+        }
+        assert_in_range(l->now - failed_at, USEC_PER_SEC, 60 * USEC_PER_SEC);
+        shown(l, domain, locked);
+    }
+    put_back(l);
+}
+
+static void it_is_put_back_after_a_restart_too(void **state)
+{
+    struct life *l = *state;
+    struct error *err = NULL;
+    uuid_t domain;
+
+    call_free(a_stop_that_left_a_button(l, domain));
+    engine_free(take(l->engine));
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, locked);
+    put_back(l);
+    shown(l, domain, its_own);
+    /* It may be sent yet, and nobody will tell. */
+    l->now += 300 * USEC_PER_SEC;
+    engine_turn(l->engine);
+    {
+        struct call *c = take_out(l, CALL_GLANCE);
+
+        fill_running(listed(c), domain);
+        answered(l, c);
+    }
+    shown(l, domain, locked);
+    put_back(l);
+}
+
+static void another_run_owes_nothing(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *c;
+
+    call_free(a_stop_that_left_a_button(l, domain));
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    c = take_out(l, CALL_LOOK);
+    fill_running(&c->sighting, domain);
+    c->sighting.incarnation.start_time++;
+    c->sighting.lifecycle = locked;
+    answered(l, c);
+    assert_null(l->calls);
+}
+
+/* … which is not held up, and does not take a late interlock for the guest's own wish. */
+static void the_next_stop_takes_the_debt_over(void **state)
+{
+    struct life *l = *state;
+    struct reply reply;
+    uuid_t domain;
+    struct call *button = a_stop_that_left_a_button(l, domain);
+
+    ask_stop(l, "next", &reply);
+    engine_turn(l->engine);
+    assert_int_equal(reply.code, ERROR_NONE);
+    shown(l, domain, locked);
+    {
+        struct call *c = take_out(l, CALL_PRESS);
+
+        assert_true(c->interlock);
+        answered(l, c);
+    }
+    cancelled(l, reply.request_id);
+    put_back(l);
+    shown(l, domain, its_own);
+    comes_late(l, button);
+    shown(l, domain, locked);
+    put_back(l);
 }
 
 int main(void)
@@ -296,6 +456,11 @@ int main(void)
         RULE(an_agent_has_a_budget_of_its_own),
         RULE(an_act_that_comes_back_late_makes_it_look),
         RULE(a_glance_that_shows_what_is_known_makes_nobody_look),
+        RULE(an_interlock_that_comes_late_is_put_back),
+        RULE(what_cannot_be_put_back_is_tried_again_in_time),
+        RULE(it_is_put_back_after_a_restart_too),
+        RULE(another_run_owes_nothing),
+        RULE(the_next_stop_takes_the_debt_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,13 +77,21 @@ static void no_journal(struct scratch *s)
     }
 }
 
-/* stopd is up and knows the guest, and nothing was asked yet. */
-static void a_life(struct scratch *s, struct life *l)
+/* stopd is up, and knows of nothing yet. */
+static void a_new_life(struct scratch *s, struct life *l, unsigned guests)
 {
     no_journal(s);
     *l = (struct life){.path = scratch_path(s, "stopd.db")};
     world_make(l);
+    for (unsigned i = 2; i <= guests; i++)
+        world_add(l, i);
     life_start(l);
+}
+
+/* It knows the guest, and nothing was asked yet. */
+static void a_life(struct scratch *s, struct life *l)
+{
+    a_new_life(s, l, 1);
     life_until(l, engine_is_attached(l->engine));
     life_turn(l);
 }
@@ -242,6 +250,108 @@ static void a_recovery_fails_as_a_whole_or_not_at_all(void **state)
                       loop_over(*state, &troubles[i], 5, recover_in_trouble));
 }
 
+/* --- The first picture ------------------------------------------------------------------------ */
+
+static int count_row(void *userdata, const struct reported *r)
+{
+    ++*(unsigned *)userdata;
+    return 0;
+}
+
+static unsigned count_reported(struct life *l)
+{
+    struct error *err = NULL;
+    unsigned n = 0;
+
+    engine_calm();
+    assert_success(journal_load_reported(l->journal, count_row, &n, &err), err);
+    engine_rough();
+    return n;
+}
+
+/* The trouble is met while it is taken; stopd dies as soon as any of it is in the journal. */
+static bool take_picture_in_trouble(struct scratch *s, const struct trouble *t, long n)
+{
+    struct simulated_domain *hidden;
+    struct history h;
+    struct life l;
+    usec_t until;
+    bool met;
+
+    a_new_life(s, &l, 2);
+    hidden = l.guest->next;
+    hidden->manners.hides_process = true;
+    until = l.now + 5 * USEC_PER_SEC;
+    begin_trouble(t, n);
+    while (l.now < until && count_reported(&l) == 0)
+        life_step(&l, until);
+    met = end_trouble(t);
+    life_until(&l, count_reported(&l) > 0);
+    life_die(&l);
+    hidden->manners.hides_process = false;
+    life_start(&l);
+    life_until(&l, engine_is_attached(l.engine));
+    for (until = l.now + 60 * USEC_PER_SEC; l.now < until;)
+        life_step(&l, until);
+    read_history(l.path, &h);
+    assert_string_equal(h.text, "");
+    life_end(&l);
+    return met;
+}
+
+/* Contract 4.7: what was there before stopd was has not been started. */
+static void a_first_picture_is_taken_down_in_silence(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
+        print_message("trouble %zu: %ld places\n", i,
+                      loop_over(*state, &troubles[i], 5, take_picture_in_trouble));
+}
+
+/* --- Tables that cannot grow ------------------------------------------------------------------ */
+
+#define MANY 60 /* a table of json-c's begins with room for 42 */
+
+/* All are stopped at once; whatever was accepted can be named from then on. */
+static bool accept_many_in_trouble(struct scratch *s, const struct trouble *t, long n)
+{
+    static struct reply accepted[MANY], cancelled[MANY];
+    struct life l;
+    bool met;
+
+    a_new_life(s, &l, MANY);
+    begin_trouble(t, n);
+    life_until(&l, engine_is_attached(l.engine) && count_reported(&l) == MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        char token[16];
+
+        snprintf(token, sizeof(token), "once-%u", i);
+        ask_stop_of(&l, i + 1, token, &accepted[i]);
+    }
+    engine_turn(l.engine);
+    met = end_trouble(t);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_true(accepted[i].is_there);
+        if (accepted[i].code == ERROR_NONE)
+            ask_cancel(&l, accepted[i].request_id, &cancelled[i]);
+        else
+            assert_int_equal(error_http_status(accepted[i].code), 503);
+    }
+    engine_turn(l.engine);
+    for (unsigned i = 0; i < MANY; i++)
+        if (accepted[i].code == ERROR_NONE && cancelled[i].code != ERROR_NONE)
+            fail_msg("failure %ld: stop %u is not found: %s", n, i, cancelled[i].message);
+    make_calls(&l);
+    life_end(&l);
+    return met;
+}
+
+static void whatever_is_accepted_is_found(void **state)
+{
+    static const struct trouble tables = {TROUBLE_MEMORY, MEMORY_TABLES, 0, false};
+
+    print_message("%ld places\n", loop_over(*state, &tables, 1, accept_many_in_trouble));
+}
+
 /* In memory where that is possible: a folder's sync is real, and there are thousands. */
 static int setup(void **state)
 {
@@ -260,6 +370,8 @@ int main(void)
         RULE(a_command_is_refused_or_durable),
         RULE(a_stop_goes_on),
         RULE(a_recovery_fails_as_a_whole_or_not_at_all),
+        RULE(a_first_picture_is_taken_down_in_silence),
+        RULE(whatever_is_accepted_is_found),
     };
 
     log_set_level((enum log_level) - 1);

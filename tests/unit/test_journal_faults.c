@@ -44,7 +44,7 @@ static bool has_event(const char *path, uint64_t n)
 /* What the file would be after a crash, opened beside it. synced: after a power cut. */
 static struct journal *after_crash(struct scratch *s, bool synced, char path[static 128])
 {
-    char from[128], to[128];
+    char from[128], to[128 + sizeof("-wal")];
 
     snprintf(path, 128, "%s/crashed.db", s->folder);
     snprintf(from, sizeof(from), "%s/stopd.db%s", s->folder, synced ? ".synced" : "");

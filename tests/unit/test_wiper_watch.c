@@ -6,6 +6,8 @@
 
 #include "clear-kit.h"
 
+#include <dirent.h>
+
 /* --- While it works -------------------------------------------------------------------------- */
 
 static void stopped_half_way(struct kit *k, uint64_t job, const char *why)
@@ -126,11 +128,24 @@ static void going_down_ends_helpers_and_keeps_debts(void **state)
     assert_true(kit_is_marked(k));
 }
 
+static unsigned n_threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    unsigned n = 0;
+
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
 /* A helper that no signal reaches is abandoned with its job; nobody hears of it again. */
 static void going_down_waits_only_so_long(void **state)
 {
     struct kit *k = kit_of(state);
     struct wiper_settings settings = kit_settings(k);
+    unsigned threads = n_threads();
     uint64_t job;
     size_t n;
 
@@ -143,7 +158,8 @@ static void going_down_waits_only_so_long(void **state)
     n = k->n_reports;
     kill(kit_pid(k), SIGKILL);
     await(k, !kit_is_alive(kit_pid(k)));
-    usleep(50000);
+    /* Whoever could say something is gone. */
+    await(k, n_threads() == threads);
     assert_int_equal(k->n_reports, n);
     assert_false(kit_is_over(k, job));
 }

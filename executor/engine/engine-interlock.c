@@ -1,0 +1,119 @@
+/* engine-interlock.c - a reboot interlock that may come after the stop that it was for
+ *
+ * Theory of operation. A button whose call was written off, or was on its way when stopd or the
+ * connection went, may still be carried out, and the interlock with it, when the stop is over and
+ * the guest's lifecycle actions have been put back: a reboot hours later would turn it off. So an
+ * operation counts the buttons that nobody has seen come back, and one that leaves the guest
+ * running leaves that count, and the actions as they were, beside the report of that run. While
+ * they stand there each look is held against them, and what an interlock has changed is put back.
+ * The debt ends when every button is back and the actions are as they were, or with the run; the
+ * next stop of the run takes it over. A button that was sent before stopd was started anew never
+ * comes back to be counted, and no hint tells of an interlock: so every glance brings a look.
+ */
+#include "engine/engine-internal.h"
+
+#include "stopd/log.h"
+
+#define RESTORE_AGAIN_LEAST USEC_PER_SEC
+#define RESTORE_AGAIN_MOST (60 * USEC_PER_SEC)
+
+/* The report as this turn has made it so far. */
+static const struct last_report *report_now(const struct domain *d)
+{
+    return d->reported_changed ? &d->next_reported : &d->reported;
+}
+
+static void stage(struct engine *e, struct domain *d, const struct interlock *owed)
+{
+    struct last_report report = *report_now(d);
+
+    report.interlock = *owed;
+    engine_stage_domain(e, d);
+    d->next_reported = report;
+    d->reported_changed = true;
+}
+
+bool engine_owes_restore(const struct domain *d)
+{
+    return interlock_is_owed(&d->reported.interlock);
+}
+
+void engine_leave_interlock(struct engine *e, struct domain *d, const struct operation *op)
+{
+    const struct interlock owed = operation_interlock(op);
+
+    if (interlock_is_owed(&owed) &&
+        incarnation_equal(&report_now(d)->incarnation, &op->incarnation))
+        stage(e, d, &owed);
+}
+
+bool engine_button_is_back(const struct call *c)
+{
+    return c->kind == CALL_PRESS && c->interlock && !c->stuck &&
+           (c->is_unmade || error_code_of(c->error) != ERROR_UNKNOWN);
+}
+
+void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c)
+{
+    const struct input back = {.kind = IN_BUTTON_BACK, .is_back = true};
+    const struct operation *op = engine_operation_now(d);
+    const struct last_report *report = report_now(d);
+    struct interlock owed = report->interlock;
+
+    if (!engine_button_is_back(c))
+        return;
+    if (op && incarnation_equal(&op->incarnation, &c->meant)) {
+        engine_step(e, d, &back);
+    } else if (!op && owed.buttons_out > 0 && incarnation_equal(&report->incarnation, &c->meant)) {
+        owed.buttons_out--;
+        owed.may_be_set = true;
+        stage(e, d, &owed);
+    }
+}
+
+static bool is_locked(enum lifecycle_action now, enum lifecycle_action former)
+{
+    return now == LIFECYCLE_DESTROY && former != LIFECYCLE_DESTROY && former != LIFECYCLE_UNKNOWN;
+}
+
+void engine_settle_interlock(struct engine *e, struct domain *d, const struct sighting *s)
+{
+    const struct interlock *owed = &report_now(d)->interlock;
+
+    if (!interlock_is_owed(owed) || s->lifecycle.on_poweroff == LIFECYCLE_UNKNOWN ||
+        s->lifecycle.on_reboot == LIFECYCLE_UNKNOWN)
+        return;
+    engine_stage_domain(e, d);
+    if (!is_locked(s->lifecycle.on_poweroff, owed->former.on_poweroff) &&
+        !is_locked(s->lifecycle.on_reboot, owed->former.on_reboot)) {
+        d->restore_delay = d->restore_at = 0;
+        if (owed->buttons_out == 0)
+            stage(e, d, &(struct interlock){0});
+        return;
+    }
+    if (s->in_migration) /* nothing is done to it then */
+        d->restore_at = e->now.monotonic + RESTORE_AGAIN_LEAST;
+    if (d->restore_at > e->now.monotonic) {
+        d->next_look = d->restore_at;
+        return;
+    }
+    d->restore_delay = d->restore_delay ? d->restore_delay * 2 : RESTORE_AGAIN_LEAST;
+    if (d->restore_delay > RESTORE_AGAIN_MOST)
+        d->restore_delay = RESTORE_AGAIN_MOST;
+    d->restore_at = e->now.monotonic + d->restore_delay;
+    d->wanted |= EFFECT_RESTORE;
+}
+
+void engine_take_restored(struct engine *e, struct domain *d, const struct call *c)
+{
+    const char *id = d->instance_id ? d->instance_id : d->key;
+
+    if (c->result == 0)
+        log_notice("%s: a power button that came after its stop was over had set the guest's "
+                   "on_reboot and on_poweroff; they are put back",
+                   id);
+    if (c->result == 0 || error_code_of(c->error) == ERROR_NOT_RUNNING)
+        engine_want_look(e, d);
+    else
+        d->next_look = d->restore_at;
+}
