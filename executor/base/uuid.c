@@ -22,7 +22,7 @@ static void uuid_new(uuid_t ret)
 
 void uuid_new_upper(char ret[static UUID_TEXT_SIZE])
 {
-    uuid_t u;
+    uuid_t u = {0};
 
     uuid_new(u);
     uuid_unparse_upper(u, ret);
@@ -30,7 +30,7 @@ void uuid_new_upper(char ret[static UUID_TEXT_SIZE])
 
 void uuid_new_lower(char ret[static UUID_TEXT_SIZE])
 {
-    uuid_t u;
+    uuid_t u = {0};
 
     uuid_new(u);
     uuid_unparse_lower(u, ret);

@@ -9,10 +9,10 @@
 struct journal {
     struct database database;
     struct reserve reserve;
-    int lock;        /* of PATH.lock; -1 in memory */
-    bool failed;     /* a write in the open transaction failed: it is not to be committed */
+    int lock;    /* of PATH.lock; -1 in memory */
+    bool failed; /* a write in the open transaction failed: it is not to be committed */
     struct json_writer document; /* of the operation that is being written */
-    bool wants_room; /* the last transaction that failed did so on a full disk */
+    bool wants_room;             /* the last transaction that failed did so on a full disk */
 };
 
 struct journal_reader {

@@ -41,9 +41,9 @@ MUTATIONS = [
      "    op->acting = 0;", "4.1"),
     ("the grace does not go on when the hypervisor is back",
      "executor/core/stop-actions.c",
-     "    if (t->op->presses > 0 && t->op->grace_since == USEC_NEVER)\n"
-     "        t->op->grace_since = t->now.monotonic;",
-     "    (void)t;", "4.5"),
+     "    if (op->presses > 0 && op->grace_since == USEC_NEVER)\n"
+     "        op->grace_since = now.monotonic;",
+     "    (void)op, (void)now;", "4.5"),
     ("the grace is over a second early",
      "executor/core/stop.c",
      "operation_grace_left(op, monotonic) == 0)",
