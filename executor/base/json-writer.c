@@ -1,6 +1,8 @@
 /* json-writer.c - see json-writer.h */
 #include "base/json-writer.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 #define ROOM_LEAST 1024
@@ -105,7 +107,7 @@ void json_write_end(struct json_writer *w, char kind)
 void json_write_string(struct json_writer *w, const char *key, const char *value)
 {
     size_t n = value ? strlen(value) : 0;
-    char *to;
+    char *to, *from;
 
     put_key(w, key);
     if (!value) {
@@ -116,6 +118,7 @@ void json_write_string(struct json_writer *w, const char *key, const char *value
     if (!to)
         return;
     *to++ = '"';
+    from = to;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)value[i];
 
@@ -124,6 +127,7 @@ void json_write_string(struct json_writer *w, const char *key, const char *value
         else
             *to++ = (char)c;
     }
+    utf8_repair(from, (size_t)(to - from));
     *to++ = '"';
     w->size = (size_t)(to - w->text);
 }

@@ -30,7 +30,8 @@ static inline void json_writer_cleanup(struct json_writer *w)
  * escapes. kind: '{' or '['; its end is the other one. */
 void json_write_begin(struct json_writer *w, const char *key, char kind);
 void json_write_end(struct json_writer *w, char kind);
-/* NULL is JSON's null. Bytes above ASCII are written as they are. */
+/* NULL is JSON's null. A byte that is no part of UTF-8 is written as '?': the journal's reader and
+ * those of events would refuse the whole. */
 void json_write_string(struct json_writer *w, const char *key, const char *value);
 void json_write_bool(struct json_writer *w, const char *key, bool value);
 void json_write_number(struct json_writer *w, const char *key, uint64_t value);

@@ -107,7 +107,7 @@ static bool keeps_local_storage(const struct engine *e, const struct domain *d,
 int engine_stage_transition(struct engine *e, const struct domain *d, const struct operation *op,
                             enum instance_state from, enum instance_state to, const char *reason)
 {
-    _cleanup_(draft) struct draft draft;
+    _cleanup_(draft) struct draft draft = {0};
     struct json_writer *w = &draft.w;
     bool released = op && to == STATE_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
 
@@ -140,7 +140,7 @@ static void write_disk(struct json_writer *w, const struct domain *d, const stru
 int engine_stage_disk_failure(struct engine *e, const struct domain *d, const struct operation *op,
                               size_t index)
 {
-    _cleanup_(draft) struct draft draft;
+    _cleanup_(draft) struct draft draft = {0};
     const struct planned_disk *disk = &op->disks.items[index];
 
     begin_event(e, d, "stopd.storage.failed.v1", op, &draft);
@@ -155,7 +155,7 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
                              size_t index, json_object *certificate)
 {
     struct staged_certificate *c = calloc(1, sizeof(*c));
-    _cleanup_(draft) struct draft draft;
+    _cleanup_(draft) struct draft draft = {0};
 
     if (!c || json_to_text(certificate, &c->document) ||
         text_replace(&c->target, op->disks.items[index].target)) {
@@ -174,7 +174,7 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
 
 int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op)
 {
-    _cleanup_(draft) struct draft draft;
+    _cleanup_(draft) struct draft draft = {0};
 
     begin_event(e, d, "stopd.operation.failed.v1", op, &draft);
     json_write_string(&draft.w, "instanceId", d->instance_id);

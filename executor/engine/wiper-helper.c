@@ -16,7 +16,7 @@
  */
 #include "engine/wiper-helper.h"
 
-#include "engine/utf8.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,13 @@
 /* libvirt-loop.c - the least that stops guests and knows of it: a bare libvirt event loop
  *
- * Usage: libvirt-loop stop NAME...                   presses each guest's button once, waits for
- * its STOPPED libvirt-loop command SOCKET FILE NAME...    presses nothing: commands stopd behind
- * SOCKET to stop each, one after the other, and also tells when FILE, its sink, has each guest's
- * event with "to":"Stopped" libvirt-loop idle URI                       listens and does nothing,
- * until standard input ends
+ * Usage: libvirt-loop stop NAME...
+ *        libvirt-loop command SOCKET FILE NAME...
+ *        libvirt-loop idle URI
+ *
+ * stop presses each guest's button once and waits for its STOPPED. command presses nothing: it
+ * commands stopd behind SOCKET to stop each, one after the other, and also tells when FILE, its
+ * sink, has each guest's event with "to":"Stopped". idle listens and does nothing, until standard
+ * input ends.
  *
  * It says "ready" when it listens, and begins with a line on standard input. Each line that it
  * writes then is a word (begun, told, stopped, file), a name and the monotonic time in

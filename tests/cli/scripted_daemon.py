@@ -266,10 +266,15 @@ def run(*arguments, env=None, **more):
     return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
 
 
+def hear_interrupts():
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments, env=None):
     return subprocess.Popen([STOPCTL, *arguments], stdin=subprocess.DEVNULL, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=environment(**(env or {})))
+                            env=environment(**(env or {})), preexec_fn=hear_interrupts)
 
 
 def run_on_terminal(*arguments, answer=None, env=None, rows=24, columns=80, out_to_pipe=False):

@@ -67,6 +67,30 @@ static void every_byte_comes_back(void **state)
     assert_string_equal(json_written(&w), "\"\xc3\xa9\xe2\x82\xac\"");
 }
 
+/* The journal's reader takes nothing else than UTF-8, and what it refuses is a damaged journal. */
+static void what_is_written_is_utf8(void **state)
+{
+    _cleanup_(json_writer) struct json_writer w = {0};
+
+    for (unsigned c = 0x80; c < 0x100; c++) {
+        const char text[] = {'x', (char)c, 'y', (char)c, '\0'};
+        json_tokener *strict = json_tokener_new();
+        json_object *read;
+
+        json_tokener_set_flags(strict, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        json_writer_reset(&w);
+        json_write_string(&w, NULL, text);
+        assert_string_equal(json_written(&w), "\"x?y?\"");
+        read = json_tokener_parse_ex(strict, json_written(&w), (int)w.size + 1);
+        assert_non_null(read);
+        json_object_put(read);
+        json_tokener_free(strict);
+    }
+    json_writer_reset(&w);
+    json_write_string(&w, NULL, "cut: \xc3\xa9\xc3");
+    assert_string_equal(json_written(&w), "\"cut: \xc3\xa9?\"");
+}
+
 static void a_text_may_be_long(void **state)
 {
     _cleanup_(json_writer) struct json_writer w = {0};
@@ -152,6 +176,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_value_is_written),
         cmocka_unit_test(every_byte_comes_back),
+        cmocka_unit_test(what_is_written_is_utf8),
         cmocka_unit_test(a_text_may_be_long),
         cmocka_unit_test(a_writer_is_used_again),
         cmocka_unit_test(ids_begin_with_their_time),
