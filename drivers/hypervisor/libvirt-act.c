@@ -10,8 +10,8 @@
  * on_reboot while on_poweroff is "restart", so power-off is set first, and put back last. A
  * hypervisor that cannot do this can still press the button.
  *
- * A power cut asks libvirt as little as possible before it, and nothing that would wait: a domain
- * whose monitor is stuck is just what it is for.
+ * A power cut asks libvirt as little as possible before it, and nothing that waits for a monitor: a
+ * domain whose monitor is stuck is just what it is for.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
@@ -226,9 +226,9 @@ int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct inca
     int r = act_begin(h, domain, &a, err);
 
     if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
-    if (r == 0)
         r = check_not_migrating(&a, err);
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && former->on_reboot != LIFECYCLE_UNKNOWN)
         r = set_action(&a, VIR_DOMAIN_LIFECYCLE_REBOOT, former->on_reboot, err);
     if (r == 0 && former->on_poweroff != LIFECYCLE_UNKNOWN)
@@ -269,11 +269,11 @@ int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct in
     int r = act_begin(h, domain, &a, err);
 
     if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
-    if (r == 0)
         r = check_not_migrating(&a, err);
     if (r == 0 && only_crashed)
         r = check_crashed(&a, err);
+    if (r == 0)
+        r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && virDomainDestroyFlags(a.dom, VIR_DOMAIN_DESTROY_DEFAULT) < 0)
         r = libvirt_error(err, "destroy domain '%s'", a.name);
     return r;

@@ -251,10 +251,13 @@ static void make_absent(struct sighting *s)
     s->state = DOMAIN_ABSENT;
 }
 
-/* Whoever asks after one of its runs has seen its definition, and sees it again when it is off. */
-static bool is_known_to_end(const struct sighting *s, const struct incarnation *remembered)
+/* Whoever asks after one of its runs has seen its definition, and sees it again when it is off; of
+ * a transient domain this is the last that there is. */
+static bool is_known_to_end(virDomainPtr dom, const struct sighting *s,
+                            const struct incarnation *remembered)
 {
-    return s->state == DOMAIN_ENDING && remembered && remembered->pid > 0;
+    return s->state == DOMAIN_ENDING && remembered && remembered->pid > 0 &&
+           virDomainIsPersistent(dom) == 1;
 }
 
 static int see(struct connection *c, virDomainPtr dom, const struct incarnation *remembered,
@@ -262,7 +265,7 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
 {
     int r = see_state_and_process(c, dom, s, remembered, err);
 
-    if (r == 0 && s->state != DOMAIN_ABSENT && !is_known_to_end(s, remembered))
+    if (r == 0 && s->state != DOMAIN_ABSENT && !is_known_to_end(dom, s, remembered))
         r = see_definition(dom, s, err);
     if (r == 0 && s->state == DOMAIN_OFF)
         r = see_managed_save(dom, s, err);

@@ -121,6 +121,14 @@ static void directory_close(DIR *d)
 }
 DEFINE_CLEANUP(DIR *, directory_close);
 
+/* What was rotated away (NAME.log.0) tells of runs before the last one. */
+static bool is_current(const char *file)
+{
+    size_t n = strlen(file);
+
+    return n > 4 && text_equal(file + n - 4, ".log");
+}
+
 enum end_cause qemu_log_end(const char *directory, const char *domain_name, const uuid_t domain)
 {
     _cleanup_(directory_close) DIR *logs = NULL;
@@ -135,6 +143,7 @@ enum end_cause qemu_log_end(const char *directory, const char *domain_name, cons
     }
     logs = opendir(directory);
     while (logs && found == END_UNKNOWN && (entry = readdir(logs)))
-        found = read_end(directory, entry->d_name, uuid);
+        if (is_current(entry->d_name))
+            found = read_end(directory, entry->d_name, uuid);
     return found;
 }

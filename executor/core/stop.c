@@ -65,6 +65,7 @@ static const struct rule {
     RULE(STAGE_QUEUED,        IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
     RULE(STAGE_QUEUED,        IN_CANCEL,         NULL,                cancel_unbegun,     STAGE_DONE),
     RULE(STAGE_QUEUED,        IN_SEEN_LINGERING, NULL,                look_later,         STAY),
+    RULE(STAGE_QUEUED,        IN_SEEN_MIGRATING, NULL,                look_later,         STAY),
 
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
@@ -200,7 +201,6 @@ static const struct {
 } ignored[] = {
     {STAGE_QUEUED, IN_SEEN_RUNNING, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_PAUSED, "its turn has not come"},
-    {STAGE_QUEUED, IN_SEEN_MIGRATING, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_SUSPENDED, "its turn has not come"},
     {STAGE_QUEUED, IN_SEEN_CRASHED, "its turn has not come"},
     {STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING, "the button has been pressed, the guest is at it"},
@@ -348,6 +348,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
                                  rule->action == look_unseen || rule->action == clear ||
                                  rule->action == keep_waiting);
     rule->action(&t);
+    ret->unchanged &= !learnt;
     if (rule->next != STAY)
         op->stage = rule->next;
 }

@@ -7,15 +7,20 @@
  */
 #include "core/stop.h"
 
+static bool is_another(const struct sighting *s, const struct incarnation *meant,
+                       bool has_processes)
+{
+    return has_processes && meant->pid && s->incarnation.pid &&
+           !incarnation_equal(&s->incarnation, meant);
+}
+
 static enum input_kind weigh_present(const struct sighting *s, const struct incarnation *meant,
                                      bool has_processes)
 {
-    if (has_processes && meant->pid) {
-        if (s->incarnation.pid && !incarnation_equal(&s->incarnation, meant))
-            return IN_SEEN_ANOTHER;
-        if (s->remembered == PROCESS_ENDED)
-            return IN_SEEN_ENDING;
-    }
+    if (is_another(s, meant, has_processes))
+        return IN_SEEN_ANOTHER;
+    if (has_processes && meant->pid && s->remembered == PROCESS_ENDED)
+        return IN_SEEN_ENDING;
     if (has_processes && !s->incarnation.pid)
         return IN_SEEN_UNKNOWN;
 
@@ -51,8 +56,8 @@ enum input_kind sighting_weigh(const struct sighting *s, const struct incarnatio
                                bool has_processes)
 {
     switch (s->state) {
-    case DOMAIN_UNKNOWN:
-        return IN_SEEN_UNKNOWN;
+    case DOMAIN_UNKNOWN: /* of one that starts up the process is there before its state is told */
+        return is_another(s, meant, has_processes) ? IN_SEEN_ANOTHER : IN_SEEN_UNKNOWN;
     case DOMAIN_OFF:
     case DOMAIN_ABSENT:
         return weigh_gone(s, meant, has_processes);

@@ -243,14 +243,19 @@ static void report_silence(struct clearing *c, struct watch *w, usec_t now)
         wipe_report_free(r); /* again after the next period */
 }
 
+/* Nothing is concluded from what could not be told; but one that has a process is on its way up. */
+static bool is_untold(const struct sighting *s)
+{
+    return s->state == DOMAIN_UNKNOWN && s->incarnation.pid == 0;
+}
+
 /* Has somebody come between? Uncounted: the disk is not to blame. */
 static int check_survey(struct clearing *c, const struct survey *v, struct error **err)
 {
     const struct sighting *own = survey_find(v, c->job->order->domain);
     _cleanup_(error_free) struct error *error = NULL;
 
-    if ((!own || own->state == DOMAIN_UNKNOWN || check_off(own, &error) == 0) &&
-        check_others(c, v, &error) == 0)
+    if ((!own || is_untold(own) || check_off(own, &error) == 0) && check_others(c, v, &error) == 0)
         return 0;
     return error_set(err, ERROR_UNKNOWN, "stopped half-way: %s", error_message(error));
 }

@@ -140,7 +140,7 @@ struct hypervisor_ops {
     int (*find_volume)(struct hypervisor *h, const char *pool, const char *volume, char **ret,
                        struct error **err);
 
-    /* Presses the button once, with explicit flags. seen: the actions that the last look has shown,
+    /* Presses the button once, with explicit flags. seen: the actions as they were before the stop,
      * which the caller has made durable; those of them that are not destroy are set to it first, so
      * that a guest that reboots on the button ends off. *interlocked says whether they are now; a
      * hypervisor that cannot is no error. NULL: they are left alone. */
