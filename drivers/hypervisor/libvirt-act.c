@@ -243,6 +243,8 @@ int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarna
     int r = act_begin(h, domain, &a, err);
 
     if (r == 0)
+        r = check_not_migrating(&a, err);
+    if (r == 0)
         r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && virDomainPMWakeup(a.dom, 0) < 0)
         r = libvirt_error(err, "wake domain '%s'", a.name);

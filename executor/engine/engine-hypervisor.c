@@ -62,6 +62,7 @@ static void detach(struct engine *e, const char *why)
     inventory_foreach(&e->inventory, d)
     {
         d->certain = false;
+        engine_drop_button(e, d);
         d->wanted &= EFFECT_END_CLEAR; /* of an operation that ends in this turn */
         d->next_look = USEC_NEVER;
     }

@@ -53,6 +53,17 @@ bool engine_button_is_back(const struct call *c)
            (c->is_unmade || error_code_of(c->error) != ERROR_UNKNOWN);
 }
 
+void engine_drop_button(struct engine *e, struct domain *d)
+{
+    const struct input back = {.kind = IN_BUTTON_BACK, .is_back = true};
+    const struct operation *op = engine_operation_now(d);
+    bool was_wanted = d->wanted & EFFECT_PRESS;
+
+    d->wanted &= ~(unsigned)EFFECT_PRESS;
+    if (was_wanted && op && op->interlock_wanted)
+        engine_step(e, d, &back);
+}
+
 void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c)
 {
     const struct input back = {.kind = IN_BUTTON_BACK, .is_back = true};

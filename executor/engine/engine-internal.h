@@ -208,6 +208,8 @@ bool engine_owes_restore(const struct domain *d);
 void engine_leave_interlock(struct engine *e, struct domain *d, const struct operation *op);
 /* Was it to set the interlock, and is sure to be carried out no more? */
 bool engine_button_is_back(const struct call *c);
+/* One that was wanted and counted, and whose call has not gone out, is not meant any more. */
+void engine_drop_button(struct engine *e, struct domain *d);
 /* … which nobody waits for any more: one button less is out. */
 void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c);
 /* A look without an operation shows the run that was reported. */

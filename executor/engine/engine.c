@@ -108,6 +108,8 @@ void engine_step(struct engine *e, struct domain *d, const struct input *in)
     step(d->next_op, in, e->now, &reaction);
     engine_line_up(e, d);
     d->op_changed |= !reaction.unchanged;
+    if (d->next_op->stage != before)
+        engine_drop_button(e, d);
     want(d, before, d->next_op, reaction.effects);
     stage_disk_events(e, d, in->news, &reaction);
     if (reaction.has_transition) {
