@@ -354,6 +354,41 @@ static void an_interlock_that_comes_late_is_put_back(void **state)
     assert_null(l->calls);
 }
 
+static void a_button_that_was_never_sent_leaves_no_debt(void **state)
+{
+    struct life *l = *state;
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *look;
+    uuid_t domain;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    answered(l, take_out(l, CALL_PRESS));
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    look = take_out(l, CALL_LOOK);
+    l->now += op->resend;
+    engine_turn(l->engine); /* pressed again, as soon as the look is back */
+    assert_null(l->calls);
+    cancelled(l, op->request_id);
+    operation_free(op);
+    fill_running(&look->sighting, domain);
+    look->sighting.lifecycle = locked;
+    answered(l, look);
+    put_back(l);
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    /* No button is out: what another hand makes of the actions is its own. */
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    assert_null(l->calls);
+}
+
 static void what_cannot_be_put_back_is_tried_again_in_time(void **state)
 {
     struct life *l = *state;
@@ -457,6 +492,7 @@ int main(void)
         RULE(an_act_that_comes_back_late_makes_it_look),
         RULE(a_glance_that_shows_what_is_known_makes_nobody_look),
         RULE(an_interlock_that_comes_late_is_put_back),
+        RULE(a_button_that_was_never_sent_leaves_no_debt),
         RULE(what_cannot_be_put_back_is_tried_again_in_time),
         RULE(it_is_put_back_after_a_restart_too),
         RULE(another_run_owes_nothing),
