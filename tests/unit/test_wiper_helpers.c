@@ -302,7 +302,7 @@ static void a_served_helper_that_hangs_keeps_its_marker(void **state)
     assert_non_null(strstr(r->message, "the helper behind "));
     kit_end(k);
     await(k, kit_count(k, WIPE_REPORT_SILENT) >= 5);
-    assert_false(kit_is_over(k, job));
+    assert_true(kit_goes_on(k, job));
     assert_true(kit_is_marked(k));
     kill(kit_pid(k), SIGKILL);
     fails_uncounted(k, job, "nothing is owed");

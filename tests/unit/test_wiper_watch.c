@@ -57,7 +57,7 @@ static void libvirt_away_half_way_ends_nothing(void **state)
          kit_domain(k, OTHER)->is_unreadable = true; kit_domain(k, OWN)->is_unreadable = true);
     lists = k->n_lists;
     await(k, k->n_lists > lists + 1);
-    assert_false(kit_is_over(k, job));
+    assert_true(kit_goes_on(k, job));
     kit_touch(k, "go");
     await_report(k, job, WIPE_REPORT_CLEARED);
 }
@@ -161,7 +161,7 @@ static void going_down_waits_only_so_long(void **state)
     /* Whoever could say something is gone. */
     await(k, n_threads() == threads);
     assert_int_equal(k->n_reports, n);
-    assert_false(kit_is_over(k, job));
+    assert_true(kit_goes_on(k, job));
 }
 
 static void silence_is_told_again_and_again(void **state)
@@ -182,7 +182,7 @@ static void silence_is_told_again_and_again(void **state)
     snprintf(pid, sizeof(pid), "pid %d, state ", kit_pid(k));
     assert_non_null(strstr(r->message, pid));
     await(k, kit_count(k, WIPE_REPORT_SILENT) >= 3);
-    assert_false(kit_is_over(k, job));
+    assert_true(kit_goes_on(k, job));
     kit_end(k);
     fails(k, job);
 }
@@ -216,7 +216,7 @@ static void a_helper_that_does_not_go_is_told_of(void **state)
     job = kit_clear(k);
     await(k, (pid = kit_pid(k)) != 0);
     usleep(100000);
-    assert_false(kit_is_over(k, job));
+    assert_true(kit_goes_on(k, job));
     kill(pid, SIGKILL);
     fails_counted(k, job, "gave a certificate, but it was ended by signal 9");
 }

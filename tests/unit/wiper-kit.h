@@ -241,9 +241,21 @@ static inline struct wipe_report *kit_find(struct kit *k, uint64_t job, enum wip
     return NULL;
 }
 
+/* Likewise. */
 static inline bool kit_is_over(struct kit *k, uint64_t job)
 {
     return kit_find(k, job, WIPE_REPORT_CLEARED) || kit_find(k, job, WIPE_REPORT_FAILED);
+}
+
+/* While it may be reporting. */
+static inline bool kit_goes_on(struct kit *k, uint64_t job)
+{
+    bool goes_on;
+
+    pthread_mutex_lock(&k->lock);
+    goes_on = !kit_is_over(k, job);
+    pthread_mutex_unlock(&k->lock);
+    return goes_on;
 }
 
 static inline size_t kit_count(struct kit *k, enum wipe_report_kind kind)
