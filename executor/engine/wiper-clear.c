@@ -56,13 +56,20 @@ static int check_process(const struct wipe_job *order, const struct sighting *s,
 }
 
 /* Is it off, and may its disks be cleared for that? */
+/* Its state cannot be told; but one that has a process is on its way up. */
+static bool is_untold(const struct sighting *s)
+{
+    return s->state == DOMAIN_UNKNOWN && s->incarnation.pid == 0;
+}
+
 static int check_off(const struct sighting *s, struct error **err)
 {
-    if (s->state == DOMAIN_UNKNOWN)
+    if (is_untold(s))
         return error_set(err, ERROR_UNKNOWN, "libvirt cannot tell whether the domain is off");
     if (s->state != DOMAIN_OFF && s->state != DOMAIN_ABSENT)
         return error_set(err, ERROR_UNKNOWN, "the domain is not off any more (%s)",
-                         domain_state_to_string(s->state));
+                         s->state == DOMAIN_UNKNOWN ? "starting up"
+                                                    : domain_state_to_string(s->state));
     if (s->has_managed_save)
         return error_set(err, ERROR_UNKNOWN, "the domain is saved, and goes on with its disks");
     return 0;
@@ -241,12 +248,6 @@ static void report_silence(struct clearing *c, struct watch *w, usec_t now)
         job_report(c->job, r);
     else
         wipe_report_free(r); /* again after the next period */
-}
-
-/* Nothing is concluded from what could not be told; but one that has a process is on its way up. */
-static bool is_untold(const struct sighting *s)
-{
-    return s->state == DOMAIN_UNKNOWN && s->incarnation.pid == 0;
 }
 
 /* Has somebody come between? Uncounted: the disk is not to blame. */

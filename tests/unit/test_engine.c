@@ -335,6 +335,17 @@ static void comes_late(struct life *l, struct call *button)
     answered(l, button);
 }
 
+/* What another hand makes of the actions from now on is its own: no button is out. */
+static void owes_nothing(struct life *l, const uuid_t domain)
+{
+    shown(l, domain, its_own);
+    assert_null(l->calls);
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    assert_null(l->calls);
+}
+
 /* DESIGN, the ladder: put back if the stop fails or is cancelled. */
 static void an_interlock_that_comes_late_is_put_back(void **state)
 {
@@ -345,13 +356,7 @@ static void an_interlock_that_comes_late_is_put_back(void **state)
     comes_late(l, button);
     shown(l, domain, locked);
     put_back(l);
-    shown(l, domain, its_own);
-    assert_null(l->calls);
-    /* The button is back: what another hand makes of the actions from now on is its own. */
-    engine_take_hint(l->engine, domain);
-    engine_turn(l->engine);
-    shown(l, domain, locked);
-    assert_null(l->calls);
+    owes_nothing(l, domain);
 }
 
 static void a_button_that_was_never_sent_leaves_no_debt(void **state)
@@ -380,13 +385,7 @@ static void a_button_that_was_never_sent_leaves_no_debt(void **state)
     look->sighting.lifecycle = locked;
     answered(l, look);
     put_back(l);
-    shown(l, domain, its_own);
-    assert_null(l->calls);
-    /* No button is out: what another hand makes of the actions is its own. */
-    engine_take_hint(l->engine, domain);
-    engine_turn(l->engine);
-    shown(l, domain, locked);
-    assert_null(l->calls);
+    owes_nothing(l, domain);
 }
 
 static void what_cannot_be_put_back_is_tried_again_in_time(void **state)

@@ -41,6 +41,17 @@ static void another_domain_that_names_the_disk_half_way_ends_it(void **state)
     stopped_half_way(k, job, "is named by domain guest1 too");
 }
 
+/* Its state is told only when its processors run; what has a process is not off. */
+static void a_domain_that_starts_up_half_way_ends_it(void **state)
+{
+    struct kit *k = with_script(state, AT_WORK);
+    uint64_t job = kit_clear(k);
+
+    await(k, kit_exists(k, "working"));
+    tell(k, kit_domain(k, OWN)->is_unreadable = true; kit_domain(k, OWN)->starts_as = 4711);
+    stopped_half_way(k, job, "stopped half-way: the domain is not off any more (starting up)");
+}
+
 /* What is cleared is cleared, and nothing starts without libvirt. */
 static void libvirt_away_half_way_ends_nothing(void **state)
 {
@@ -226,6 +237,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_domain_that_starts_half_way_ends_it),
+        TEST(a_domain_that_starts_up_half_way_ends_it),
         TEST(another_domain_that_names_the_disk_half_way_ends_it),
         TEST(libvirt_away_half_way_ends_nothing),
         TEST(libvirt_that_hangs_half_way_holds_nothing_up),

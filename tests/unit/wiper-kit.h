@@ -28,6 +28,7 @@ struct kit_domain {
     char uuid[UUID_TEXT_SIZE], name[32];
     enum domain_state state; /* DOMAIN_ABSENT: it is not there */
     bool is_saved, is_unreadable;
+    pid_t starts_as;   /* is unreadable, and has this process */
     char disk[160];    /* one; the own domain's has the target vdb, and is local */
     char backing[160]; /* of the disk's backing chain, or "" */
     char volume[32];   /* of the pool "pool", named by the disk vdc, or "" */
@@ -90,6 +91,7 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
 {
     uuid_parse(d->uuid, ret->domain);
     ret->state = d->is_unreadable ? DOMAIN_UNKNOWN : d->state;
+    ret->incarnation.pid = d->starts_as;
     ret->has_managed_save = d->is_saved;
     if (d->is_unreadable || d->state == DOMAIN_ABSENT)
         return;
