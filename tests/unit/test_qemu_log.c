@@ -67,6 +67,17 @@ static void a_zero_does_not_end_it(void **state)
                      END_MIGRATED);
 }
 
+/* Where the name is not known any more; what was rotated away is of runs before the last. */
+static void of_all_logs_only_todays_count(void **state)
+{
+    const char *migrated = RUN END("migrated"), *destroyed = RUN END("destroyed");
+    struct scratch *s = *state;
+
+    scratch_write(scratch_path(s, "vm1.log.0"), migrated, strlen(migrated));
+    assert_int_equal(end_in(s, destroyed, strlen(destroyed), NULL), END_UNKNOWN);
+    assert_int_equal(end_in(s, migrated, strlen(migrated), NULL), END_MIGRATED);
+}
+
 static void a_long_log_is_read_from_its_end(void **state)
 {
     const size_t size = 1 << 20;
@@ -108,6 +119,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         RULE(the_last_end_of_the_domains_own_last_run_counts),
         RULE(a_zero_does_not_end_it),
+        RULE(of_all_logs_only_todays_count),
         RULE(a_long_log_is_read_from_its_end),
         RULE(the_logs_are_beside_the_pid_files),
     };

@@ -625,6 +625,18 @@ static void in_migration_before_the_first_button_it_is_refused(void **state)
     }
 }
 
+/* Nothing tells that it has failed, and until that is seen a power cut is refused. */
+static void in_migration_a_queued_stop_looks_how_that_ends(void **state)
+{
+    A_STOP = a_stop();
+
+    seen_migrating(s, DOMAIN_RUNNING);
+    after(s, seconds(10));
+    assert_wants(s, EFFECT_LOOK);
+    assert_never(s, EFFECT_PRESS | EFFECT_CUT);
+    assert_stage(s, STAGE_QUEUED);
+}
+
 /* No button could be pressed meanwhile, so none of its time is the guest's. */
 static void in_migration_the_grace_stands_still(void **state)
 {
@@ -849,6 +861,7 @@ int main(void)
         cmocka_unit_test(a_managed_save_is_a_save_though_the_cause_is_forgotten),
         cmocka_unit_test(a_domain_that_migrated_away_runs_on),
         cmocka_unit_test(in_migration_before_the_first_button_it_is_refused),
+        cmocka_unit_test(in_migration_a_queued_stop_looks_how_that_ends),
         cmocka_unit_test(in_migration_the_grace_stands_still),
         cmocka_unit_test(a_grace_goes_on_where_a_migration_leaves_the_guest_frozen),
         cmocka_unit_test(in_migration_no_power_is_cut),
