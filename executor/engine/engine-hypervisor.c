@@ -1,115 +1,23 @@
-/* engine-hypervisor.c - the engine's side of the hypervisor: attachment, calls, what looks bring
+/* engine-hypervisor.c - calls to the hypervisor, one at a time for a domain, and what they bring
  *
- * Theory of operation. The hypervisor is attached or it is not. Attaching is one call, which brings
- * every domain; until it is done nothing is concluded from what was known before. A result of a
- * call that began before the last attachment counts for nothing. For a domain with an operation, a
- * look becomes an input of that operation; for one without, the look is compared with what was last
- * reported, and a difference is a transition that nobody commanded, or that was missed.
+ * Theory of operation. What is wanted of a domain goes out as a call, the strongest first; what is
+ * wanted meanwhile waits. What a look brings is taken into the picture; then it is an input of the
+ * domain's operation, or, where there is none, is compared with what was last reported. The result
+ * of a call that began before the last attachment counts for nothing.
  */
 #include "engine/engine-internal.h"
 
 #include "stopd/log-message-ids.h"
 #include "stopd/log.h"
 
-#include <string.h>
-
-#define ATTACH_DELAY_LEAST (200 * USEC_PER_MSEC)
-#define ATTACH_DELAY_MOST (30 * USEC_PER_SEC)
-/* Opening a connection and reading ten thousand domains takes its time. */
-#define ATTACH_TIMEOUT (120 * USEC_PER_SEC)
 /* What an agent may take of the time for a shutdown before the next button; longer than a broken
  * connection goes unnoticed, so that silence is the agent's. */
 #define AGENT_BUDGET (20 * USEC_PER_SEC)
-#define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
-#define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
+/* Until a call is tried for which there was no memory. */
+#define DISPATCH_AGAIN (10 * USEC_PER_SEC)
 #define LOOK_MIGRATING USEC_PER_SEC
 
-/* --- Attaching ----------------------------------------------------------------------------- */
-
-static void attach_later(struct engine *e)
-{
-    usec_t delay = ATTACH_DELAY_LEAST << (e->attach_tries < 8 ? e->attach_tries : 8);
-
-    if (delay > ATTACH_DELAY_MOST)
-        delay = ATTACH_DELAY_MOST;
-    e->attach_tries++;
-    /* Jitter, so that a host's clients do not all come back at once. */
-    delay += e->host.random(e->host.userdata, (uint32_t)(delay / 2));
-    e->attachment = DETACHED;
-    e->attach_at = e->now.monotonic + delay;
-}
-
-static void say_away(struct engine *e, const char *why)
-{
-    const struct log_fields fields = {.message_id = MESSAGE_ID_HYPERVISOR_AWAY};
-
-    (void)text_replace(&e->away_why, why);
-    if (!e->away_said)
-        log_say(LOG_LEVEL_WARNING, &fields,
-                "the hypervisor is away, nothing is concluded until it is back: %s", why);
-    e->away_said = true;
-}
-
-static void detach(struct engine *e, const char *why)
-{
-    struct domain *d;
-
-    say_away(e, why);
-    e->generation++;
-    e->attach_tries = 0;
-    e->glance_at = USEC_NEVER;
-    attach_later(e);
-    inventory_foreach(&e->inventory, d)
-    {
-        d->certain = false;
-        engine_drop_button(e, d);
-        d->wanted &= EFFECT_END_CLEAR; /* of an operation that ends in this turn */
-        d->next_look = USEC_NEVER;
-    }
-    engine_step_all(e, IN_DETACHED);
-}
-
-void engine_process_lost(struct engine *e)
-{
-    _cleanup_(freep) char *why = take(e->lost);
-
-    if (!why)
-        return;
-    if (e->attachment == ATTACHED)
-        detach(e, why);
-    else if (e->attachment == ATTACHING)
-        e->lost_while_attaching = true;
-}
-
-void engine_attach_if_due(struct engine *e)
-{
-    struct call *c;
-
-    if (e->attachment != DETACHED || e->attach_at > e->now.monotonic)
-        return;
-    c = call_new(CALL_CONNECT);
-    if (!c) {
-        attach_later(e);
-        return;
-    }
-    c->id = e->attach_call = ++e->next_call_id;
-    c->timeout = ATTACH_TIMEOUT;
-    e->attachment = ATTACHING;
-    e->attach_at = USEC_NEVER;
-    e->lost_while_attaching = false;
-    e->host.start_call(e->host.userdata, c);
-}
-
-/* --- What a look brings, for a domain without an operation ----------------------------------- */
-
-static void look_again(struct engine *e, struct domain *d)
-{
-    d->look_delay = d->look_delay ? d->look_delay * 2 : LOOK_DELAY_LEAST;
-    if (d->look_delay > LOOK_DELAY_MOST)
-        d->look_delay = LOOK_DELAY_MOST;
-    d->next_look = e->now.monotonic + d->look_delay;
-    engine_stage_domain(e, d);
-}
+/* --- What a look brings ---------------------------------------------------------------------- */
 
 /* Nothing tells that a migration has failed, and until that is seen stops are refused. */
 static void look_how_it_migrates(struct engine *e, struct domain *d)
@@ -118,142 +26,8 @@ static void look_how_it_migrates(struct engine *e, struct domain *d)
     engine_stage_domain(e, d);
 }
 
-static const char *unasked_reason(const struct sighting *s, enum input_kind seen)
-{
-    if (seen == IN_SEEN_SAVED)
-        return "saved";
-    switch (s->cause) {
-    case END_SHUTDOWN:
-        return "guest shut down by itself";
-    case END_DESTROYED:
-        return "destroyed";
-    case END_CRASHED:
-        return "guest crashed";
-    case END_FAILED:
-        return "hypervisor failure";
-    case END_DAEMON:
-        return "ended by the hypervisor's daemon";
-    default:
-        return "off, cause unknown";
-    }
-}
-
-/* It was there when the first picture was taken, whose states are taken down in silence; of one
- * whose state could not be told then, the journal knows that much as Pending. */
-static bool is_found(const struct domain *d)
-{
-    return d->is_found || (d->reported.known && d->reported.state == STATE_PENDING);
-}
-
-void engine_keep_first_picture(struct engine *e)
-{
-    struct domain *d;
-
-    if (!e->is_picture_owed)
-        return;
-    inventory_foreach(&e->inventory, d) if (d->is_found && !d->reported_changed)
-        engine_stage_reported(e, d, STATE_PENDING, &d->incarnation);
-}
-
-static void settle_running(struct engine *e, struct domain *d, const struct sighting *s)
-{
-    const struct last_report *last = &d->reported;
-    bool is_same = !s->incarnation.pid || !last->incarnation.pid ||
-                   incarnation_equal(&s->incarnation, &last->incarnation);
-
-    if (!last->known || last->state == STATE_PENDING) {
-        if (is_found(d) && is_same)
-            engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
-        else
-            engine_report_unasked(e, d, STATE_PENDING, STATE_RUNNING, "started", &s->incarnation);
-    } else if (last->state == STATE_STOPPED) {
-        engine_report_unasked(e, d, STATE_STOPPED, STATE_RUNNING, "started", &s->incarnation);
-    } else if (!is_same) {
-        engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);
-        engine_report_unasked(e, d, STATE_STOPPED, STATE_RUNNING, "started again", &s->incarnation);
-    } else {
-        if (s->incarnation.pid && !last->incarnation.pid) {
-            engine_stage_reported(e, d, STATE_RUNNING, &s->incarnation);
-            d->next_reported.interlock = last->interlock;
-        }
-        engine_settle_interlock(e, d, s);
-    }
-}
-
-/* On its way to this host: its guest runs elsewhere until the migration has ended, and if that
- * fails it was never here. */
-static void settle_arriving(struct engine *e, struct domain *d)
-{
-    d->is_found = false; /* it comes after the first picture */
-    if (d->reported.known && d->reported.state == STATE_RUNNING)
-        engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);
-}
-
-static void settle_off(struct engine *e, struct domain *d, const struct sighting *s,
-                       enum input_kind seen)
-{
-    if (!d->reported.known || d->reported.state == STATE_PENDING)
-        engine_stage_reported(e, d, STATE_STOPPED, NULL);
-    else if (seen == IN_SEEN_MIGRATED) /* it runs elsewhere: nothing has stopped */
-        engine_stage_reported(e, d, STATE_STOPPED, NULL);
-    else if (d->reported.state != STATE_STOPPED)
-        engine_report_unasked(e, d, d->reported.state, STATE_STOPPED, unasked_reason(s, seen),
-                              NULL);
-    else if (d->reported.is_filed != d->is_filed)
-        engine_stage_reported(e, d, STATE_STOPPED, NULL);
-}
-
-/* No run of it is known, none was reported, or it was reported off: nothing has to be proved to say
- * off. */
-static bool is_known_off(const struct domain *d)
-{
-    return !d->reported.known || d->reported.state == STATE_STOPPED ||
-           d->reported.state == STATE_PENDING;
-}
-
-static void settle_unasked(struct engine *e, struct domain *d, const struct sighting *s)
-{
-    bool is_gone = s->state == DOMAIN_OFF || s->state == DOMAIN_ABSENT;
-    enum input_kind seen = sighting_weigh(s, &d->reported.incarnation, e->has_processes);
-
-    if (seen == IN_SEEN_LINGERING && is_gone && is_known_off(d))
-        seen = IN_SEEN_OFF;
-    switch (seen) {
-    case IN_SEEN_RUNNING:
-    case IN_SEEN_PAUSED:
-    case IN_SEEN_MIGRATING:
-    case IN_SEEN_SUSPENDED:
-    case IN_SEEN_CRASHED:
-    case IN_SEEN_ANOTHER:
-        if (domain_is_arriving(d))
-            settle_arriving(e, d);
-        else
-            settle_running(e, d, s);
-        d->look_delay = 0;
-        break;
-    case IN_SEEN_OFF:
-    case IN_SEEN_SAVED:
-    case IN_SEEN_MIGRATED:
-        settle_off(e, d, s, seen);
-        d->look_delay = 0;
-        break;
-    default:
-        d->certain = false;
-        look_again(e, d);
-        return;
-    }
-    if (s->state == DOMAIN_ABSENT) {
-        engine_stage_domain(e, d);
-        d->reported_changed = d->is_found = false;
-        d->forget = true;
-    }
-}
-
-/* --- What a look brings, for any ---------------------------------------------------------------
- */
-
 /* The picture is taken down at once: it is no part of the transaction, and a look made it. */
-static void picture(struct engine *e, struct domain *d, struct sighting *s)
+void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
 {
     d->certain = s->state != DOMAIN_UNKNOWN;
     d->forget = false; /* whoever cannot be seen now may be back */
@@ -273,7 +47,7 @@ static void picture(struct engine *e, struct domain *d, struct sighting *s)
     engine_note_start(e, d);
 }
 
-static void take_sighting(struct engine *e, struct domain *d, struct sighting *s,
+void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s,
                           const struct error *error)
 {
     const struct operation *op = engine_operation_now(d);
@@ -281,9 +55,9 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     const struct last_report *last;
     bool is_defined = s->instance != NULL, is_clear = op && op->action == ACTION_CLEAR;
 
-    picture(e, d, s);
+    engine_take_picture(e, d, s);
     if (!op) {
-        settle_unasked(e, d, s);
+        engine_settle_unasked(e, d, s);
         if (s->in_migration)
             look_how_it_migrates(e, d);
         return;
@@ -293,7 +67,7 @@ static void take_sighting(struct engine *e, struct domain *d, struct sighting *s
     engine_step(e, d, &in);
     /* A start that ends a clear of kept disks is no part of it, and a stop may be accepted next. */
     if (is_clear && !engine_operation_now(d))
-        settle_unasked(e, d, s);
+        engine_settle_unasked(e, d, s);
     if (in.kind == IN_SEEN_MIGRATED) /* the instance runs, elsewhere: what is left here is off */
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
     if (s->in_migration && !engine_operation_now(d))
@@ -322,72 +96,6 @@ void engine_process_hint(struct engine *e, const uuid_t domain)
     if (!d)
         return;
     engine_want_look(e, d);
-}
-
-/* --- Attached -------------------------------------------------------------------------------- */
-
-static void take_listed(struct engine *e, struct sighting *s)
-{
-    struct domain *d = inventory_get(&e->inventory, s->domain);
-
-    if (!d) {
-        e->turn_failed = true;
-        return;
-    }
-    d->is_found |= e->is_first_picture;
-    d->is_listed = true;
-    if (s->state == DOMAIN_UNKNOWN) {
-        engine_want_look(e, d);
-        return;
-    }
-    if (engine_operation_now(d))
-        picture(e, d, s); /* the operation asks for a look of its own */
-    else
-        take_sighting(e, d, s, NULL);
-}
-
-static void attached(struct engine *e, struct call *c)
-{
-    const struct log_fields fields = {.message_id = MESSAGE_ID_HYPERVISOR_BACK};
-    struct domain *d;
-
-    e->attachment = ATTACHED;
-    e->has_processes = c->has_processes;
-    e->attach_tries = 0;
-    e->generation++;
-    e->counters.attachments++;
-    engine_glance_later(e);
-    log_say(LOG_LEVEL_INFO, &fields, "the hypervisor is at hand, with %zu domains", c->list.n);
-    e->away_said = false;
-    inventory_foreach(&e->inventory, d) d->is_listed = false;
-    for (size_t i = 0; i < c->list.n; i++)
-        take_listed(e, &c->list.items[i]);
-    if (e->is_first_picture && e->turn_failed) {
-        detach(e, "there was no memory to take down all domains");
-        return;
-    }
-    e->is_picture_owed |= e->is_first_picture;
-    e->is_first_picture = false;
-    inventory_foreach(&e->inventory, d)
-    {
-        if (!d->is_listed && !engine_operation_now(d))
-            d->wanted |= EFFECT_LOOK;
-        if (d->wanted)
-            engine_stage_domain(e, d);
-    }
-    engine_step_all(e, IN_ATTACHED);
-}
-
-static void attach_ended(struct engine *e, struct call *c)
-{
-    if (c->id != e->attach_call || e->attachment != ATTACHING)
-        return;
-    if (c->result == 0 && !e->lost_while_attaching) {
-        attached(e, c);
-        return;
-    }
-    say_away(e, c->result < 0 ? error_message(c->error) : "lost while it was being opened");
-    attach_later(e);
 }
 
 /* --- Calls ----------------------------------------------------------------------------------- */
@@ -422,7 +130,7 @@ static void look_ended(struct engine *e, struct domain *d, struct call *c)
 {
     if (c->result < 0)
         c->sighting.state = DOMAIN_UNKNOWN;
-    take_sighting(e, d, &c->sighting, c->error);
+    engine_take_sighting(e, d, &c->sighting, c->error);
 }
 
 static void call_ended(struct engine *e, struct call *c)
@@ -465,7 +173,7 @@ void engine_process_call(struct engine *e, struct call *c)
     _cleanup_(call_free) struct call *owned = c;
 
     if (c->kind == CALL_CONNECT)
-        attach_ended(e, owned);
+        engine_attach_ended(e, owned);
     else if (c->kind == CALL_GLANCE)
         engine_process_glance(e, owned);
     else
@@ -525,7 +233,7 @@ void engine_dispatch(struct engine *e, struct domain *d)
         return;
     c = call_new(strongest(d->wanted));
     if (!c) {
-        *(d->op ? &d->op->next_look : &d->next_look) = e->now.monotonic + LOOK_DELAY_MOST;
+        *(d->op ? &d->op->next_look : &d->next_look) = e->now.monotonic + DISPATCH_AGAIN;
         engine_set_due(e, d);
         return;
     }

@@ -160,15 +160,15 @@ struct engine {
     } counters;
 };
 
-/* --- engine.c: a turn's staging -------------------------------------------------------------- */
+/* --- engine.c --------------------------------------------------------------------------------- */
+void engine_step_all(struct engine *e, enum input_kind kind);
+
+/* --- engine-stage.c --------------------------------------------------------------------------- */
 void engine_stage_domain(struct engine *e, struct domain *d);
-/* What is due of the domain has changed outside of a turn's staging. */
-void engine_set_due(struct engine *e, struct domain *d);
 /* The operation as this turn has made it so far; NULL: none, or finished. */
 const struct operation *engine_operation_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
 void engine_step(struct engine *e, struct domain *d, const struct input *in);
-void engine_step_all(struct engine *e, enum input_kind kind);
 void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
                            const struct incarnation *incarnation);
 /* Reports a transition of a domain that nobody commanded. */
@@ -177,6 +177,22 @@ void engine_report_unasked(struct engine *e, struct domain *d, enum instance_sta
                            const struct incarnation *incarnation);
 /* A reply to be sent after the commit. Takes both. */
 void engine_stage_reply(struct engine *e, struct request *r, struct answer *a, bool is_of_commit);
+/* Ends each turn: what was staged is written, or dropped. */
+void engine_forget_turn(struct engine *e);
+
+/* --- engine-commit.c -------------------------------------------------------------------------- */
+/* 0, or negative: nothing of the turn is in the journal, or (ERROR_INTERNAL) nobody knows. */
+int engine_commit(struct engine *e, struct error **err);
+
+/* --- engine-act.c ----------------------------------------------------------------------------- */
+/* After the commit. */
+void engine_act(struct engine *e);
+/* After one that failed. */
+void engine_give_back(struct engine *e, const struct error *failure);
+/* failure: of the commit; NULL: there was none. */
+void engine_send_replies(struct engine *e, const struct error *failure);
+/* What is due of the domain has changed outside of a turn's staging. */
+void engine_set_due(struct engine *e, struct domain *d);
 
 /* --- engine-events.c ------------------------------------------------------------------------- */
 /* Builds and stages a CloudEvent. op may be NULL. 0 or -ENOMEM. */
@@ -190,17 +206,29 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
                              size_t index, json_object *certificate);
 void staged_event_free(struct staged_event *s);
 
-/* --- engine-hypervisor.c --------------------------------------------------------------------- */
+/* --- engine-attach.c -------------------------------------------------------------------------- */
 void engine_process_lost(struct engine *e);
+void engine_attach_if_due(struct engine *e);
+void engine_attach_ended(struct engine *e, struct call *c);
+
+/* --- engine-hypervisor.c --------------------------------------------------------------------- */
 void engine_process_call(struct engine *e, struct call *c);
 void engine_process_hint(struct engine *e, const uuid_t domain);
-void engine_attach_if_due(struct engine *e);
 void engine_want_look(struct engine *e, struct domain *d);
+/* Takes what a look has seen into the picture, and its definition with it. */
+void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s);
+/* … and what follows from it. error: why it saw nothing, or NULL. */
+void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s,
+                          const struct error *error);
+/* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
+void engine_dispatch(struct engine *e, struct domain *d);
+
+/* --- engine-unasked.c ------------------------------------------------------------------------- */
+/* A look at a domain without an operation. */
+void engine_settle_unasked(struct engine *e, struct domain *d, const struct sighting *s);
 /* Ends each turn: until the first picture is in the journal, all of it is in what the turn writes;
  * or whoever is read after a restart would seem to have been started meanwhile. */
 void engine_keep_first_picture(struct engine *e);
-/* Starts what is wanted of a domain, if nothing is out for it. After the commit. */
-void engine_dispatch(struct engine *e, struct domain *d);
 
 /* --- engine-interlock.c ---------------------------------------------------------------------- */
 bool engine_owes_restore(const struct domain *d);
@@ -254,17 +282,32 @@ void engine_look_at_starts(struct engine *e);
 /* Is the report of such a look? Then it is taken. */
 bool engine_take_start(struct engine *e, struct wipe_report *r);
 
+/* --- engine-command.c ------------------------------------------------------------------------- */
+/* What becomes of a command, beside accepted (0, staged) and refused (negative). */
+enum { WAITS_FOR_TURN = 1, WAITS_FOR_DISKS = 2 };
+int engine_stop(struct engine *e, struct request *r, struct answer *a, struct error **err);
+/* Contract 4.7: the disks that an instance kept when it went off by itself. */
+int engine_clear_kept(struct engine *e, struct request *r, struct answer *a, struct error **err);
+/* Can anything be accepted now? */
+int engine_check_at_hand(const struct engine *e, struct error **err);
+/* The program goes down, and nothing has come of the request. */
+void engine_refuse_late(struct request *r);
+
 /* --- engine-requests.c ----------------------------------------------------------------------- */
 void engine_process_request(struct engine *e, struct request *r);
+
+/* --- engine-answers.c ------------------------------------------------------------------------- */
+struct answer *answer_new(const struct request *r);
+/* An answer that there was no memory for is a NULL one: the edge says so. */
+void engine_reply(struct request *r, struct answer *a);
+void engine_reply_error(struct request *r, const struct error *error);
+/* Takes the body; NULL: there was no memory for it. */
+void engine_reply_body(struct request *r, json_object *body);
 /* Answers who waits for the operation's end, and for events, and those whose time is up. */
 void engine_answer_waiting(struct engine *e, struct domain *d);
 void engine_answer_event_waiters(struct engine *e);
 void engine_answer_overdue(struct engine *e, bool all);
 usec_t engine_next_overdue(const struct engine *e);
-/* The program goes down, and nothing has come of the request. */
-void engine_refuse_late(struct request *r);
-struct answer *answer_new(const struct request *r);
-void engine_reply(struct request *r, struct answer *a);
 
 /* --- engine-clock.c --------------------------------------------------------------------------- */
 /* Begins each turn. */

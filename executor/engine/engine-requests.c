@@ -1,301 +1,11 @@
-/* engine-requests.c - what is asked of the engine: stops, cancels, looks at the picture, waits
+/* engine-requests.c - what is asked of the engine: commands, the picture, operations, sinks
  *
- * Theory of operation. A command is checked against the picture as it is, without a call. What it
- * changes is staged, and its answer goes out with the commit. A ClientToken is looked up first: a
- * known one is answered as it was the first time, whatever the state is now. Whoever waits for
- * something is parked until it has happened or the time is up.
+ * Theory of operation. Each kind of request has a function, which answers, stages an answer for the
+ * commit, or parks the request. What only reads is answered at once from the picture in memory.
  */
 #include "engine/engine-internal.h"
 
 #include "base/json.h"
-
-#include <string.h>
-
-struct answer *answer_new(const struct request *r)
-{
-    struct answer *a = calloc(1, sizeof(*a));
-
-    if (a)
-        memcpy(a->request_id, r->request_id, sizeof(a->request_id));
-    return a;
-}
-
-/* An answer that there was no memory for is a NULL one: the edge says so. */
-void engine_reply(struct request *r, struct answer *a)
-{
-    r->reply(r, a);
-}
-
-static void reply_error(struct request *r, const struct error *error)
-{
-    struct answer *a = answer_new(r);
-
-    if (a) {
-        a->code = error_code_of(error);
-        (void)text_replace(&a->message, error_message(error));
-    }
-    engine_reply(r, a);
-}
-
-static void reply_body(struct request *r, json_object *body)
-{
-    struct answer *a = answer_new(r);
-
-    if (a && !body)
-        a->code = ERROR_NO_MEMORY;
-    if (a)
-        a->body = body;
-    else
-        json_object_put(body);
-    engine_reply(r, a);
-}
-
-/* --- StopInstance ---------------------------------------------------------------------------- */
-
-static struct staged_binding *find_staged_token(const struct engine *e, const struct command *c)
-{
-    for (struct staged_binding *b = e->bindings.first; b; b = b->next)
-        if (b->token && text_equal(b->token, c->client_token) &&
-            text_equal(b->principal, c->principal.name))
-            return b;
-    return NULL;
-}
-
-/* 1: the token is known, and *first is what it was answered with; 0: it is new. */
-static int look_up_token(struct engine *e, const struct command *c,
-                         char first[static UUID_TEXT_SIZE], struct error **err)
-{
-    _cleanup_(freep) char *fingerprint = NULL, *request_id = NULL;
-    const struct staged_binding *staged = find_staged_token(e, c);
-    const char *known;
-    int r;
-
-    if (!staged) {
-        r = journal_find_token(e->journal, c->principal.name, c->client_token, &fingerprint,
-                               &request_id, err);
-        if (r <= 0)
-            return r;
-    }
-    known = staged ? staged->fingerprint : fingerprint;
-    if (!text_equal(known, c->fingerprint))
-        return error_set(err, ERROR_TOKEN_MISMATCH, NULL);
-    memcpy(first, staged ? staged->request_id : request_id, UUID_TEXT_SIZE);
-    return 1;
-}
-
-static int stage_token(struct engine *e, const struct command *c, struct error **err)
-{
-    struct staged_binding *b;
-
-    if (!c->client_token)
-        return 0;
-    b = calloc(1, sizeof(*b));
-    if (!b || text_replace(&b->principal, c->principal.name) ||
-        text_replace(&b->token, c->client_token) || text_replace(&b->fingerprint, c->fingerprint)) {
-        if (b)
-            list_append(&e->bindings, b); /* freed with the turn */
-        e->turn_failed = true;
-        return error_no_memory(err);
-    }
-    memcpy(b->request_id, c->request_id, sizeof(b->request_id));
-    list_append(&e->bindings, b);
-    return 0;
-}
-
-static int stage_alias(struct engine *e, const struct command *c, const struct operation *op,
-                       struct error **err)
-{
-    struct staged_binding *b = calloc(1, sizeof(*b));
-
-    if (!b)
-        return error_no_memory(err);
-    memcpy(b->request_id, c->request_id, sizeof(b->request_id));
-    memcpy(b->operation, op->request_id, sizeof(b->operation));
-    list_append(&e->bindings, b);
-    return 0;
-}
-
-static int begin(struct engine *e, struct domain *d, const struct command *c,
-                 const struct check_context *x, struct error **err)
-{
-    struct operation *op = operation_begin(c, x, e->now);
-
-    if (!op)
-        return error_no_memory(err);
-    op->place = ++e->last_place;
-    d->next_op = op;
-    d->op_changed = true;
-    engine_stage_domain(e, d);
-    engine_stage_reported(e, d, STATE_STOPPING, &d->incarnation);
-    if (engine_stage_transition(e, d, op, STATE_RUNNING, STATE_STOPPING,
-                                c->force_stop ? "StopInstance with ForceStop" : "StopInstance") < 0)
-        e->turn_failed = true;
-    engine_line_up(e, d);
-    engine_admit(e, d);
-    return 0;
-}
-
-static int escalate(struct engine *e, struct domain *d, const struct command *c, struct error **err)
-{
-    const struct input in = {
-        .kind = IN_FORCE, .request_id = c->request_id, .principal = c->principal.name};
-    int r = stage_alias(e, c, engine_operation_now(d), err);
-
-    if (r == 0)
-        engine_step(e, d, &in);
-    return r;
-}
-
-/* What becomes of a command, beside accepted (0, staged) and refused (negative). */
-enum { WAITS_FOR_TURN = 1, WAITS_FOR_DISKS = 2 };
-
-/* A plan counts for the disks that were identified, and for no others. */
-static bool has_plan(const struct domain *d, const struct request *r)
-{
-    _cleanup_(freep) char *now = NULL;
-
-    if (!r->is_identified || r->plan_error)
-        return false;
-    now = disks_snapshot(d->instance);
-    return now && text_equal(now, r->identified);
-}
-
-static struct check_context context_of(const struct engine *e, const struct domain *d,
-                                       const struct request *r)
-{
-    return (struct check_context){
-        .policy = &e->settings.policy,
-        .instance = d->instance,
-        .seen = d->seen,
-        .certain = d->certain,
-        .in_migration = d->in_migration,
-        .is_saved = d->is_saved,
-        .has_processes = e->has_processes,
-        .incarnation = &d->incarnation,
-        .can_clear = e->host.start_wipe != NULL,
-        .plan = has_plan(d, r) ? &r->plan : NULL,
-        .plan_error = r->plan_error,
-        .at_start = &d->at_start.disks,
-        .interlock = &d->reported.interlock,
-        .running = engine_operation_now(d),
-    };
-}
-
-/* Everything after the token. */
-static int accept_command(struct engine *e, struct domain *d, struct request *req,
-                          struct error **err)
-{
-    const struct command *c = &req->command;
-    const struct check_context x = context_of(e, d, req);
-    bool escalates = false;
-    int r;
-
-    if (req->is_identified && !incarnation_equal(&req->identified_run, &d->incarnation))
-        return error_set(
-            err, ERROR_INSTANCE_STATUS,
-            "The instance was stopped or started while its local disks were identified; "
-            "ask again.");
-    r = command_check(c, &x, &escalates, err);
-    if (r == CHECK_NEEDS_DISKS) {
-        engine_identify(e, d, req);
-        return WAITS_FOR_DISKS;
-    }
-    if (r < 0)
-        return r;
-    if (c->dry_run)
-        return error_set(err, ERROR_DRY_RUN, NULL);
-    r = escalates ? escalate(e, d, c, err) : begin(e, d, c, &x, err);
-    return r < 0 ? r : stage_token(e, c, err);
-}
-
-static int refuse_going_down(struct error **err)
-{
-    return error_set(err, ERROR_UNAVAILABLE, "stopd is going down; nothing was accepted.");
-}
-
-void engine_refuse_late(struct request *r)
-{
-    _cleanup_(error_free) struct error *error = NULL;
-
-    refuse_going_down(&error);
-    reply_error(r, error);
-}
-
-static int check_at_hand(const struct engine *e, struct error **err)
-{
-    if (e->quiescing)
-        return refuse_going_down(err);
-    if (e->journal_said)
-        return error_set(err, ERROR_UNAVAILABLE,
-                         "The journal cannot be written; nothing was accepted.");
-    if (e->on_reserve)
-        return error_set(err, ERROR_UNAVAILABLE,
-                         "The disk of the journal is full; what is under way is finished, and "
-                         "nothing new is accepted.");
-    if (e->attachment != ATTACHED)
-        return error_set(err, ERROR_UNAVAILABLE,
-                         "libvirt is not at hand (%s); nothing was accepted.",
-                         e->away_why ? e->away_why : "still connecting");
-    return 0;
-}
-
-/* The domain that a command is for, with libvirt and the journal at hand. */
-static int find_domain(struct engine *e, const char *id, struct domain **ret, struct error **err)
-{
-    int r = check_at_hand(e, err);
-
-    if (r == 0)
-        r = inventory_resolve(&e->inventory, id, ret, err);
-    if (r < 0)
-        return r;
-    /* Its operation finishes in this turn: the command is for what comes after. */
-    return (*ret)->next_op && operation_is_finished((*ret)->next_op) ? WAITS_FOR_TURN : 0;
-}
-
-static int stop(struct engine *e, struct request *r, struct answer *a, struct error **err)
-{
-    const struct command *c = &r->command;
-    struct domain *d;
-    int result = 0;
-
-    if (c->client_token)
-        result = look_up_token(e, c, a->request_id, err);
-    if (result != 0)
-        return result < 0 ? result : 0;
-    if (c->expires && e->now.realtime > c->expires)
-        return error_set(err, ERROR_TOO_OLD, NULL);
-    result = find_domain(e, c->instance_id, &d, err);
-    return result != 0 ? result : accept_command(e, d, r, err);
-}
-
-/* Contract 4.7: the disks that an instance kept when it went off by itself. */
-static int clear_kept(struct engine *e, struct request *r, struct answer *a, struct error **err)
-{
-    struct domain *d;
-    struct check_context x;
-    int result = find_domain(e, r->instance_id, &d, err);
-
-    if (result != 0)
-        return result;
-    if (!r->confirm)
-        return error_set(err, ERROR_INVALID_PARAMETER,
-                         "The member confirm must be true: what is on the disks is lost for good.");
-    x = context_of(e, d, r);
-    result = clear_check(&x, err);
-    if (result == CHECK_NEEDS_DISKS) {
-        engine_identify(e, d, r);
-        return WAITS_FOR_DISKS;
-    }
-    if (result < 0)
-        return result;
-    d->next_op = operation_begin_clear(&x, r->request_id, &r->principal, e->now);
-    if (!d->next_op || text_replace(&d->next_op->traceparent, r->command.traceparent) < 0)
-        return error_no_memory(err);
-    d->op_changed = true;
-    d->wanted |= EFFECT_CLEAR;
-    engine_stage_domain(e, d);
-    return 0;
-}
 
 static void process_command(struct engine *e, struct request *r,
                             int (*command)(struct engine *, struct request *, struct answer *,
@@ -314,7 +24,7 @@ static void process_command(struct engine *e, struct request *r,
         list_append(&e->requests, r);
     } else if (result < 0) {
         e->counters.refused += error_code_of(error) != ERROR_DRY_RUN;
-        reply_error(r, error);
+        engine_reply_error(r, error);
     } else if (result == 0) {
         engine_stage_reply(e, r, take(a), true);
     }
@@ -322,12 +32,12 @@ static void process_command(struct engine *e, struct request *r,
 
 static void process_stop(struct engine *e, struct request *r)
 {
-    process_command(e, r, stop);
+    process_command(e, r, engine_stop);
 }
 
 static void process_clear(struct engine *e, struct request *r)
 {
-    process_command(e, r, clear_kept);
+    process_command(e, r, engine_clear_kept);
 }
 
 /* --- The picture ----------------------------------------------------------------------------- */
@@ -356,7 +66,7 @@ static json_object *instances_slice(struct engine *e, const struct request *r)
 
 static void process_instances(struct engine *e, struct request *r)
 {
-    reply_body(r, instances_slice(e, r));
+    engine_reply_body(r, instances_slice(e, r));
 }
 
 static void process_instance(struct engine *e, struct request *r)
@@ -365,9 +75,9 @@ static void process_instance(struct engine *e, struct request *r)
     struct domain *d;
 
     if (inventory_resolve(&e->inventory, r->instance_id, &d, &error) < 0)
-        reply_error(r, error);
+        engine_reply_error(r, error);
     else
-        reply_body(r, domain_to_json(d));
+        engine_reply_body(r, domain_to_json(d));
 }
 
 /* --- Operations ------------------------------------------------------------------------------ */
@@ -448,7 +158,7 @@ static void process_wait_operation(struct engine *e, struct request *r)
     int found = find_operation(e, r->operation_id, &d, &error);
 
     if (found < 0) {
-        reply_error(r, error);
+        engine_reply_error(r, error);
     } else if (found == 0 || r->wait == 0 || e->quiescing) {
         engine_reply(r, answer_new(r));
     } else {
@@ -474,8 +184,8 @@ static void process_ready(struct engine *e, struct request *r)
 {
     _cleanup_(error_free) struct error *error = NULL;
 
-    if (check_at_hand(e, &error) < 0)
-        reply_error(r, error);
+    if (engine_check_at_hand(e, &error) < 0)
+        engine_reply_error(r, error);
     else
         engine_reply(r, answer_new(r));
 }
@@ -486,9 +196,9 @@ static void process_sinks(struct engine *e, struct request *r)
     json_object *body = NULL;
 
     if (engine_describe_sinks(e, r->sink, &body, &error) < 0)
-        reply_error(r, error);
+        engine_reply_error(r, error);
     else
-        reply_body(r, body);
+        engine_reply_body(r, body);
 }
 
 static void process_sink_command(struct engine *e, struct request *r)
@@ -502,9 +212,9 @@ static void process_metrics(struct engine *e, struct request *r)
     _cleanup_(json) json_object *body = json_object_new_object();
 
     if (!text || !body || json_add_string(body, "text", text) < 0)
-        reply_body(r, NULL);
+        engine_reply_body(r, NULL);
     else
-        reply_body(r, take(body));
+        engine_reply_body(r, take(body));
 }
 
 void engine_process_request(struct engine *e, struct request *r)
@@ -527,71 +237,4 @@ void engine_process_request(struct engine *e, struct request *r)
     };
 
     process[r->kind](e, r);
-}
-
-/* --- Waiting --------------------------------------------------------------------------------- */
-
-void engine_answer_waiting(struct engine *e, struct domain *d)
-{
-    struct request *r = take(d->waiting), *next;
-
-    for (; r; r = next) {
-        next = r->next;
-        engine_reply(r, answer_new(r));
-    }
-}
-
-void engine_answer_event_waiters(struct engine *e)
-{
-    LIST_OF(struct request) waiters = {0};
-    struct request *r;
-
-    waiters.first = e->event_waiters.first;
-    list_init(&e->event_waiters);
-    while ((r = waiters.first)) {
-        waiters.first = r->next;
-        if (e->last_sequence > r->after)
-            engine_reply(r, answer_new(r));
-        else
-            list_append(&e->event_waiters, r);
-    }
-}
-
-/* Answers those of a list whose time is up and gives back the others. */
-static struct request *sift(struct engine *e, struct request *list, bool all)
-{
-    struct request *kept = NULL, **end = &kept, *next;
-
-    for (struct request *r = list; r; r = next) {
-        next = r->next;
-        if (all || r->deadline <= e->now.monotonic) {
-            engine_reply(r, answer_new(r));
-            continue;
-        }
-        if (r->deadline < e->overdue_at)
-            e->overdue_at = r->deadline;
-        *end = r;
-        end = &r->next;
-    }
-    *end = NULL;
-    return kept;
-}
-
-void engine_answer_overdue(struct engine *e, bool all)
-{
-    struct domain *d;
-
-    if (!all && e->overdue_at > e->now.monotonic)
-        return;
-    e->overdue_at = USEC_NEVER;
-    inventory_foreach(&e->inventory, d) d->waiting = sift(e, d->waiting, all);
-    e->event_waiters.first = sift(e, e->event_waiters.first, all);
-    e->event_waiters.end = &e->event_waiters.first;
-    while (*e->event_waiters.end)
-        e->event_waiters.end = &(*e->event_waiters.end)->next;
-}
-
-usec_t engine_next_overdue(const struct engine *e)
-{
-    return e->overdue_at;
 }
