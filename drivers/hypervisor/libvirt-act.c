@@ -2,8 +2,8 @@
  *
  * Theory of operation. Every act means one incarnation. libvirt goes by the UUID and would as
  * readily hit the next one, so the process that runs is compared with the one that is meant right
- * before the act, the closest that can be had: milliseconds remain. What cannot be compared is not
- * acted on.
+ * before each call that does something, after whatever else is asked, the closest that can be had:
+ * milliseconds remain. What cannot be compared is not acted on.
  *
  * The interlock. A guest that reboots on the button would come back up, so for the time of a stop
  * "reboot" and "power-off" are both made to mean the end of the domain. libvirt refuses to change
@@ -24,9 +24,11 @@
 #include <unistd.h>
 #include <libvirt/virterror.h>
 
-/* One act on one domain, over one connection. */
+/* One act on one run of a domain, over one connection. */
 struct act {
     struct connection *c;
+    const unsigned char *domain;
+    const struct incarnation *meant;
     virDomainPtr dom;
     const char *name; /* the domain's, its own */
 };
@@ -38,22 +40,21 @@ static void act_cleanup(struct act *a)
 }
 
 /* No process was found where the meant one ran: has that ended, or could it just not be seen? */
-static int judge_missing(const struct act *a, const struct incarnation *meant, const char *why,
-                         struct error **err)
+static int judge_missing(const struct act *a, const char *why, struct error **err)
 {
     _cleanup_(freep) char *detail = NULL;
     _cleanup_(close) int pidfd = -1;
 
-    if (process_fate(meant, &pidfd, &detail) == PROCESS_ENDED)
+    if (process_fate(a->meant, &pidfd, &detail) == PROCESS_ENDED)
         return error_set(err, ERROR_NOT_RUNNING, "domain '%s' as it ran with pid %d has ended",
-                         a->name, meant->pid);
+                         a->name, a->meant->pid);
     return error_set(err, ERROR_UNKNOWN, "domain '%s': %s", a->name, why ? why : "out of memory");
 }
 
-static int check_incarnation(const struct act *a, const uuid_t domain,
-                             const struct incarnation *meant, struct error **err)
+static int check_incarnation(const struct act *a, struct error **err)
 {
     const struct surroundings *around = &a->c->around;
+    const struct incarnation *meant = a->meant;
     _cleanup_(freep) char *why = NULL;
     struct incarnation now;
     int pidfd = -1;
@@ -66,10 +67,10 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
     if (meant->pid <= 0)
         return error_set(err, ERROR_UNKNOWN, "it is not known which run of domain '%s' is meant",
                          a->name);
-    r = qemu_find_process(around->pid_directory, a->name, domain, meant, &now, &pidfd, &why);
+    r = qemu_find_process(around->pid_directory, a->name, a->domain, meant, &now, &pidfd, &why);
     close_cleanup(&pidfd);
     if (r < 0)
-        return judge_missing(a, meant, why, err);
+        return judge_missing(a, why, err);
     if (!incarnation_equal(&now, meant))
         return error_set(err, ERROR_NOT_RUNNING,
                          "another run of domain '%s' is there now (pid %d) than is meant (pid %d)",
@@ -77,12 +78,15 @@ static int check_incarnation(const struct act *a, const uuid_t domain,
     return 0;
 }
 
-static int act_begin(struct hypervisor *h, const uuid_t domain, struct act *a, struct error **err)
+static int act_begin(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
+                     struct act *a, struct error **err)
 {
     int r = lease_begin(libvirt_of(h), &a->c, err);
 
     if (r < 0)
         return r;
+    a->domain = domain;
+    a->meant = meant;
     a->dom = virDomainLookupByUUID(a->c->conn, domain);
     if (!a->dom) {
         char text[UUID_TEXT_SIZE];
@@ -141,7 +145,10 @@ static int set_action(const struct act *a, unsigned type, enum lifecycle_action 
         [LIFECYCLE_PRESERVE] = VIR_DOMAIN_LIFECYCLE_ACTION_PRESERVE,
     };
     bool is_poweroff = type == VIR_DOMAIN_LIFECYCLE_POWEROFF;
+    int r = check_incarnation(a, err);
 
+    if (r < 0)
+        return r;
     if (virDomainSetLifecycleAction(a->dom, type, actions[action], VIR_DOMAIN_AFFECT_LIVE) == 0)
         return 0;
     return libvirt_error(err, "set %s of domain '%s' to %s",
@@ -188,7 +195,10 @@ static int press(const struct act *a, enum button button, struct error **err)
                                             : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
     const char *name = button == BUTTON_AGENT ? "ask the guest agent of domain '%s' to shut down"
                                               : "press the power button of domain '%s'";
+    int r = check_incarnation(a, err);
 
+    if (r < 0)
+        return r;
     if (virDomainShutdownFlags(a->dom, a->c->around.takes_flags ? flags : 0) == 0)
         return 0;
     libvirt_error(&why, name, a->name);
@@ -205,17 +215,13 @@ int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct
                          struct error **err)
 {
     _cleanup_(act) struct act a = {0};
-    int r = act_begin(h, domain, &a, err);
+    int r = act_begin(h, domain, meant, &a, err);
 
     *interlocked = false;
     if (r == 0)
         r = check_not_migrating(&a, err);
     if (r == 0 && seen)
-        r = check_incarnation(&a, domain, meant, err);
-    if (r == 0 && seen)
         r = interlock_where_possible(&a, seen, interlocked, err);
-    if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
     return r < 0 ? r : press(&a, button, err);
 }
 
@@ -223,12 +229,10 @@ int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct inca
                     const struct lifecycle *former, struct error **err)
 {
     _cleanup_(act) struct act a = {0};
-    int r = act_begin(h, domain, &a, err);
+    int r = act_begin(h, domain, meant, &a, err);
 
     if (r == 0)
         r = check_not_migrating(&a, err);
-    if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
     if (r == 0 && former->on_reboot != LIFECYCLE_UNKNOWN)
         r = set_action(&a, VIR_DOMAIN_LIFECYCLE_REBOOT, former->on_reboot, err);
     if (r == 0 && former->on_poweroff != LIFECYCLE_UNKNOWN)
@@ -240,12 +244,12 @@ int libvirt_wake(struct hypervisor *h, const uuid_t domain, const struct incarna
                  struct error **err)
 {
     _cleanup_(act) struct act a = {0};
-    int r = act_begin(h, domain, &a, err);
+    int r = act_begin(h, domain, meant, &a, err);
 
     if (r == 0)
         r = check_not_migrating(&a, err);
     if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
+        r = check_incarnation(&a, err);
     if (r == 0 && virDomainPMWakeup(a.dom, 0) < 0)
         r = libvirt_error(err, "wake domain '%s'", a.name);
     return r;
@@ -268,14 +272,14 @@ int libvirt_cut_power(struct hypervisor *h, const uuid_t domain, const struct in
                       bool only_crashed, struct error **err)
 {
     _cleanup_(act) struct act a = {0};
-    int r = act_begin(h, domain, &a, err);
+    int r = act_begin(h, domain, meant, &a, err);
 
     if (r == 0)
         r = check_not_migrating(&a, err);
     if (r == 0 && only_crashed)
         r = check_crashed(&a, err);
     if (r == 0)
-        r = check_incarnation(&a, domain, meant, err);
+        r = check_incarnation(&a, err);
     if (r == 0 && virDomainDestroyFlags(a.dom, VIR_DOMAIN_DESTROY_DEFAULT) < 0)
         r = libvirt_error(err, "destroy domain '%s'", a.name);
     return r;

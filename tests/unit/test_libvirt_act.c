@@ -1,0 +1,289 @@
+/* test_libvirt_act.c - a power cut, a button, a wake-up and a restoring call mean one run
+ *
+ * libvirt is scripted: the test's functions take the place of its own. The pid file and the
+ * processes are real. The domain is started again, under the same UUID, in one of the calls that
+ * the driver makes; each call in turn. Whatever is done to the domain must be done to the run that
+ * was meant.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "drivers/hypervisor/libvirt-driver.h"
+#include "drivers/hypervisor/process.h"
+#include "scratch.h"
+
+#define DOMAIN "4ab3ea0d-b1d4-4b4f-8fd4-a16bb4c5f1ad"
+
+static struct {
+    struct connection connection;
+    char pid_file[160];
+    struct child runs[2];
+    struct incarnation meant;
+    unsigned calls, restart_in; /* that call; 0: in none */
+    unsigned acts;
+    bool has_restarted, hit_another;
+    int state, reason;
+} world;
+
+/* --- The domain ------------------------------------------------------------------------------- */
+
+static void write_pid(const struct child *run)
+{
+    char text[16];
+
+    scratch_write(world.pid_file, text, (size_t)snprintf(text, sizeof(text), "%d\n", run->pid));
+}
+
+/* A process with the command line of a domain's. */
+static void begin_run(struct child *run)
+{
+    uint64_t n;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    if (child_fork(run)) {
+        dup2(ends[0], STDIN_FILENO);
+        execl("/bin/sh", "qemu", "-c", "read x", "-uuid", DOMAIN, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    assert_false(child_hear(run, &n)); /* closed by exec; the pipe's other end keeps it waiting */
+}
+
+/* --- libvirt ---------------------------------------------------------------------------------- */
+
+/* It takes its time, and the domain may be another one afterwards. */
+static void called(void)
+{
+    if (++world.calls != world.restart_in)
+        return;
+    write_pid(&world.runs[1]);
+    world.has_restarted = true;
+}
+
+static int acted(void)
+{
+    world.acts++;
+    world.hit_another |= world.has_restarted;
+    called();
+    return 0;
+}
+
+int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
+void __wrap_lease_end(struct connection *c);
+
+int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
+{
+    *ret = &world.connection;
+    return 0;
+}
+
+void __wrap_lease_end(struct connection *c)
+{
+}
+
+virDomainPtr virDomainLookupByUUID(virConnectPtr conn, const unsigned char *uuid)
+{
+    called();
+    return (virDomainPtr)&world;
+}
+
+const char *virDomainGetName(virDomainPtr dom)
+{
+    return "guest";
+}
+
+int virDomainFree(virDomainPtr dom)
+{
+    return 0;
+}
+
+int virDomainGetState(virDomainPtr dom, int *state, int *reason, unsigned int flags)
+{
+    called();
+    *state = world.state;
+    if (reason)
+        *reason = world.reason;
+    return 0;
+}
+
+int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsigned int flags)
+{
+    called();
+    *info = (virDomainControlInfo){.state = VIR_DOMAIN_CONTROL_OK};
+    return 0;
+}
+
+int virDomainGetJobStats(virDomainPtr dom, int *type, virTypedParameterPtr *params, int *nparams,
+                         unsigned int flags)
+{
+    called();
+    *type = VIR_DOMAIN_JOB_NONE;
+    return 0;
+}
+
+int virDomainSetLifecycleAction(virDomainPtr dom, unsigned int type, unsigned int action,
+                                unsigned int flags)
+{
+    return acted();
+}
+
+int virDomainShutdownFlags(virDomainPtr dom, unsigned int flags)
+{
+    return acted();
+}
+
+int virDomainPMWakeup(virDomainPtr dom, unsigned int flags)
+{
+    return acted();
+}
+
+int virDomainDestroyFlags(virDomainPtr dom, unsigned int flags)
+{
+    return acted();
+}
+
+/* --- The rule --------------------------------------------------------------------------------- */
+
+typedef int act_function(const uuid_t domain, struct error **err);
+
+static void assert_hits_one_run(act_function *act, unsigned most_acts)
+{
+    unsigned n = 0;
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    do {
+        struct error *err = NULL;
+        int r;
+
+        world.calls = world.acts = 0;
+        world.has_restarted = world.hit_another = false;
+        world.restart_in = ++n;
+        write_pid(&world.runs[0]);
+        r = act(domain, &err);
+        if (world.hit_another)
+            fail_msg("started again in call %u, and another run was hit", n);
+        if (r < 0 && (!world.has_restarted || error_code_of(err) != ERROR_NOT_RUNNING))
+            fail_msg("call %u: %s", n, error_message(err));
+        if (r == 0)
+            assert_int_equal(world.acts, most_acts);
+        error_free(err);
+    } while (world.has_restarted);
+    assert_true(n > most_acts + 1); /* it was asked something, too */
+}
+
+static int cut(const uuid_t domain, struct error **err)
+{
+    return libvirt_cut_power(NULL, domain, &world.meant, false, err);
+}
+
+static int cut_crashed(const uuid_t domain, struct error **err)
+{
+    return libvirt_cut_power(NULL, domain, &world.meant, true, err);
+}
+
+static int press(const uuid_t domain, struct error **err)
+{
+    bool interlocked;
+
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, NULL, &interlocked, err);
+}
+
+static int press_interlocked(const uuid_t domain, struct error **err)
+{
+    const struct lifecycle seen = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
+    bool interlocked;
+
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &interlocked, err);
+}
+
+static int restore(const uuid_t domain, struct error **err)
+{
+    const struct lifecycle former = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
+
+    return libvirt_restore(NULL, domain, &world.meant, &former, err);
+}
+
+static int wake(const uuid_t domain, struct error **err)
+{
+    return libvirt_wake(NULL, domain, &world.meant, err);
+}
+
+static void a_power_cut_hits_the_run_that_is_meant(void **state)
+{
+    assert_hits_one_run(cut, 1);
+}
+
+static void a_power_cut_of_a_crashed_guest_hits_the_run_that_is_meant(void **state)
+{
+    world.state = VIR_DOMAIN_CRASHED;
+    assert_hits_one_run(cut_crashed, 1);
+}
+
+static void a_button_hits_the_run_that_is_meant(void **state)
+{
+    assert_hits_one_run(press, 1);
+}
+
+static void the_interlock_hits_the_run_that_is_meant(void **state)
+{
+    assert_hits_one_run(press_interlocked, 3);
+}
+
+static void what_is_put_back_is_of_the_run_that_is_meant(void **state)
+{
+    assert_hits_one_run(restore, 2);
+}
+
+static void the_run_that_is_meant_is_woken(void **state)
+{
+    assert_hits_one_run(wake, 1);
+}
+
+/* --- ------------------------------------------------------------------------------------------ */
+
+static int set_up(void **state)
+{
+    struct scratch *s;
+    int pidfd;
+
+    memset(&world, 0, sizeof(world));
+    if (scratch_setup(state) < 0)
+        return -1;
+    s = *state;
+    snprintf(world.pid_file, sizeof(world.pid_file), "%s/guest.pid", s->folder);
+    world.connection.around = (struct surroundings){
+        .has_processes = true, .takes_flags = true, .pid_directory = s->folder};
+    world.state = VIR_DOMAIN_RUNNING;
+    begin_run(&world.runs[0]);
+    begin_run(&world.runs[1]);
+    if (process_identify(world.runs[0].pid, &world.meant, &pidfd) < 0)
+        return -1;
+    close(pidfd);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    child_kill(&world.runs[0], 0);
+    child_kill(&world.runs[1], 0);
+    return scratch_teardown(state);
+}
+
+int main(void)
+{
+#define RULE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        RULE(a_power_cut_hits_the_run_that_is_meant),
+        RULE(a_power_cut_of_a_crashed_guest_hits_the_run_that_is_meant),
+        RULE(a_button_hits_the_run_that_is_meant),
+        RULE(the_interlock_hits_the_run_that_is_meant),
+        RULE(what_is_put_back_is_of_the_run_that_is_meant),
+        RULE(the_run_that_is_meant_is_woken),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
