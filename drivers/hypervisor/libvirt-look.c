@@ -9,8 +9,10 @@
  *
  * Questions are chosen so that none waits for the domain's job, the lock that a stuck monitor or
  * agent holds: state and XML do not. Whether a migration runs does (it begins a query job), so it
- * is asked only of a domain that is up and whose control interface is free, which
- * virDomainGetControlInfo tells without waiting.
+ * is asked only of a domain that is up and whose control interface is free or a long job's, which
+ * virDomainGetControlInfo tells without waiting. A migration is a long job from its first moment to
+ * its last: where the interface is occupied by a call that belongs to none, none is under way. One
+ * whose monitor is stuck keeps the question waiting for half a minute; that is no answer.
  *
  * A running domain costs six round trips, one that is off four, and one that is ending two or
  * three, each of some tenths of a millisecond: many may be ending together, each is looked at
@@ -197,14 +199,15 @@ static int see_managed_save(virDomainPtr dom, struct sighting *s, struct error *
     return absent_or_error(dom, s, err, "ask for a saved image of");
 }
 
-/* The operation is told by the job's statistics only. Whoever cannot say is not migrating. */
-static bool job_is_migration(virDomainPtr dom)
+/* The operation is told by the job's statistics only. 1, 0, or negative where another call holds
+ * the domain for too long; whoever cannot say for another reason is not migrating. */
+static int job_is_migration(virDomainPtr dom)
 {
     virTypedParameterPtr parameters = NULL;
     int n = 0, type = VIR_DOMAIN_JOB_NONE, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
 
     if (virDomainGetJobStats(dom, &type, &parameters, &n, 0) < 0)
-        return false;
+        return libvirt_failed_with(VIR_ERR_OPERATION_TIMEOUT) ? -EAGAIN : 0;
     if (type != VIR_DOMAIN_JOB_NONE)
         virTypedParamsGetInt(parameters, n, VIR_DOMAIN_JOB_OPERATION, &operation);
     virTypedParamsFree(parameters, n);
@@ -212,33 +215,38 @@ static bool job_is_migration(virDomainPtr dom)
            operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN;
 }
 
-static bool has_migration(const struct connection *c, virDomainPtr dom, bool *ret_is_told)
+static bool may_be_asked(const struct connection *c, virDomainPtr dom)
 {
     virDomainControlInfo control;
 
-    *ret_is_told =
-        c->around.has_processes && virDomainGetControlInfo(dom, &control, 0) == 0 &&
-        (control.state == VIR_DOMAIN_CONTROL_OK || control.state == VIR_DOMAIN_CONTROL_JOB);
-    return *ret_is_told && job_is_migration(dom);
+    return c->around.has_processes && virDomainGetControlInfo(dom, &control, 0) == 0 &&
+           (control.state == VIR_DOMAIN_CONTROL_OK || control.state == VIR_DOMAIN_CONTROL_JOB);
 }
 
 bool libvirt_in_migration(const struct connection *c, virDomainPtr dom)
 {
     int state, reason;
-    bool is_told;
+    int r = may_be_asked(c, dom) ? job_is_migration(dom) : -EAGAIN;
 
-    if (has_migration(c, dom, &is_told))
-        return true;
-    return !is_told && c->around.has_processes && virDomainGetState(dom, &state, &reason, 0) == 0 &&
+    if (r >= 0)
+        return r;
+    return c->around.has_processes && virDomainGetState(dom, &state, &reason, 0) == 0 &&
            is_migrating(state, reason);
 }
 
-static bool see_migration(const struct connection *c, virDomainPtr dom, const struct sighting *s)
+static int see_migration(const struct connection *c, virDomainPtr dom, struct sighting *s,
+                         struct error **err)
 {
-    bool is_told;
+    int r;
 
-    return s->in_migration || ((s->state == DOMAIN_RUNNING || s->state == DOMAIN_PAUSED) &&
-                               has_migration(c, dom, &is_told));
+    if (s->in_migration || (s->state != DOMAIN_RUNNING && s->state != DOMAIN_PAUSED) ||
+        !may_be_asked(c, dom))
+        return 0;
+    r = job_is_migration(dom);
+    if (r < 0)
+        return libvirt_error(err, "ask whether domain '%s' migrates", virDomainGetName(dom));
+    s->in_migration = r;
+    return 0;
 }
 
 static void make_absent(struct sighting *s)
@@ -269,9 +277,7 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
         r = see_definition(dom, s, err);
     if (r == 0 && s->state == DOMAIN_OFF)
         r = see_managed_save(dom, s, err);
-    if (r == 0)
-        s->in_migration = see_migration(c, dom, s);
-    return r;
+    return r < 0 ? r : see_migration(c, dom, s, err);
 }
 
 /* Where libvirt has forgotten how a domain ended, its events may have told, or be about to: of a

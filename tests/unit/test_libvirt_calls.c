@@ -1,9 +1,9 @@
-/* test_libvirt_act.c - a power cut, a button, a wake-up and a restoring call mean one run
+/* test_libvirt_calls.c - what the driver does with libvirt's answers, however late they come
  *
  * libvirt is scripted: the test's functions take the place of its own. The pid file and the
- * processes are real. The domain is started again, under the same UUID, in one of the calls that
- * the driver makes; each call in turn. Whatever is done to the domain must be done to the run that
- * was meant.
+ * processes are real. A power cut, a button, a wake-up and a restoring call mean one run: the
+ * domain is started again, under the same UUID, in one of the calls that the driver makes; each
+ * call in turn. Whatever is done to the domain must be done to the run that was meant.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,12 @@
 #include "drivers/hypervisor/process.h"
 #include "scratch.h"
 
+#include <libvirt/virterror.h>
+
 #define DOMAIN "4ab3ea0d-b1d4-4b4f-8fd4-a16bb4c5f1ad"
 
 static struct {
+    struct libvirt driver;
     struct connection connection;
     char pid_file[160];
     struct child runs[2];
@@ -24,7 +27,8 @@ static struct {
     unsigned calls, restart_in; /* that call; 0: in none */
     unsigned acts;
     bool has_restarted, hit_another;
-    int state, reason;
+    int state, reason, control;
+    int error; /* of the question whether it migrates; 0: it does not */
 } world;
 
 /* --- The domain ------------------------------------------------------------------------------- */
@@ -73,6 +77,8 @@ static int acted(void)
 
 int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
 void __wrap_lease_end(struct connection *c);
+void __wrap_watch_process(struct libvirt *l, const uuid_t domain, const struct incarnation *who,
+                          int pidfd);
 
 int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error **err)
 {
@@ -82,6 +88,12 @@ int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error 
 
 void __wrap_lease_end(struct connection *c)
 {
+}
+
+void __wrap_watch_process(struct libvirt *l, const uuid_t domain, const struct incarnation *who,
+                          int pidfd)
+{
+    close_cleanup(&pidfd);
 }
 
 virDomainPtr virDomainLookupByUUID(virConnectPtr conn, const unsigned char *uuid)
@@ -112,7 +124,7 @@ int virDomainGetState(virDomainPtr dom, int *state, int *reason, unsigned int fl
 int virDomainGetControlInfo(virDomainPtr dom, virDomainControlInfoPtr info, unsigned int flags)
 {
     called();
-    *info = (virDomainControlInfo){.state = VIR_DOMAIN_CONTROL_OK};
+    *info = (virDomainControlInfo){.state = (unsigned)world.control};
     return 0;
 }
 
@@ -121,7 +133,26 @@ int virDomainGetJobStats(virDomainPtr dom, int *type, virTypedParameterPtr *para
 {
     called();
     *type = VIR_DOMAIN_JOB_NONE;
-    return 0;
+    return world.error ? -1 : 0;
+}
+
+char *virDomainGetXMLDesc(virDomainPtr dom, unsigned int flags)
+{
+    called();
+    return strdup("<domain type='kvm'><name>guest</name><uuid>" DOMAIN "</uuid></domain>");
+}
+
+int virGetLastErrorCode(void)
+{
+    return world.error;
+}
+
+virErrorPtr virGetLastError(void)
+{
+    static virError last;
+
+    last = (virError){.code = world.error, .domain = VIR_FROM_QEMU};
+    return &last;
 }
 
 int virDomainSetLifecycleAction(virDomainPtr dom, unsigned int type, unsigned int action,
@@ -243,6 +274,71 @@ static void the_run_that_is_meant_is_woken(void **state)
     assert_hits_one_run(wake, 1);
 }
 
+/* --- A stuck monitor -------------------------------------------------------------------------- */
+
+/* A long job, and a call of it that does not return: whether it is a migration nobody can ask. */
+static void it_does_not_say_whether_it_migrates(int state, int reason)
+{
+    world.control = VIR_DOMAIN_CONTROL_JOB;
+    world.error = VIR_ERR_OPERATION_TIMEOUT;
+    world.state = state;
+    world.reason = reason;
+}
+
+static void a_stuck_monitor_holds_up_no_power_cut(void **state)
+{
+    it_does_not_say_whether_it_migrates(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
+    assert_hits_one_run(cut, 1);
+}
+
+static void what_its_state_says_of_a_migration_counts_all_the_same(void **state)
+{
+    struct error *err = NULL;
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    write_pid(&world.runs[0]);
+    it_does_not_say_whether_it_migrates(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY);
+    assert_true(cut(domain, &err) < 0);
+    assert_int_equal(error_code_of(err), ERROR_NOT_RUNNING);
+    assert_int_equal(world.acts, 0);
+    error_free(err);
+}
+
+static void a_look_tells_nothing_where_it_cannot_tell_of_a_migration(void **state)
+{
+    struct error *err = NULL;
+    struct sighting s = {0};
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    write_pid(&world.runs[0]);
+    assert_int_equal(libvirt_look(&world.driver.base, domain, NULL, &s, &err), 0);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    sighting_clear(&s);
+    it_does_not_say_whether_it_migrates(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
+    assert_true(libvirt_look(&world.driver.base, domain, NULL, &s, &err) < 0);
+    assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
+    error_free(err);
+}
+
+/* An occupied interface is no long job's, and a migration is one. */
+static void a_monitor_that_is_only_busy_holds_up_no_look(void **state)
+{
+    struct error *err = NULL;
+    struct sighting s = {0};
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    write_pid(&world.runs[0]);
+    it_does_not_say_whether_it_migrates(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
+    world.control = VIR_DOMAIN_CONTROL_OCCUPIED;
+    assert_int_equal(libvirt_look(&world.driver.base, domain, NULL, &s, &err), 0);
+    assert_int_equal(s.state, DOMAIN_RUNNING);
+    assert_false(s.in_migration);
+    sighting_clear(&s);
+}
+
 /* --- ------------------------------------------------------------------------------------------ */
 
 static int set_up(void **state)
@@ -257,6 +353,8 @@ static int set_up(void **state)
     snprintf(world.pid_file, sizeof(world.pid_file), "%s/guest.pid", s->folder);
     world.connection.around = (struct surroundings){
         .has_processes = true, .takes_flags = true, .pid_directory = s->folder};
+    world.connection.driver = &world.driver;
+    pthread_mutex_init(&world.driver.ends.lock, NULL);
     world.state = VIR_DOMAIN_RUNNING;
     begin_run(&world.runs[0]);
     begin_run(&world.runs[1]);
@@ -283,6 +381,10 @@ int main(void)
         RULE(the_interlock_hits_the_run_that_is_meant),
         RULE(what_is_put_back_is_of_the_run_that_is_meant),
         RULE(the_run_that_is_meant_is_woken),
+        RULE(a_stuck_monitor_holds_up_no_power_cut),
+        RULE(what_its_state_says_of_a_migration_counts_all_the_same),
+        RULE(a_look_tells_nothing_where_it_cannot_tell_of_a_migration),
+        RULE(a_monitor_that_is_only_busy_holds_up_no_look),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
