@@ -111,6 +111,7 @@ struct operation {
     bool in_migration;  /* at the last look */
     usec_t next_cut;
     usec_t next_restore;
+    bool restore_is_raced; /* a button was out as the restoring call began, and may overtake it */
     usec_t next_clear;
     unsigned acting; /* the enum effect whose result is awaited; 0: none */
     uint64_t place;  /* in the queue; rises in the order of acceptance */

@@ -74,10 +74,11 @@ void settle(struct turn *t)
     report_failed(t, STATE_RUNNING);
 }
 
-/* A button that is out yet may set it again; whoever reads operation_interlock() knows. */
+/* A button that is out yet may set it again, and one that was may have done so since; whoever reads
+ * operation_interlock() knows. */
 void settle_restored(struct turn *t)
 {
-    t->op->interlock_wanted = false;
+    t->op->interlock_wanted = t->op->restore_is_raced;
     settle(t);
 }
 
@@ -122,6 +123,7 @@ bool restore_is_hopeless(const struct turn *t)
 void restore(struct turn *t)
 {
     t->op->acting = EFFECT_RESTORE;
+    t->op->restore_is_raced = t->op->buttons_out > 0;
     t->op->restore_tries++;
     t->op->next_restore = USEC_NEVER;
     want(t, EFFECT_RESTORE);

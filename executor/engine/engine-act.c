@@ -79,6 +79,7 @@ static void adopt_domain(struct engine *e, struct domain *d)
     }
     if (d->forget)
         d->reported = (struct last_report){0};
+    engine_keep_buttons(d);
 }
 
 static void drop_domain(struct engine *e, struct domain *d)
@@ -175,7 +176,12 @@ static void stand_still(struct engine *e)
     struct reaction ignored;
     struct domain *d;
 
-    inventory_foreach(&e->inventory, d) if (d->op) step(d->op, &away, e->now, &ignored);
+    inventory_foreach(&e->inventory, d)
+    {
+        engine_give_back_buttons(d);
+        if (d->op)
+            step(d->op, &away, e->now, &ignored);
+    }
 }
 
 void engine_give_back(struct engine *e, const struct error *failure)

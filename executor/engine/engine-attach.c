@@ -99,6 +99,7 @@ static void take_listed(struct engine *e, struct sighting *s)
     }
     d->is_found |= e->is_first_picture;
     d->is_listed = true;
+    d->look_id = e->attach_call;
     if (s->state == DOMAIN_UNKNOWN) {
         engine_want_look(e, d);
         return;

@@ -130,7 +130,14 @@ static void look_ended(struct engine *e, struct domain *d, struct call *c)
 {
     if (c->result < 0)
         c->sighting.state = DOMAIN_UNKNOWN;
+    d->look_id = c->id;
     engine_take_sighting(e, d, &c->sighting, c->error);
+}
+
+static void step_call(struct engine *e, struct domain *d, const struct input *in)
+{
+    d->buttons_back += in->is_back;
+    engine_step(e, d, in);
 }
 
 static void call_ended(struct engine *e, struct call *c)
@@ -161,7 +168,7 @@ static void call_ended(struct engine *e, struct call *c)
     if (c->kind == CALL_LOOK)
         look_ended(e, d, c);
     else if (engine_operation_now(d))
-        engine_step(e, d, &in);
+        step_call(e, d, &in);
     else if (c->kind == CALL_RESTORE)
         engine_take_restored(e, d, c);
     else
@@ -238,6 +245,8 @@ void engine_dispatch(struct engine *e, struct domain *d)
         return;
     }
     d->wanted &= ~effect_of(c->kind);
+    if (c->kind == CALL_PRESS)
+        d->has_counted_button = false;
     c->id = d->call_out = ++e->next_call_id;
     d->call_kind = c->kind;
     fill_in(e, d, c);

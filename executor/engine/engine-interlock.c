@@ -6,9 +6,14 @@
  * operation counts the buttons that nobody has seen come back, and one that leaves the guest
  * running leaves that count, and the actions as they were, beside the report of that run. While
  * they stand there each look is held against them, and what an interlock has changed is put back.
- * The debt ends when every button is back and the actions are as they were, or with the run; the
- * next stop of the run takes it over. A button that was sent before stopd was started anew never
- * comes back to be counted, and no hint tells of an interlock: so every glance brings a look.
+ * The debt ends when every button is back and a look that began after that shows the actions as
+ * they were, or with the run; the next stop of the run takes it over. A button that was sent before
+ * stopd was started anew never comes back to be counted, and no hint tells of an interlock: so
+ * every glance brings a look.
+ *
+ * A button is counted by the turn that wants it, and sent after that, or after the call that is
+ * out. Whether it comes back, or is not sent after all, is told once: where that turn is lost with
+ * the journal away, it is counted in place, and written down with whatever comes next.
  */
 #include "engine/engine-internal.h"
 
@@ -60,8 +65,30 @@ void engine_drop_button(struct engine *e, struct domain *d)
     bool was_wanted = d->wanted & EFFECT_PRESS;
 
     d->wanted &= ~(unsigned)EFFECT_PRESS;
-    if (was_wanted && op && op->interlock_wanted)
-        engine_step(e, d, &back);
+    if (!was_wanted || !op || !op->interlock_wanted)
+        return;
+    d->buttons_back += d->has_counted_button;
+    d->has_counted_button = false;
+    engine_step(e, d, &back);
+}
+
+void engine_keep_buttons(struct domain *d)
+{
+    d->buttons_back = 0;
+    d->has_counted_button = d->wanted & EFFECT_PRESS && d->op && d->op->interlock_wanted;
+}
+
+void engine_give_back_buttons(struct domain *d)
+{
+    struct interlock *owed = &d->reported.interlock;
+    unsigned *out = d->op ? &d->op->buttons_out : &owed->buttons_out;
+    unsigned back = d->buttons_back + d->has_counted_button;
+
+    owed->may_be_set |= !d->op && back > 0 && *out > 0;
+    *out -= back < *out ? back : *out;
+    d->wanted &= ~(unsigned)EFFECT_PRESS;
+    d->buttons_back = 0;
+    d->has_counted_button = false;
 }
 
 void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c)
@@ -73,12 +100,16 @@ void engine_count_button_back(struct engine *e, struct domain *d, const struct c
 
     if (!engine_button_is_back(c))
         return;
+    d->button_back_at = e->next_call_id;
     if (op && incarnation_equal(&op->incarnation, &c->meant)) {
+        d->buttons_back++;
         engine_step(e, d, &back);
     } else if (!op && owed.buttons_out > 0 && incarnation_equal(&report->incarnation, &c->meant)) {
+        d->buttons_back++;
         owed.buttons_out--;
         owed.may_be_set = true;
         stage(e, d, &owed);
+        engine_want_look(e, d);
     }
 }
 
@@ -98,7 +129,7 @@ void engine_settle_interlock(struct engine *e, struct domain *d, const struct si
     if (!is_locked(s->lifecycle.on_poweroff, owed->former.on_poweroff) &&
         !is_locked(s->lifecycle.on_reboot, owed->former.on_reboot)) {
         d->restore_delay = d->restore_at = 0;
-        if (owed->buttons_out == 0)
+        if (owed->buttons_out == 0 && d->look_id > d->button_back_at)
             stage(e, d, &(struct interlock){0});
         return;
     }

@@ -238,6 +238,11 @@ void engine_leave_interlock(struct engine *e, struct domain *d, const struct ope
 bool engine_button_is_back(const struct call *c);
 /* One that was wanted and counted, and whose call has not gone out, is not meant any more. */
 void engine_drop_button(struct engine *e, struct domain *d);
+/* With the commit: what this turn has counted is durable. */
+void engine_keep_buttons(struct domain *d);
+/* After a turn that failed: none that waits is sent, and what has come back is back all the same.
+ */
+void engine_give_back_buttons(struct domain *d);
 /* … which nobody waits for any more: one button less is out. */
 void engine_count_button_back(struct engine *e, struct domain *d, const struct call *c);
 /* A look without an operation shows the run that was reported. */

@@ -48,6 +48,7 @@ struct domain {
     bool is_listed; /* by the full read that is being taken in */
     bool is_found;  /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
+    uint64_t look_id; /* of the call that brought this */
     struct disks_at_start at_start;
 
     struct last_report reported;
@@ -59,7 +60,8 @@ struct domain {
     bool op_changed;
     struct last_report next_reported;
     bool reported_changed;
-    bool forget; /* gone from this host: the entry goes when nothing is under way */
+    bool forget;           /* gone from this host: the entry goes when nothing is under way */
+    unsigned buttons_back; /* of those that are counted as out */
     struct domain *next_staged;
 
     /* What is to be done, and what is being done */
@@ -72,6 +74,8 @@ struct domain {
     struct agenda_entry in_line; /* waits for its turn, by its operation's place in the queue */
     usec_t look_delay;
     usec_t restore_at, restore_delay; /* without an operation: not before; 0: at once */
+    bool has_counted_button;          /* what is wanted, durably: a button that is counted as out */
+    uint64_t button_back_at; /* the last call's id when one came back: a later one has seen it */
 
     struct request *waiting; /* for the end of the operation */
 

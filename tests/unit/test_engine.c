@@ -14,12 +14,24 @@ static void engine_rough(void)
 {
 }
 
+static bool journal_fails;
+
+int __real_journal_begin(struct journal *j, struct error **err);
+int __wrap_journal_begin(struct journal *j, struct error **err);
+
+int __wrap_journal_begin(struct journal *j, struct error **err)
+{
+    return journal_fails ? error_set(err, ERROR_JOURNAL, "it is away")
+                         : __real_journal_begin(j, err);
+}
+
 /* Without a world: the calls that go out are kept until the test answers them. */
 static int set_up(void **state)
 {
     struct life *l = calloc(1, sizeof(*l));
 
     assert_non_null(l);
+    journal_fails = false;
     l->path = ":memory:";
     l->journal = open_journal(l->path);
     l->now = 1000 * USEC_PER_SEC;
@@ -338,7 +350,9 @@ static void comes_late(struct life *l, struct call *button)
 /* What another hand makes of the actions from now on is its own: no button is out. */
 static void owes_nothing(struct life *l, const uuid_t domain)
 {
-    shown(l, domain, its_own);
+    do
+        shown(l, domain, its_own);
+    while (is_out(l, CALL_LOOK));
     assert_null(l->calls);
     engine_take_hint(l->engine, domain);
     engine_turn(l->engine);
@@ -481,6 +495,179 @@ static void the_next_stop_takes_the_debt_over(void **state)
     put_back(l);
 }
 
+/* Its own result is the last that comes. */
+static void a_button_that_overtakes_the_restoring_call_is_put_back(void **state)
+{
+    struct life *l = *state;
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *button, *restoring;
+    uuid_t domain;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    button = hanging_button(l, domain);
+    cancelled(l, op->request_id);
+    operation_free(op);
+    restoring = take_out(l, CALL_RESTORE);
+    comes_late(l, button);
+    answered(l, restoring);
+    assert_int_equal(engine_unfinished(l->engine), 0);
+    shown(l, domain, locked);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
+/* What it has seen is older than what the button has done. */
+static void a_look_that_began_before_a_button_came_back_ends_no_debt(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *look, *button = a_stop_that_left_a_button(l, domain);
+
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    look = take_out(l, CALL_LOOK);
+    comes_late(l, button);
+    fill_running(&look->sighting, domain);
+    look->sighting.lifecycle = its_own;
+    answered(l, look);
+    shown(l, domain, locked);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
+static void neither_does_a_list_that_did(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *list, *button = a_stop_that_left_a_button(l, domain);
+
+    engine_take_lost(l->engine, "gone");
+    engine_turn(l->engine);
+    l->now += 10 * USEC_PER_SEC;
+    engine_turn(l->engine);
+    list = take_out(l, CALL_CONNECT);
+    comes_late(l, button);
+    list->has_processes = true;
+    fill_running(listed(list), domain);
+    list->list.items[0].lifecycle = its_own;
+    answered(l, list);
+    shown(l, domain, locked);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
+/* --- … and a journal that is away ------------------------------------------------------------- */
+
+/* A stop that has pressed once, and looks. */
+static struct operation *a_stop_that_looks(struct life *l, uuid_t domain)
+{
+    struct error *err = NULL;
+    struct operation *op;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    answered(l, take_out(l, CALL_PRESS));
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    return op;
+}
+
+/* The stop presses again, is cancelled, and has put all back. */
+static void ends_without_a_debt(struct life *l, const uuid_t domain, struct operation *op)
+{
+    while (is_out(l, CALL_LOOK))
+        shown(l, domain, locked);
+    answered(l, take_out(l, CALL_PRESS));
+    cancelled(l, op->request_id);
+    operation_free(op);
+    if (is_out(l, CALL_LOOK)) /* which the lost turn has caused */
+        shown(l, domain, locked);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
+static void a_button_that_waits_as_its_turn_is_lost_leaves_no_debt(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct operation *op = a_stop_that_looks(l, domain);
+    struct reply reply;
+
+    l->now += op->resend;
+    engine_turn(l->engine); /* pressed again, as soon as the look is back */
+    journal_fails = true;
+    ask_cancel(l, op->request_id, &reply);
+    engine_turn(l->engine);
+    assert_int_equal(reply.code, ERROR_UNAVAILABLE);
+    journal_fails = false;
+    l->now += USEC_PER_SEC;
+    engine_turn(l->engine);
+    ends_without_a_debt(l, domain, op);
+}
+
+static void a_button_that_waits_as_anothers_turn_is_lost_leaves_no_debt(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct operation *op = a_stop_that_looks(l, domain);
+
+    l->now += op->resend;
+    engine_turn(l->engine);
+    journal_fails = true;
+    l->now += 61 * USEC_PER_SEC; /* what is to be forgotten is */
+    engine_turn(l->engine);
+    journal_fails = false;
+    l->now += USEC_PER_SEC;
+    engine_turn(l->engine);
+    ends_without_a_debt(l, domain, op);
+}
+
+static void a_button_that_comes_back_as_its_turn_is_lost_leaves_no_debt(void **state)
+{
+    struct life *l = *state;
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *button;
+    uuid_t domain;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    button = hanging_button(l, domain);
+    journal_fails = true;
+    comes_late(l, button);
+    journal_fails = false;
+    l->now += 2 * op->resend;
+    engine_turn(l->engine);
+    ends_without_a_debt(l, domain, op);
+}
+
+static void a_debts_button_that_comes_back_as_its_turn_is_lost_is_counted(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+    struct call *button = a_stop_that_left_a_button(l, domain);
+
+    journal_fails = true;
+    comes_late(l, button);
+    journal_fails = false;
+    l->now += USEC_PER_SEC;
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -496,6 +683,13 @@ int main(void)
         RULE(it_is_put_back_after_a_restart_too),
         RULE(another_run_owes_nothing),
         RULE(the_next_stop_takes_the_debt_over),
+        RULE(a_button_that_overtakes_the_restoring_call_is_put_back),
+        RULE(a_look_that_began_before_a_button_came_back_ends_no_debt),
+        RULE(neither_does_a_list_that_did),
+        RULE(a_button_that_waits_as_its_turn_is_lost_leaves_no_debt),
+        RULE(a_button_that_waits_as_anothers_turn_is_lost_leaves_no_debt),
+        RULE(a_button_that_comes_back_as_its_turn_is_lost_leaves_no_debt),
+        RULE(a_debts_button_that_comes_back_as_its_turn_is_lost_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
