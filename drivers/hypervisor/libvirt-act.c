@@ -30,7 +30,8 @@ struct act {
     const unsigned char *domain;
     const struct incarnation *meant;
     virDomainPtr dom;
-    const char *name; /* the domain's, its own */
+    const char *name;   /* the domain's, its own */
+    bool is_unanswered; /* a call that does something is out, or may be: its answer was lost */
 };
 
 static void act_cleanup(struct act *a)
@@ -136,7 +137,7 @@ static int check_not_migrating(const struct act *a, struct error **err)
     return error_set(err, ERROR_NOT_RUNNING, "domain '%s' is being migrated", a->name);
 }
 
-static int set_action(const struct act *a, unsigned type, enum lifecycle_action action,
+static int set_action(struct act *a, unsigned type, enum lifecycle_action action,
                       struct error **err)
 {
     static const unsigned actions[LIFECYCLE_MAX] = {
@@ -151,44 +152,39 @@ static int set_action(const struct act *a, unsigned type, enum lifecycle_action 
         return r;
     if (virDomainSetLifecycleAction(a->dom, type, actions[action], VIR_DOMAIN_AFFECT_LIVE) == 0)
         return 0;
+    a->is_unanswered = !libvirt_has_answered();
     return libvirt_error(err, "set %s of domain '%s' to %s",
                          is_poweroff ? "on_poweroff" : "on_reboot", a->name,
                          lifecycle_action_to_string(action));
 }
 
 /* An action that is not in our words could not be put back, so it is left alone. */
-static int set_interlock(const struct act *a, const struct lifecycle *seen, bool *ret,
-                         struct error **err)
+static int set_interlock(struct act *a, const struct lifecycle *seen, struct error **err)
 {
     int r = 0;
 
-    *ret = false;
     if (seen->on_poweroff == LIFECYCLE_UNKNOWN || seen->on_reboot == LIFECYCLE_UNKNOWN)
         return 0;
     if (seen->on_poweroff != LIFECYCLE_DESTROY)
         r = set_action(a, VIR_DOMAIN_LIFECYCLE_POWEROFF, LIFECYCLE_DESTROY, err);
     if (r == 0 && seen->on_reboot != LIFECYCLE_DESTROY)
         r = set_action(a, VIR_DOMAIN_LIFECYCLE_REBOOT, LIFECYCLE_DESTROY, err);
-    *ret = r == 0;
     return r;
 }
 
 /* As set_interlock(), but a hypervisor that cannot is no error. */
-static int interlock_where_possible(const struct act *a, const struct lifecycle *seen, bool *ret,
-                                    struct error **err)
+static int interlock_where_possible(struct act *a, const struct lifecycle *seen, struct error **err)
 {
     _cleanup_(error_free) struct error *why = NULL;
 
-    if (!a->c->around.takes_flags) { /* test:/// knows no lifecycle actions and never reboots */
-        *ret = false;
+    if (!a->c->around.takes_flags) /* test:/// knows no lifecycle actions and never reboots */
         return 0;
-    }
-    if (set_interlock(a, seen, ret, &why) == 0 || error_code_of(why) == ERROR_UNSUPPORTED)
+    if (set_interlock(a, seen, &why) == 0 || error_code_of(why) == ERROR_UNSUPPORTED)
         return 0;
     return error_move(err, &why);
 }
 
-static int press(const struct act *a, enum button button, struct error **err)
+static int press(struct act *a, enum button button, struct error **err)
 {
     _cleanup_(error_free) struct error *why = NULL;
     unsigned flags = button == BUTTON_AGENT ? VIR_DOMAIN_SHUTDOWN_GUEST_AGENT
@@ -201,6 +197,7 @@ static int press(const struct act *a, enum button button, struct error **err)
         return r;
     if (virDomainShutdownFlags(a->dom, a->c->around.takes_flags ? flags : 0) == 0)
         return 0;
+    a->is_unanswered = !libvirt_has_answered();
     libvirt_error(&why, name, a->name);
     /* "QEMU guest agent is not configured" is of the kind that says unsupported. */
     if (button == BUTTON_AGENT && error_code_of(why) == ERROR_UNSUPPORTED)
@@ -211,18 +208,20 @@ static int press(const struct act *a, enum button button, struct error **err)
 }
 
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                         enum button button, const struct lifecycle *seen, bool *interlocked,
+                         enum button button, const struct lifecycle *seen, bool *is_over,
                          struct error **err)
 {
     _cleanup_(act) struct act a = {0};
     int r = act_begin(h, domain, meant, &a, err);
 
-    *interlocked = false;
     if (r == 0)
         r = check_not_migrating(&a, err);
     if (r == 0 && seen)
-        r = interlock_where_possible(&a, seen, interlocked, err);
-    return r < 0 ? r : press(&a, button, err);
+        r = interlock_where_possible(&a, seen, err);
+    if (r == 0)
+        r = press(&a, button, err);
+    *is_over = !a.is_unanswered;
+    return r;
 }
 
 int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,

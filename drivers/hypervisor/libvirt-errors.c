@@ -63,6 +63,19 @@ int libvirt_error(struct error **err, const char *format, ...)
                      e && e->message ? e->message : "it does not say why");
 }
 
+/* The hypervisor's driver signs as itself or as the domain's part, and the lock of a domain that
+ * was not to be had as nobody. */
+bool libvirt_has_answered(void)
+{
+    const virError *e = virGetLastError();
+
+    if (!e)
+        return false;
+    return e->domain == VIR_FROM_QEMU || e->domain == VIR_FROM_TEST ||
+           e->domain == VIR_FROM_DOMAIN ||
+           (e->domain == VIR_FROM_NONE && e->code == VIR_ERR_OPERATION_TIMEOUT);
+}
+
 bool libvirt_failed_with(int code)
 {
     return virGetLastErrorCode() == code;

@@ -13,6 +13,9 @@ void libvirt_errors_silence(void);
 int libvirt_error(struct error **err, const char *format, ...) _printf_(2, 3);
 
 /* Was the last error of this thread this one (VIR_ERR_*)? */
+/* Did the hypervisor itself say so, so that the call is over there? False: perhaps only the way to
+ * it failed. */
+bool libvirt_has_answered(void);
 bool libvirt_failed_with(int code);
 
 #endif

@@ -214,21 +214,18 @@ static int reach_settled(struct simulated *s, const uuid_t domain, const struct 
     return r;
 }
 
-static bool interlock(struct simulated *s, struct simulated_domain *d)
+static void interlock(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->manners.cannot_interlock)
-        return false;
-    if (d->lifecycle.on_poweroff != LIFECYCLE_DESTROY ||
-        d->lifecycle.on_reboot != LIFECYCLE_DESTROY) {
-        d->lifecycle = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};
-        world_tell(s, d, HAPPENED_LOCKED, d->run);
-    }
-    return true;
+    if (d->manners.cannot_interlock || (d->lifecycle.on_poweroff == LIFECYCLE_DESTROY &&
+                                        d->lifecycle.on_reboot == LIFECYCLE_DESTROY))
+        return;
+    d->lifecycle = (struct lifecycle){LIFECYCLE_DESTROY, LIFECYCLE_DESTROY};
+    world_tell(s, d, HAPPENED_LOCKED, d->run);
 }
 
 static int simulated_press(struct hypervisor *h, const uuid_t domain,
                            const struct incarnation *meant, enum button button,
-                           const struct lifecycle *seen, bool *interlocked, struct error **err)
+                           const struct lifecycle *seen, bool *is_over, struct error **err)
 {
     struct simulated *s = simulated_of(h);
     enum call_fault fault = take_fault(s);
@@ -237,6 +234,7 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
+    *is_over = true;
     r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
@@ -244,7 +242,9 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
         return error_set(err, ERROR_NOT_RUNNING, NULL);
     if (d->manners.refuses_button)
         return error_set(err, ERROR_UNKNOWN, "the monitor does not know the command");
-    *interlocked = seen && interlock(s, d);
+    if (seen)
+        interlock(s, d);
+    *is_over = fault == FAULT_NONE;
     if (fault == FAULT_BETWEEN)
         return fail(err);
     if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_ABSENT)

@@ -70,7 +70,6 @@ struct input {
     const struct sighting *sighting;   /* SEEN_* */
     const struct instance *definition; /* SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
-    bool interlocked;                  /* PRESSED */
     bool is_back;  /* PRESSED, PRESS_FAILED, BUTTON_BACK: a button that was to set the
                       interlock is on its way no more */
     bool is_stuck; /* *_FAILED: it has not come back, and may have its effect yet */

@@ -53,9 +53,8 @@ void call_execute(struct call *c, struct hypervisor *h)
         c->result = h->ops->wake(h, c->domain, &c->meant, &c->error);
         break;
     case CALL_PRESS:
-        c->result =
-            h->ops->press_button(h, c->domain, &c->meant, c->button,
-                                 c->interlock ? &c->former : NULL, &c->interlocked, &c->error);
+        c->result = h->ops->press_button(h, c->domain, &c->meant, c->button,
+                                         c->interlock ? &c->former : NULL, &c->is_over, &c->error);
         break;
     case CALL_RESTORE:
         c->result = h->ops->restore(h, c->domain, &c->meant, &c->former, &c->error);

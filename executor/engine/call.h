@@ -35,7 +35,7 @@ struct call {
     bool is_late;   /* it was written off, and has come back: it may have had its effect since */
     int result;
     struct error *error;
-    bool interlocked;         /* PRESS */
+    bool is_over;             /* PRESS: nothing of it will be carried out later */
     bool has_processes;       /* CONNECT */
     struct sightings list;    /* CONNECT, GLANCE: every domain */
     struct sighting sighting; /* LOOK */

@@ -145,7 +145,6 @@ static void call_ended(struct engine *e, struct call *c)
     struct domain *d = inventory_find_uuid(&e->inventory, c->domain);
     struct input in = {.kind = result_input(c),
                        .error = c->error,
-                       .interlocked = c->interlocked,
                        .is_back = engine_button_is_back(c),
                        .is_stuck = c->stuck};
 

@@ -142,10 +142,11 @@ struct hypervisor_ops {
 
     /* Presses the button once, with explicit flags. seen: the actions as they were before the stop,
      * which the caller has made durable; those of them that are not destroy are set to it first, so
-     * that a guest that reboots on the button ends off. *interlocked says whether they are now; a
-     * hypervisor that cannot is no error. NULL: they are left alone. */
+     * that a guest that reboots on the button ends off; a hypervisor that cannot is no error. NULL:
+     * they are left alone. *is_over, false before: nothing of it will be carried out later,
+     * whatever the result; not so where the answer was lost. */
     int (*press_button)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                        enum button button, const struct lifecycle *seen, bool *interlocked,
+                        enum button button, const struct lifecycle *seen, bool *is_over,
                         struct error **err);
     /* Puts on_poweroff and on_reboot back. */
     int (*restore)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,

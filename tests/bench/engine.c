@@ -107,10 +107,10 @@ static int deaf_look(struct hypervisor *h, const uuid_t domain,
 }
 
 static int deaf_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      enum button button, const struct lifecycle *seen, bool *interlocked,
+                      enum button button, const struct lifecycle *seen, bool *is_over,
                       struct error **err)
 {
-    *interlocked = seen != NULL;
+    *is_over = true;
     return 0;
 }
 

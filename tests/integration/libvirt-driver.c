@@ -208,12 +208,12 @@ static void wait_until_gone(const uuid_t domain, const struct incarnation *who,
 }
 
 static int press(const uuid_t domain, const struct incarnation *who, enum button button,
-                 bool *interlocked, struct error **err)
+                 bool *is_over, struct error **err)
 {
     _cleanup_(sighting) struct sighting s = {0};
 
     look(domain, who, &s);
-    return driver->ops->press_button(driver, domain, who, button, &s.lifecycle, interlocked, err);
+    return driver->ops->press_button(driver, domain, who, button, &s.lifecycle, is_over, err);
 }
 
 static int cut(const uuid_t domain, const struct incarnation *who, struct error **err)
@@ -244,7 +244,7 @@ static void a_button_ends_a_guest(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("obey", "--id i-1 --lock security", domain);
@@ -254,9 +254,9 @@ static void a_button_ends_a_guest(void **state)
     assert_int_equal(s.remembered, PROCESS_ALIVE);
     assert_string_equal(instance_public_id(s.instance), "i-1");
     assert_true(instance_is_locked_for(s.instance, "security"));
-    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
     assert_done(r, err);
-    assert_true(interlocked);
+    assert_true(is_over);
     wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
     assert_int_equal(cut(domain, &who, NULL), -ESRCH);
     remove_guest("obey");
@@ -267,14 +267,14 @@ static void a_guest_that_reboots_on_the_button_ends_off(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("reboot", "--behaviour reboot --on-poweroff restart", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
     assert_done(r, err);
-    assert_true(interlocked);
+    assert_true(is_over);
     wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
     remove_guest("reboot");
 }
@@ -287,12 +287,12 @@ static void lifecycle_actions_are_put_back(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("ignore", "--behaviour ignore --on-poweroff restart", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
     assert_done(r, err);
     look(domain, &who, &during);
     assert_int_equal(during.lifecycle.on_poweroff, LIFECYCLE_DESTROY);
@@ -310,7 +310,7 @@ static void only_the_incarnation_that_is_meant_is_acted_on(void **state)
     struct incarnation who, earlier;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("meant", "--behaviour obey", domain);
@@ -318,7 +318,7 @@ static void only_the_incarnation_that_is_meant_is_acted_on(void **state)
     earlier.start_time--;
     r = cut(domain, &earlier, &err);
     assert_error(r, take(err), ERROR_NOT_RUNNING);
-    r = press(domain, &earlier, BUTTON_ACPI, &interlocked, &err);
+    r = press(domain, &earlier, BUTTON_ACPI, &is_over, &err);
     assert_error(r, take(err), ERROR_NOT_RUNNING);
     earlier.pid = 0;
     r = cut(domain, &earlier, &err);
@@ -335,13 +335,13 @@ static void a_paused_guest_takes_no_button_but_a_power_cut(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("paused", "", domain);
     who = incarnation_of(domain);
     shell("virsh -q suspend paused");
-    r = press(domain, &who, BUTTON_ACPI, &interlocked, &err);
+    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
     assert_non_null(strstr(error_message(err), "paused"));
     assert_error(r, take(err), ERROR_NOT_RUNNING);
     r = cut(domain, &who, &err);
@@ -407,12 +407,12 @@ static void a_guest_without_agent_says_so(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool interlocked;
+    bool is_over = false;
     int r;
 
     start_guest("agentless", "", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_AGENT, &interlocked, &err);
+    r = press(domain, &who, BUTTON_AGENT, &is_over, &err);
     assert_error(r, take(err), ERROR_AGENT_ABSENT);
     remove_guest("agentless");
 }

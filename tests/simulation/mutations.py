@@ -95,7 +95,7 @@ MUTATIONS = [
      "    if (false &&\n", "4.6 interlock"),
     ("a button counts as back when it is written off",
      "executor/engine/engine-interlock.c",
-     "c->interlock && !c->stuck &&\n           (c->is_unmade || error_code_of(c->error) != ERROR_UNKNOWN);",
+     "c->interlock && !c->stuck &&\n           (c->is_unmade || c->is_over || error_code_of(c->error) != ERROR_UNKNOWN);",
      "true;", "4.6 interlock"),
     ("the interlock is not wanted",
      "executor/engine/engine-hypervisor.c",

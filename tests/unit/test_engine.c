@@ -561,6 +561,48 @@ static void neither_does_a_list_that_did(void **state)
     owes_nothing(l, domain);
 }
 
+/* The button is refused; is that all that comes of it? What is left when the stop is over. */
+static void refused(struct life *l, uuid_t domain, bool is_over)
+{
+    struct error *err = NULL;
+    struct operation *op;
+    struct call *button;
+
+    uuid_generate_random(domain);
+    op = put_stop(l, 1, domain, METHOD_ACPI);
+    assert_success(life_try_start(l, &err), err);
+    attach_showing(l, domain, its_own);
+    shown(l, domain, its_own);
+    button = take_out(l, CALL_PRESS);
+    button->is_over = is_over;
+    button->result = error_set(&button->error, ERROR_UNKNOWN, "no");
+    answered(l, button);
+    cancelled(l, op->request_id);
+    operation_free(op);
+    put_back(l);
+}
+
+static void a_button_that_was_refused_for_good_leaves_no_debt(void **state)
+{
+    uuid_t domain;
+
+    refused(*state, domain, true);
+    owes_nothing(*state, domain);
+}
+
+static void a_button_whose_answer_is_lost_may_come_yet(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+
+    refused(l, domain, false);
+    shown(l, domain, its_own);
+    engine_take_hint(l->engine, domain);
+    engine_turn(l->engine);
+    shown(l, domain, locked);
+    put_back(l);
+}
+
 /* --- … and a journal that is away ------------------------------------------------------------- */
 
 /* A stop that has pressed once, and looks. */
@@ -686,6 +728,8 @@ int main(void)
         RULE(a_button_that_overtakes_the_restoring_call_is_put_back),
         RULE(a_look_that_began_before_a_button_came_back_ends_no_debt),
         RULE(neither_does_a_list_that_did),
+        RULE(a_button_that_was_refused_for_good_leaves_no_debt),
+        RULE(a_button_whose_answer_is_lost_may_come_yet),
         RULE(a_button_that_waits_as_its_turn_is_lost_leaves_no_debt),
         RULE(a_button_that_waits_as_anothers_turn_is_lost_leaves_no_debt),
         RULE(a_button_that_comes_back_as_its_turn_is_lost_leaves_no_debt),

@@ -25,10 +25,10 @@ static struct {
     struct child runs[2];
     struct incarnation meant;
     unsigned calls, restart_in; /* that call; 0: in none */
-    unsigned acts;
+    unsigned acts, failing_act;
     bool has_restarted, hit_another;
     int state, reason, control;
-    int error; /* of the question whether it migrates; 0: it does not */
+    int error, part; /* of what fails: the question whether it migrates, or that act */
 } world;
 
 /* --- The domain ------------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ static int acted(void)
     world.acts++;
     world.hit_another |= world.has_restarted;
     called();
-    return 0;
+    return world.acts == world.failing_act ? -1 : 0;
 }
 
 int __wrap_lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
@@ -133,7 +133,7 @@ int virDomainGetJobStats(virDomainPtr dom, int *type, virTypedParameterPtr *para
 {
     called();
     *type = VIR_DOMAIN_JOB_NONE;
-    return world.error ? -1 : 0;
+    return world.error && !world.failing_act ? -1 : 0;
 }
 
 char *virDomainGetXMLDesc(virDomainPtr dom, unsigned int flags)
@@ -151,7 +151,7 @@ virErrorPtr virGetLastError(void)
 {
     static virError last;
 
-    last = (virError){.code = world.error, .domain = VIR_FROM_QEMU};
+    last = (virError){.code = world.error, .domain = world.part};
     return &last;
 }
 
@@ -218,17 +218,17 @@ static int cut_crashed(const uuid_t domain, struct error **err)
 
 static int press(const uuid_t domain, struct error **err)
 {
-    bool interlocked;
+    bool is_over = false;
 
-    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, NULL, &interlocked, err);
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, NULL, &is_over, err);
 }
 
 static int press_interlocked(const uuid_t domain, struct error **err)
 {
     const struct lifecycle seen = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
-    bool interlocked;
+    bool is_over = false;
 
-    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &interlocked, err);
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &is_over, err);
 }
 
 static int restore(const uuid_t domain, struct error **err)
@@ -274,6 +274,61 @@ static void the_run_that_is_meant_is_woken(void **state)
     assert_hits_one_run(wake, 1);
 }
 
+/* --- A button that failed --------------------------------------------------------------------- */
+
+/* In each of its acts: the two actions, and the button. */
+static void assert_over(int part, int code, bool expected)
+{
+    const struct lifecycle seen = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    write_pid(&world.runs[0]);
+    world.part = part;
+    world.error = code;
+    for (world.failing_act = 1; world.failing_act <= 3; world.failing_act++) {
+        struct error *err = NULL;
+        bool is_over = false;
+
+        world.acts = 0;
+        assert_true(libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &is_over,
+                                         &err) < 0);
+        assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
+        assert_int_equal(is_over, expected);
+        error_free(err);
+    }
+}
+
+static void what_the_hypervisor_itself_refuses_is_over(void **state)
+{
+    assert_over(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, true);
+    assert_over(VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, true);
+    assert_over(VIR_FROM_NONE, VIR_ERR_OPERATION_TIMEOUT, true); /* the domain's lock */
+}
+
+static void what_broke_on_the_way_may_be_carried_out_yet(void **state)
+{
+    assert_over(VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, false);
+    assert_over(VIR_FROM_RPC, VIR_ERR_OPERATION_TIMEOUT, false);
+    assert_over(VIR_FROM_REMOTE, VIR_ERR_RPC, false);
+    assert_over(VIR_FROM_NONE, VIR_ERR_SYSTEM_ERROR, false);
+}
+
+static void what_was_never_sent_is_over(void **state)
+{
+    const struct incarnation unknown = {.pid = 0};
+    struct error *err = NULL;
+    bool is_over = false;
+    uuid_t domain;
+
+    uuid_parse(DOMAIN, domain);
+    assert_true(libvirt_press_button(NULL, domain, &unknown, BUTTON_ACPI, NULL, &is_over, &err) <
+                0);
+    assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
+    assert_true(is_over);
+    error_free(err);
+}
+
 /* --- A stuck monitor -------------------------------------------------------------------------- */
 
 /* A long job, and a call of it that does not return: whether it is a migration nobody can ask. */
@@ -281,6 +336,7 @@ static void it_does_not_say_whether_it_migrates(int state, int reason)
 {
     world.control = VIR_DOMAIN_CONTROL_JOB;
     world.error = VIR_ERR_OPERATION_TIMEOUT;
+    world.part = VIR_FROM_NONE;
     world.state = state;
     world.reason = reason;
 }
@@ -381,6 +437,9 @@ int main(void)
         RULE(the_interlock_hits_the_run_that_is_meant),
         RULE(what_is_put_back_is_of_the_run_that_is_meant),
         RULE(the_run_that_is_meant_is_woken),
+        RULE(what_the_hypervisor_itself_refuses_is_over),
+        RULE(what_broke_on_the_way_may_be_carried_out_yet),
+        RULE(what_was_never_sent_is_over),
         RULE(a_stuck_monitor_holds_up_no_power_cut),
         RULE(what_its_state_says_of_a_migration_counts_all_the_same),
         RULE(a_look_tells_nothing_where_it_cannot_tell_of_a_migration),

@@ -46,7 +46,7 @@ static int scripted_look(struct hypervisor *h, const uuid_t domain,
 
 static int scripted_press(struct hypervisor *h, const uuid_t domain,
                           const struct incarnation *meant, enum button button,
-                          const struct lifecycle *seen, bool *interlocked, struct error **err)
+                          const struct lifecycle *seen, bool *is_over, struct error **err)
 {
     return pass(CALL_PRESS);
 }
