@@ -300,7 +300,9 @@ void engine_process_report(struct engine *e, struct wipe_report *r)
 
     if (owned->kind == WIPE_REPORT_IDENTIFIED && engine_take_start(e, owned))
         return;
-    if (owned->kind == WIPE_REPORT_IDENTIFIED)
+    if (owned->kind == WIPE_REPORT_NO_ROOM)
+        engine_give_room(e);
+    else if (owned->kind == WIPE_REPORT_IDENTIFIED)
         identified(e, owned);
     else
         told(e, owned);

@@ -153,6 +153,7 @@ struct engine {
     bool journal_said;
     bool on_reserve;   /* the journal's disk is full: nothing new is accepted */
     usec_t reserve_at; /* look then whether it still is; NEVER: it is not */
+    usec_t room_at;    /* not before then do markers get another piece of the reserve */
 
     struct {
         uint64_t turns, commits, commit_failures, accepted, refused, stuck_calls, attachments;
@@ -269,6 +270,10 @@ void engine_glance_later(struct engine *e);
 void engine_glance_if_due(struct engine *e);
 void engine_process_glance(struct engine *e, const struct call *c);
 
+/* --- engine-load.c --------------------------------------------------------------------------- */
+/* Of every operation whose clear is owed, to the keeper of markers. Again does no harm. */
+void engine_say_debts(struct engine *e);
+
 /* --- engine-clear.c -------------------------------------------------------------------------- */
 void engine_process_report(struct engine *e, struct wipe_report *r);
 /* Starts and ends clears as the domain's operation wants. After the commit. */
@@ -323,6 +328,8 @@ usec_t engine_retain_from(const struct engine *e);
 /* --- engine-reserve.c ------------------------------------------------------------------------- */
 /* After a turn that failed: true: try again at once. */
 bool engine_spend_reserve(struct engine *e, const struct error *failure);
+/* A marker found no room. */
+void engine_give_room(struct engine *e);
 /* Begins each turn. */
 void engine_watch_reserve(struct engine *e);
 

@@ -95,7 +95,7 @@ static int load_cursors(struct engine *e, struct error **err)
 }
 
 /* Between the commit that owes a clear and its markers the program may have died. */
-static void say_debts(struct engine *e)
+void engine_say_debts(struct engine *e)
 {
     struct domain *d;
 
@@ -141,7 +141,7 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
         r = load_cursors(e, err);
     if (r < 0)
         return error_context(err, "loading the journal");
-    say_debts(e);
+    engine_say_debts(e);
     *ret = take(e);
     return 0;
 }

@@ -6,6 +6,10 @@
  * at once. From then on the engine does all that it does, except that it accepts nothing new, for
  * every stop that is accepted needs room for its end. Once a second it looks whether there is room
  * again. A reserve that was all in vain is kept spent until a commit has succeeded.
+ *
+ * The markers of what is owed a clear lie on the same disk, and without one no clear begins. The
+ * journal may go on for long in files that have the room already: so a marker that finds none is
+ * given a piece of its own, and is then written at once.
  */
 #include "engine/engine-internal.h"
 
@@ -24,15 +28,30 @@ static void say_full(const char *why)
             why);
 }
 
+static void go_on_reserve(struct engine *e, const char *why)
+{
+    if (!e->on_reserve)
+        say_full(why);
+    e->on_reserve = true;
+    e->reserve_at = e->now.monotonic + RESERVE_AGAIN;
+}
+
 bool engine_spend_reserve(struct engine *e, const struct error *failure)
 {
     if (!journal_spend_reserve(e->journal))
         return false;
-    if (!e->on_reserve)
-        say_full(failure->message);
-    e->on_reserve = true;
-    e->reserve_at = e->now.monotonic + RESERVE_AGAIN;
+    go_on_reserve(e, failure->message);
     return true;
+}
+
+/* Each of many that are full at once tells so, and a piece is room for hundreds. */
+void engine_give_room(struct engine *e)
+{
+    if (e->room_at > e->now.monotonic || !journal_give_room(e->journal))
+        return;
+    e->room_at = e->now.monotonic + RESERVE_AGAIN;
+    go_on_reserve(e, "the journal's disk has no room to mark what is owed a clear");
+    engine_say_debts(e);
 }
 
 void engine_watch_reserve(struct engine *e)

@@ -9,6 +9,9 @@
  * forgiven while a helper hangs in the kernel with the disk open for writing; the marker then stays
  * until that helper is gone. Both are counted on this thread only, so there is nothing to lock but
  * the queue.
+ *
+ * The disk may be full. Whoever keeps some room for that is told, and tells the debts again when he
+ * has given it away.
  */
 #include "engine/marker-keeper.h"
 
@@ -52,6 +55,8 @@ struct marker_keeper {
     pthread_cond_t work, done;
     struct task *queue, **queue_end;
     bool stopping, ended, abandoned;
+    void (*no_room)(void *userdata); /* called with the lock held: not after stopping */
+    void *userdata;
 
     /* The thread's own */
     struct debtor *debtors;
@@ -94,11 +99,24 @@ static bool is_held(const struct marker_keeper *k, const char *name)
 
 /* --- Tasks ----------------------------------------------------------------------------------- */
 
+static void say_no_room(struct marker_keeper *k)
+{
+    pthread_mutex_lock(&k->lock);
+    if (k->no_room && !k->stopping)
+        k->no_room(k->userdata);
+    pthread_mutex_unlock(&k->lock);
+}
+
 static int write_marker(struct marker_keeper *k, struct task *t, struct error **err)
 {
+    int r;
+
     if (marker_locate(&t->marker) < 0)
         return error_no_memory(err);
-    return marker_write(k->folder, &t->marker, err);
+    r = marker_write(k->folder, &t->marker, err);
+    if (r < 0 && error_code_of(*err) == ERROR_NO_ROOM)
+        say_no_room(k);
+    return r;
 }
 
 static int owe(struct marker_keeper *k, struct task *t, struct error **err)
@@ -267,7 +285,8 @@ static int start_thread(struct marker_keeper *k)
     return errnum;
 }
 
-int marker_keeper_new(const char *folder, struct marker_keeper **ret, struct error **err)
+int marker_keeper_new(const char *folder, void (*no_room)(void *userdata), void *userdata,
+                      struct marker_keeper **ret, struct error **err)
 {
     _cleanup_(keeper_free) struct marker_keeper *k = calloc(1, sizeof(*k));
     pthread_condattr_t monotonic;
@@ -282,6 +301,8 @@ int marker_keeper_new(const char *folder, struct marker_keeper **ret, struct err
     pthread_cond_init(&k->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     k->queue_end = &k->queue;
+    k->no_room = no_room;
+    k->userdata = userdata;
     if (text_replace(&k->folder, folder) < 0)
         return error_no_memory(err);
     r = markers_make_folder(folder, err);

@@ -11,8 +11,10 @@
 struct marker_keeper;
 struct marker_hold;
 
-/* Makes the folder where it is missing. */
-int marker_keeper_new(const char *folder, struct marker_keeper **ret, struct error **err);
+/* Makes the folder where it is missing. no_room: a marker finds none on the disk; it is to be owed
+ * again when there is some. From the keeper's thread, which calls back by no means; or NULL. */
+int marker_keeper_new(const char *folder, void (*no_room)(void *userdata), void *userdata,
+                      struct marker_keeper **ret, struct error **err);
 /* Does what it has been told, for as long as that takes, but at most patience. False: it was left
  * to itself at that. */
 bool marker_keeper_free(struct marker_keeper *k, usec_t patience);

@@ -194,6 +194,11 @@ static int replace_file(int folder, const char *name, const char *text, size_t n
     return r;
 }
 
+static bool is_full(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT;
+}
+
 int marker_write(const char *folder, const struct marker *m, struct error **err)
 {
     _cleanup_(json) json_object *o = marker_to_json(m);
@@ -216,7 +221,8 @@ int marker_write(const char *folder, const struct marker *m, struct error **err)
     if (!holds_already(fd, name, text, n)) {
         r = replace_file(fd, name, text, n);
         if (r < 0)
-            return error_set_errno(err, ERROR_IO, r, "writing %s/%s", folder, name);
+            return error_set_errno(err, is_full(r) ? ERROR_NO_ROOM : ERROR_IO, r, "writing %s/%s",
+                                   folder, name);
     }
     return sync_folder(fd, folder, err);
 }

@@ -48,6 +48,15 @@ static void unlock_and_release(struct wiper *w)
         free_wiper(w);
 }
 
+static void no_room(void *userdata)
+{
+    static const struct wipe_job none;
+    struct wipe_report *r = wipe_report_new(WIPE_REPORT_NO_ROOM, &none);
+
+    if (r) /* or the next time */
+        wiper_tell(userdata, r);
+}
+
 int wiper_new(const struct wiper_settings *settings, struct hypervisor *h, struct wiper **ret,
               struct error **err)
 {
@@ -71,7 +80,7 @@ int wiper_new(const struct wiper_settings *settings, struct hypervisor *h, struc
     if (r == 0)
         r = surveyor_new(h, &w->surveyor, err);
     if (r == 0)
-        r = marker_keeper_new(settings->marker_folder, &w->keeper, err);
+        r = marker_keeper_new(settings->marker_folder, no_room, w, &w->keeper, err);
     if (r < 0)
         wiper_free(w, USEC_PER_SEC);
     else

@@ -39,9 +39,11 @@ enum wipe_report_kind {
     WIPE_REPORT_SILENT,     /* message: the helper has said nothing for so long, or does not end; it
                                may be hung in the kernel. Again after each further period */
     WIPE_REPORT_CLEARED,    /* certificate: the helper's, not signed. The job is over */
-    WIPE_REPORT_FAILED,     /* error, is_final, is_spent. The job is over, its helper gone.
-                               ERROR_UNKNOWN: it was not the disk's doing (libvirt cannot tell, no
-                               helper, the domain is not off, ended), and is no try */
+    WIPE_REPORT_NO_ROOM, /* of no job: a marker finds no room on the journal's disk. Whoever makes
+                            some says wiper_owe() again */
+    WIPE_REPORT_FAILED,  /* error, is_final, is_spent. The job is over, its helper gone.
+                            ERROR_UNKNOWN: it was not the disk's doing (libvirt cannot tell, no
+                            helper, the domain is not off, ended), and is no try */
 };
 
 struct wipe_report {

@@ -239,6 +239,11 @@ bool journal_spend_reserve(struct journal *j)
     return j->wants_room && reserve_spend(&j->reserve);
 }
 
+bool journal_give_room(struct journal *j)
+{
+    return reserve_spend(&j->reserve);
+}
+
 bool journal_is_on_reserve(const struct journal *j)
 {
     return !reserve_is_whole(&j->reserve);

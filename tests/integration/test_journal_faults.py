@@ -11,6 +11,7 @@ import pytest
 
 import kit
 from daemon import BUILD, DEADLINE, STOPD, UnixConnection, wait_until
+from test_local_disks import ID, MIB, disk_events, i1, loops, stopd_for  # noqa: F401 (fixtures)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a small file system")
 
@@ -124,6 +125,38 @@ def test_stops_end_while_the_disk_is_full(daemon, guest, small_disk):
     wait_ready(stopd)
     assert stopd.finished(stopd.accepted(new))["outcome"] == "Stopped"
     stopd.reported(new, "Running→Stopping", "Stopping→Stopped")
+
+
+def use_up_and_free(stopd, size):
+    """The journal's files have so much room of their own afterwards."""
+    with contextlib.closing(sqlite3.connect(stopd.settings["journal.path"], isolation_level=None)) as db:
+        db.execute("CREATE TABLE filler (bytes)")
+        db.execute("INSERT INTO filler VALUES (zeroblob(?))", (size,))
+        db.execute("DROP TABLE filler")
+
+
+@needs_root
+def test_a_clear_begins_and_ends_while_the_disk_is_full(guest, loops, stopd_for, small_disk):  # noqa: F811
+    """The journal needs no room, but the marker does without which no clear begins."""
+    disk = loops(size=2 * MIB)
+    name = guest("slow:3", metadata=i1("vda"), disks=[disk.device])
+    stopd = stopd_for(journal__path=str(small_disk / "stopd.db"))
+    use_up_and_free(stopd, 2 * MIB)
+    request = stopd.accepted(name, ConfirmStop="true")
+    wait_until(lambda: "button" in str(stopd.operation(request)["timeline"]), "the button is pressed", seen=stopd.log)
+
+    fill(small_disk)
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 0
+
+    operation = stopd.finished(request)
+    assert operation["outcome"] == "Stopped", operation
+    assert gauge(stopd, "stopd_journal_reserve_in_use") == 1
+    assert "no room to mark what is owed a clear; its reserve is in use" in stopd.log()
+    assert os.listdir(small_disk / "owed") == [] and disk.is_zero()
+    assert disk_events(stopd, ID) == ["cleared"]
+    stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
+    os.unlink(small_disk / "filler")
+    wait_ready(stopd)
 
 
 # --- A disk that hangs ---

@@ -26,7 +26,8 @@ struct life {
     usec_t now;
     int64_t clock_error; /* of the real-time clock */
     usec_t retain;
-    bool cut; /* the guest's power was cut */
+    bool cut;                                                /* the guest's power was cut */
+    void (*owe)(struct life *l, const struct operation *op); /* or NULL */
 };
 
 /* What became of a request. */
@@ -64,6 +65,14 @@ static inline uint32_t life_random(void *userdata, uint32_t bound)
 
 static inline void life_committed(void *userdata, uint64_t sequence)
 {
+}
+
+static inline void life_owe_wipe(void *userdata, const struct operation *op)
+{
+    struct life *l = userdata;
+
+    if (l->owe)
+        l->owe(l, op);
 }
 
 static inline void life_end_wipe(void *userdata, const uuid_t domain)
@@ -131,6 +140,7 @@ static inline int life_try_start(struct life *l, struct error **err)
                                      .now = life_now,
                                      .random = life_random,
                                      .committed = life_committed,
+                                     .owe_wipe = life_owe_wipe,
                                      .end_wipe = life_end_wipe};
     const struct engine_settings settings = {
         .host_id = "host-1",

@@ -6,16 +6,26 @@
 #include <cmocka.h>
 
 #include "engine/marker-keeper.h"
+
+#include <stdatomic.h>
+
 #include "marker-kit.h"
 
 #define PATIENCE (30 * USEC_PER_SEC)
+
+static atomic_uint n_full;
+
+static void no_room(void *userdata)
+{
+    atomic_fetch_add((atomic_uint *)userdata, 1);
+}
 
 static struct marker_keeper *start(void **state)
 {
     struct marker_keeper *k = NULL;
     struct error *err = NULL;
 
-    if (marker_keeper_new(folder(state), &k, &err) < 0)
+    if (marker_keeper_new(folder(state), no_room, &n_full, &k, &err) < 0)
         fail_msg("%s", error_message(err));
     return k;
 }
@@ -175,7 +185,16 @@ static void a_full_disk_is_an_error(void **state)
     }
     k = start(state);
     scratch_fill(*state);
+    n_full = 0;
     assert_int_not_equal(marker_keeper_hold(k, &m, &h, &err), 0);
+    assert_int_equal(error_code_of(err), ERROR_NO_ROOM);
+    assert_int_equal(n_full, 1);
+    owe(k, DOMAIN_A, "vdb");
+    forgive(k, DOMAIN_A);
+    m = a_marker(DOMAIN_A, "vdb");
+    error_free(take(err));
+    assert_int_not_equal(marker_keeper_hold(k, &m, &h, &err), 0);
+    assert_int_equal(n_full, 3);
     assert_int_equal(count(state), 0);
     scratch_make_room(*state);
     marker_keeper_release(k, hold(k, DOMAIN_A, "vdb"));
