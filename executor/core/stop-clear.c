@@ -216,10 +216,24 @@ void disk_cleared(struct turn *t)
     say_what_it_waits_for(t);
 }
 
+/* How it came about that the guest was off stands in the timeline, over restarts too. */
+static const char *cause_of_end(const struct operation *op)
+{
+    for (size_t i = op->n_timeline; i > 0; i--)
+        if (text_equal(op->timeline[i - 1].what, "off"))
+            return op->timeline[i - 1].detail;
+    return NULL;
+}
+
 void last_disk_cleared(struct turn *t)
 {
+    const char *cause = cause_of_end(t->op);
+    char reason[160];
+
     disk_cleared(t);
-    finish_stopped(t, "local disks cleared");
+    snprintf(reason, sizeof(reason), "%s%slocal disks cleared", cause ? cause : "",
+             cause ? ", " : "");
+    finish_stopped(t, reason);
 }
 
 static void note_failure(struct turn *t, const char *what)
