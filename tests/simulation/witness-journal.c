@@ -291,6 +291,8 @@ static void take_transition(struct life *life, const struct event *e, const stru
     struct ask *ask = find_ask(life, e->request_id);
     struct simulated_domain *d = find_domain(life, e, ask);
 
+    if (e->to == STATE_STOPPING)
+        see_accepted(life, ask, e);
     if (d && !life->temper.has_identity_changes) {
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
@@ -305,9 +307,7 @@ static void take_transition(struct life *life, const struct event *e, const stru
         if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
             check_start(life, d);
     }
-    if (e->to == STATE_STOPPING) {
-        see_accepted(life, ask, e);
-    } else if (e->from == STATE_STOPPING) {
+    if (e->to != STATE_STOPPING && e->from == STATE_STOPPING) {
         if (!ask || !ask->is_operation || ask->is_ended) {
             rule_broken(life, "4.4 outbox", "a stop ends that does not go on: %.8s", e->request_id);
             return;
