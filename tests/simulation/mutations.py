@@ -366,6 +366,12 @@ MUTATIONS = [
      "executor/engine/engine-hypervisor.c",
      "    inventory_foreach(&e->inventory, d)\n    {\n        d->certain = false;",
      "    inventory_foreach(&e->inventory, d)\n    {", "4 certain"),
+    ("whoever is not known yet is said not to be there",
+     "executor/engine/engine-requests.c",
+     "    if (e->attachment != ATTACHED)\n        return error_set(err, ERROR_UNAVAILABLE,\n"
+     '                         "libvirt is not at hand (%s), and',
+     "    if (false)\n        return error_set(err, ERROR_UNAVAILABLE,\n"
+     '                         "libvirt is not at hand (%s), and', "4 certain"),
     ("that a cursor was put back is forgotten by a restart",
      "executor/engine/relay-deliver.c",
      "        r->rewound = rewound;",

@@ -210,6 +210,11 @@ void witness_answered(struct ask *ask, const struct answer *a)
     case REQUEST_INSTANCES:
         check_instances(life, a->body);
         break;
+    case REQUEST_INSTANCE:
+        if (ask->code == ERROR_INSTANCE_NOT_FOUND && !engine_is_attached(life->engine))
+            rule_broken(life, "4 certain", "%s is said not to be there while nobody can be asked",
+                        domain_word(ask->domain));
+        break;
     default:
         check_waited(life, ask);
         break;
