@@ -42,7 +42,7 @@ def reboot(tmp_path):
 
 def test_after_a_reboot_stops_end_clears_go_on_and_what_was_missed_is_told(guest, loops, stopd_for,  # noqa: F811
                                                                          reboot):
-    made = boot(guest, loops, off={}, again={}, clearing={"behaviour": "obey", "size": 24 * MIB})
+    made = boot(guest, loops, off={}, again={}, clearing={"behaviour": "obey", "size": 16 * MIB})
     off, again = made["off"][0], made["again"][0]
     silent, autostarted = guest("ignore", "ignore")
     before = made["again"][1].bytes()
