@@ -270,6 +270,23 @@ def test_local_disks_that_cannot_be_cleared(stopd):
     assert stopd.instance("i-i1")["state"] == "Running"
 
 
+PCI = "<address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>"
+
+
+@pytest.mark.parametrize("device", [
+    f"<hostdev mode='subsystem' type='pci' managed='yes'><source>{PCI}</source></hostdev>",
+    "<disk type='nvme' device='disk'><driver name='qemu' type='raw'/><source type='pci' managed='yes' namespace='1'>"
+    f"{PCI}</source><target dev='vdb' bus='virtio'/></disk>"])
+def test_nvme_that_is_passed_through(daemon, tmp_path, device):
+    node = tmp_path / "node.xml"
+    node.write_text("<node>" + domain_xml("i1", 1, {"id": "i-i1", **I1}, "", 1).replace(
+        "<test:runstate>", f"<devices>{device}</devices><test:runstate>") + "</node>")
+    stopd = daemon(uri=f"test://{node}").start()
+    for parameters in ({}, {"ForceStop": "true"}):
+        assert "passed through" in refused(stopd, "i-i1", 403, "IncorrectDiskStatus", ConfirmStop="true", **parameters)
+    assert stopd.instance("i-i1")["state"] == "Running"
+
+
 def test_not_running(stopd):
     assert refused(stopd, "i-off", 403, "IncorrectInstanceStatus") == (
         "The current status of the resource does not support this operation.")

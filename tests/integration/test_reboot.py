@@ -15,19 +15,22 @@ import pytest
 import host
 import kit
 from test_ends import SLOW, boot, reason_of
-from test_local_disks import in_phase, loops, stopd_for  # noqa: F401 (fixtures)
-from test_states import pressed
+from test_local_disks import MIB, in_phase, loops, stopd_for  # noqa: F401 (fixtures)
 from daemon import wait_until
+from test_states import pressed
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-MIB = 1 << 20
 
 
 @pytest.fixture
 def reboot(tmp_path):
-    """Takes the power from guests and stopd; what is started then is on another boot."""
-    def take_power(stopd, *domains):
+    """Takes the power from guests and stopd; what is started then is on another boot. Of one guest the process stays:
+    by chance one of the new boot has its pid and its start time."""
+    left = []
+
+    def take_power(stopd, *domains, by_chance):
         stopd.kill()
+        left.append(kit.pid(by_chance))
         with host.libvirtd_away():
             for domain in domains:
                 os.kill(kit.pid(domain), signal.SIGKILL)
@@ -37,7 +40,9 @@ def reboot(tmp_path):
         boot_id.write_text(f"{uuid.uuid4()}\n")
         stopd.within = ["unshare", "--mount", "sh", "-c", f'mount --bind {boot_id} {BOOT_ID} && exec "$@"', "sh"]
 
-    return take_power
+    yield take_power
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_after_a_reboot_stops_end_clears_go_on_and_what_was_missed_is_told(guest, loops, stopd_for,  # noqa: F811
@@ -53,7 +58,7 @@ def test_after_a_reboot_stops_end_clears_go_on_and_what_was_missed_is_told(guest
     in_phase(stopd, requests["clearing"], "clearing")
     wait_until(lambda: stopd.operation(requests["clearing"])["storage"][0]["done"] > 0, "some of it is cleared")
 
-    reboot(stopd, off, again, silent, autostarted)
+    reboot(stopd, off, again, autostarted, by_chance=silent)
     assert kit.domain(off).state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN]
     kit.start(again, autostarted)
     stopd.start()
