@@ -9,9 +9,9 @@
  *
  * - WHERE is the call: connect, list, glance, look, find_volume, press_button, restore, wake,
  *   cut_power; or changed: the event.
- * - WHAT is error: nothing is done, and the answer is unknown; lost: all is done, and the answer is
- *   unknown, or the event does not come; delay: it is done later, by a second unless said
- * otherwise; hang: the same, by an hour.
+ * - WHAT is error: nothing is done, and the answer is unknown; lost: all is done, and the answer
+ *   is unknown, or the event does not come; delay: it is done later, by a second or as many
+ *   MILLISECONDS; hang: the same, by an hour.
  * - WHEN is NUMBER%: this often; or @NUMBER: this time that it is called, counted from 1.
  *
  * Takes real, also where it fails: ERROR_CONFIGURATION for words that are none of these. */
