@@ -37,6 +37,7 @@ RARE = {
     "clearing seen-migrating NULL fail_started_again",
     "clearing seen-suspended NULL fail_started_again",
     "clearing seen-crashed NULL fail_started_again",
+    "clearing seen-ending is_a_later_run fail_started_again",
     "clearing seen-ending NULL hold_clear",
     "quarantined seen-ending is_a_later_run fail_started_again",
     "quarantined seen-running NULL fail_started_again",
