@@ -31,6 +31,7 @@ bool may_restore_now(const struct turn *t);
 
 /* … of the clear, in stop-clear.c */
 bool owes_a_clear(const struct turn *t);
+bool is_a_later_run(const struct turn *t);
 bool gave_up_owing(const struct turn *t);
 bool disks_have_changed(const struct turn *t);
 bool is_last_disk(const struct turn *t);
@@ -85,6 +86,8 @@ void restore_failed(struct turn *t);
 void begin_clear(struct turn *t);
 void refuse_to_clear(struct turn *t);
 void clear(struct turn *t);
+void clear_on(struct turn *t);
+void hold_clear(struct turn *t);
 void clear_again(struct turn *t);
 void clear_later(struct turn *t);
 void quarantine(struct turn *t);

@@ -10,7 +10,7 @@
  * certified, and not before.
  *
  * If the domain is started by somebody meanwhile the stop has failed: helpers end, and nothing is
- * cleared any more.
+ * cleared any more. While it cannot be told whether it was, no other helper begins.
  */
 #include "core/stop-actions.h"
 
@@ -38,6 +38,15 @@ static const char *message_of(const struct turn *t)
 bool owes_a_clear(const struct turn *t)
 {
     return !disk_plan_is_cleared(&t->op->disks);
+}
+
+/* The run that owes the clear has ended: a process that is there is another's, and on its way off
+ * already. */
+bool is_a_later_run(const struct turn *t)
+{
+    const struct incarnation *seen = &t->in->sighting->incarnation;
+
+    return seen->pid != 0 && !incarnation_equal(seen, &t->op->incarnation);
 }
 
 bool gave_up_owing(const struct turn *t)
@@ -101,8 +110,28 @@ static usec_t next_try_of(const struct operation *op, usec_t monotonic)
 
 void clear(struct turn *t)
 {
-    t->op->next_clear = next_try_of(t->op, t->now.monotonic);
-    want(t, EFFECT_CLEAR);
+    t->op->next_clear = t->op->is_held ? USEC_NEVER : next_try_of(t->op, t->now.monotonic);
+    if (!t->op->is_held)
+        want(t, EFFECT_CLEAR);
+}
+
+void clear_on(struct turn *t)
+{
+    t->op->is_held = false;
+    t->op->look_delay = 0;
+    clear(t);
+}
+
+/* What is seen may be a start: no other helper begins before the domain is seen off. One that is at
+ * work looks for itself. */
+void hold_clear(struct turn *t)
+{
+    t->op->is_held = true;
+    t->op->next_clear = USEC_NEVER;
+    if (t->in->kind == IN_SEEN_UNKNOWN && !is_set(t->op->detail))
+        look_unseen(t);
+    else
+        look_later(t);
 }
 
 void begin_clear(struct turn *t)
@@ -216,10 +245,24 @@ void disk_cleared(struct turn *t)
     say_what_it_waits_for(t);
 }
 
+/* How it came about that the guest was off stands in the timeline, over restarts too. */
+static const char *cause_of_end(const struct operation *op)
+{
+    for (size_t i = op->n_timeline; i > 0; i--)
+        if (text_equal(op->timeline[i - 1].what, "off"))
+            return op->timeline[i - 1].detail;
+    return NULL;
+}
+
 void last_disk_cleared(struct turn *t)
 {
+    const char *cause = cause_of_end(t->op);
+    char reason[160];
+
     disk_cleared(t);
-    finish_stopped(t, "local disks cleared");
+    snprintf(reason, sizeof(reason), "%s%slocal disks cleared", cause ? cause : "",
+             cause ? ", " : "");
+    finish_stopped(t, reason);
 }
 
 static void note_failure(struct turn *t, const char *what)

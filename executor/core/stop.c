@@ -148,9 +148,12 @@ static const struct rule {
     RULE(STAGE_CLEARING,      IN_DISK_FAILED,    NULL,                clear_later,        STAY),
     RULE(STAGE_CLEARING,      IN_CLEAR_DUE,      NULL,                clear,              STAY),
     RULE(STAGE_CLEARING,      IN_RETRY,          NULL,                clear_again,        STAY),
-    RULE(STAGE_CLEARING,      IN_SEEN_OFF,       NULL,                clear,              STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_OFF,       NULL,                clear_on,           STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_SAVED,     NULL,                fail_saved,         STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    is_a_later_run,      fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    NULL,                hold_clear,         STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_UNKNOWN,   NULL,                hold_clear,         STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
@@ -158,6 +161,7 @@ static const struct rule {
     RULE(STAGE_CLEARING,      IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
 
     RULE(STAGE_QUARANTINED,   IN_RETRY,          NULL,                clear_again,        STAGE_CLEARING),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_ENDING,    is_a_later_run,      fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_PAUSED,    NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
@@ -346,6 +350,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     ret->rule = (unsigned)(rule - rules);
     ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||
                                  rule->action == look_unseen || rule->action == clear ||
+                                 rule->action == clear_on || rule->action == hold_clear ||
                                  rule->action == keep_waiting);
     rule->action(&t);
     ret->unchanged &= !learnt;

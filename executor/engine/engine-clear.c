@@ -214,7 +214,8 @@ void engine_dispatch_clears(struct engine *e, struct domain *d)
         return;
     if (end)
         end_all(e, d);
-    if (!begin || !d->op || d->op->stage != STAGE_CLEARING || e->attachment != ATTACHED)
+    if (!begin || !d->op || d->op->stage != STAGE_CLEARING || d->op->is_held ||
+        e->attachment != ATTACHED)
         return;
     if (e->host.owe_wipe)
         e->host.owe_wipe(e->host.userdata, d->op);

@@ -69,12 +69,32 @@ static void process_instances(struct engine *e, struct request *r)
     engine_reply_body(r, instances_slice(e, r));
 }
 
+/* While libvirt cannot be asked what was known stands, and of nobody is it said that he is not
+ * there. */
+static int find_to_show(struct engine *e, const char *id, struct domain **ret, struct error **err)
+{
+    _cleanup_(error_free) struct error *why = NULL;
+
+    if (inventory_resolve(&e->inventory, id, ret, &why) == 0)
+        return 0;
+    if (error_code_of(why) != ERROR_INSTANCE_NOT_FOUND)
+        return error_move(err, &why);
+    *ret = inventory_recall(&e->inventory, id);
+    if (*ret)
+        return 0;
+    if (e->attachment != ATTACHED)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "libvirt is not at hand (%s), and %s is not known from before.",
+                         e->away_why ? e->away_why : "still connecting", id);
+    return error_move(err, &why);
+}
+
 static void process_instance(struct engine *e, struct request *r)
 {
     _cleanup_(error_free) struct error *error = NULL;
     struct domain *d;
 
-    if (inventory_resolve(&e->inventory, r->instance_id, &d, &error) < 0)
+    if (find_to_show(e, r->instance_id, &d, &error) < 0)
         engine_reply_error(r, error);
     else
         engine_reply_body(r, domain_to_json(d));

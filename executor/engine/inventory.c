@@ -106,6 +106,28 @@ int inventory_resolve(const struct inventory *inv, const char *id, struct domain
     return 0;
 }
 
+/* Before the first read of the hypervisor's, and when the hypervisor has forgotten a domain, the
+ * journal's words are all there is. */
+struct domain *inventory_recall(const struct inventory *inv, const char *id)
+{
+    struct domain *d, *found = NULL;
+    uuid_t uuid;
+
+    bool is_uuid = uuid_parse(id, uuid) == 0;
+
+    inventory_foreach(inv, d)
+    {
+        if (d->instance || !d->instance_id ||
+            !(text_equal(d->instance_id, id) || (is_uuid && uuid_compare(d->uuid, uuid) == 0) ||
+              (d->op && text_equal(d->op->domain_name, id))))
+            continue;
+        if (found)
+            return NULL;
+        found = d;
+    }
+    return found;
+}
+
 static void unlink_id(struct inventory *inv, struct domain *d)
 {
     struct domain *first = find(inv->by_id, d->instance->id);

@@ -105,6 +105,9 @@ struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uui
  * claimants. Returns 0, or a negative errno with *err set; *ret is untouched then. */
 int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret,
                       struct error **err);
+/* For whoever only looks: one without a definition, by what the journal calls it. NULL: there is
+ * none, or more than one. */
+struct domain *inventory_recall(const struct inventory *inv, const char *id);
 /* Takes the definition (NULL: absent) and keeps the indices true. 0 or -ENOMEM. */
 int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance);
 void inventory_remove(struct inventory *inv, struct domain *d);

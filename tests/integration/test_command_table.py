@@ -20,7 +20,7 @@ DOMAINS = {
     "prepaid": ({"id": "i-prepaid", "charge": "PrePaid"}, "", 1),
     "classicprepaid": ({"id": "i-classicprepaid", "network": "classic", "charge": "PrePaid"}, "", 1),
     "spot": ({"id": "i-spot", "spot": "yes"}, "", 1),
-    "economical": ({"id": "i-economical", "economical": "yes"}, "", 1),
+    "economical": ({"id": "i-economical", "economical": "yes", "public-ip": "203.0.113.7"}, "", 1),
     "i1": ({"id": "i-i1", **I1}, "<ecs:local-disk target='vdb'/>", 1),
     "twin1": ({"id": "i-twin"}, "", 1),
     "twin2": ({"id": "i-twin"}, "", 1),
@@ -242,8 +242,12 @@ def test_stopped_mode_where_it_is_not_explicit(stopd, daemon):
         assert stopd.operation(stopd.accepted("plain" if mode else "i-classic", **mode))[
             "stoppedMode"] == "KeepCharging"
     assert stopd.operation(stopd.accepted("i-economical"))["stoppedMode"] == "StopCharging"
-    stopd.reported("i-economical", "Running→Stopping", "Stopping→Stopped")
-    assert stopd.events("i-economical")[-1]["data"]["resources"]["released"] is True
+    for instance, mode, address in (("i-economical", "StopCharging", "203.0.113.7"), ("plain", "KeepCharging", None)):
+        stopd.reported(instance, "Running→Stopping", "Stopping→Stopped")
+        begun, ended = [event["data"] for event in stopd.events(instance)]
+        assert begun["stoppedMode"] == ended["stoppedMode"] == mode
+        assert begun["resources"] == {"vcpus": 1, "memoryKiB": 1024, "publicIp": address, "released": False}
+        assert ended["resources"] == {**begun["resources"], "released": mode == "StopCharging"}
     economical = daemon(uri=stopd.settings["hypervisor.uri"],
                         stop__stopped_mode="StopCharging").start()
     assert economical.operation(economical.accepted("i-spot"))["stoppedMode"] == "KeepCharging"
@@ -263,6 +267,23 @@ def test_local_storage_has_to_be_confirmed(stopd):
 
 def test_local_disks_that_cannot_be_cleared(stopd):
     assert "i-i1" in refused(stopd, "i-i1", 403, "IncorrectDiskStatus", ConfirmStop="true")
+    assert stopd.instance("i-i1")["state"] == "Running"
+
+
+PCI = "<address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>"
+
+
+@pytest.mark.parametrize("device", [
+    f"<hostdev mode='subsystem' type='pci' managed='yes'><source>{PCI}</source></hostdev>",
+    "<disk type='nvme' device='disk'><driver name='qemu' type='raw'/><source type='pci' managed='yes' namespace='1'>"
+    f"{PCI}</source><target dev='vdb' bus='virtio'/></disk>"])
+def test_nvme_that_is_passed_through(daemon, tmp_path, device):
+    node = tmp_path / "node.xml"
+    node.write_text("<node>" + domain_xml("i1", 1, {"id": "i-i1", **I1}, "", 1).replace(
+        "<test:runstate>", f"<devices>{device}</devices><test:runstate>") + "</node>")
+    stopd = daemon(uri=f"test://{node}").start()
+    for parameters in ({}, {"ForceStop": "true"}):
+        assert "passed through" in refused(stopd, "i-i1", 403, "IncorrectDiskStatus", ConfirmStop="true", **parameters)
     assert stopd.instance("i-i1")["state"] == "Running"
 
 

@@ -1,5 +1,8 @@
 """Real guests, stopped: contract section 4 as an operator and a control plane see it."""
 
+import os
+import signal
+
 import host
 import kit
 from daemon import wait_until
@@ -73,15 +76,25 @@ def test_the_power_is_cut_after_the_grace_where_the_command_consents(daemon, gue
 
 
 def test_the_metadata_consents_and_sets_the_grace(daemon, guest):
-    name = guest("ignore", metadata=kit.instance_xml(
-        {"id": "i-meta"}, stop={"grace": "2", "on-timeout": "force"}))
+    """And it takes a consent back that the configuration gives."""
+    name, kept = [guest("ignore", start=False, metadata=kit.instance_xml(
+        {"id": f"i-{action}"}, stop={"grace": "2", "on-timeout": action})) for action in ("force", "fail")]
+    house = guest("ignore", start=False)
+    kit.start(name, kept, house)
+    kit.wait_ready(name, kept, house)
     stopd = daemon().start()
 
-    operation = stopd.finished(stopd.accepted("i-meta"))
+    operation = stopd.finished(stopd.accepted("i-force"))
 
-    assert operation["instanceId"] == "i-meta"
+    assert operation["instanceId"] == "i-force"
     assert operation["outcome"] == "Stopped" and "power cut" in words(operation), operation
     assert kit.is_off(name)
+    stopd.stop()
+    stopd = daemon(stop__on_timeout="force", stop__grace="2s").start()
+    requests = [stopd.accepted("i-fail"), stopd.accepted(house)]
+    refused, cut = [stopd.finished(request) for request in requests]
+    assert refused["error"]["code"] == "GracePeriodOver" and not kit.is_off(kept), refused
+    assert cut["outcome"] == "Stopped" and "power cut" in words(cut), cut
 
 
 def test_a_soft_stop_goes_over_to_a_power_cut_and_both_ids_name_it(daemon, guest):
@@ -100,17 +113,17 @@ def test_a_soft_stop_goes_over_to_a_power_cut_and_both_ids_name_it(daemon, guest
 
 
 def test_a_cancelled_stop_leaves_the_guest_as_it_was(daemon, guest):
-    name, stopd = guest("ignore"), daemon().start()
+    name, stopd = guest("ignore", on_poweroff="restart"), daemon().start()
     request = stopd.accepted(name)
     wait_until(lambda: "button" in words(stopd.operation(request)), "the button is pressed")
-    assert host.lifecycle(name)["on_reboot"] == "destroy"
+    assert host.lifecycle(name) == {"on_poweroff": "destroy", "on_reboot": "destroy"}
 
     assert stopd.ask("POST", f"/v1/operations/{request}/cancel").status == 200
 
     operation = stopd.finished(request)
     assert operation["outcome"] == "Cancelled" and operation["state"] == "Running", operation
     assert not kit.is_off(name)
-    assert host.lifecycle(name)["on_reboot"] == "restart"
+    assert host.lifecycle(name) == {"on_poweroff": "restart", "on_reboot": "restart"}
     stopd.reported(name, "Running→Stopping", "Stopping→Running")
     assert stopd.ask("POST", f"/v1/operations/{request}/cancel").code == "IncorrectInstanceStatus"
 
@@ -156,6 +169,24 @@ def test_a_paused_guest_is_stopped_by_force_only(daemon, guest):
     assert stopd.finished(stopd.accepted(name, ForceStop="true"))["outcome"] == "Stopped"
 
 
+def test_a_guest_that_stands_still_in_the_middle_has_what_is_left_of_its_grace(daemon, guest):
+    """Paused, its power is cut by consent and not before; suspended, it is woken and pressed again."""
+    paused, suspended = guest("ignore", "slow:2")
+    stopd = daemon(stop__resend="1s").start()
+    requests = [stopd.accepted(paused, GracePeriod="4", OnGraceTimeout="Force"), stopd.accepted(suspended)]
+    for request in requests:
+        wait_until(lambda: "button" in words(stopd.operation(request)), "the button is pressed")
+
+    kit.domain(paused).suspend()
+    kit.suspend_to_memory(suspended)
+
+    cut, woken = [stopd.finished(request) for request in requests]
+    assert cut["outcome"] == "Stopped" and words(cut)[-2:] == ["power cut", "off"], cut
+    assert woken["outcome"] == "Stopped" and "waking" in words(woken) and "power cut" not in words(woken), woken
+    for name in paused, suspended:
+        stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
 def test_ten_are_stopped_together(daemon, guest):
     names, stopd = guest(*["obey"] * 10), daemon().start()
 
@@ -196,3 +227,11 @@ def test_what_nobody_commanded_is_reported_too(daemon, guest):
     stopd.reported(name, "Stopped→Running", "Running→Stopped")
     assert stopd.events(name)[-1]["data"]["reason"] == "guest shut down by itself"
     assert stopd.events(name)[-1]["data"]["requestId"] is None
+    # What libvirt has only paused is Running all the time; a process that dies is told as such.
+    kit.start(name)
+    stopd.reported(name, "Stopped→Running", "Running→Stopped", "Stopped→Running")
+    kit.domain(name).suspend()
+    wait_until(lambda: stopd.instance(name)["detail"] == "paused", "stopd has seen it")
+    os.kill(kit.pid(name), signal.SIGKILL)
+    stopd.reported(name, *["Stopped→Running", "Running→Stopped"] * 2)
+    assert stopd.events(name)[-1]["data"]["reason"] == "guest crashed"

@@ -1,6 +1,8 @@
 """What hangs is in the open, is never taken for stopped, and holds nobody else up (contract 4.5)."""
 
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import sys
 import pytest
 
 import kit
-from daemon import DEADLINE, wait_until
+from daemon import DEADLINE, UnixConnection, wait_until
 
 HERE = os.path.dirname(__file__)
 
@@ -50,6 +52,66 @@ def state_of_threads(pid):
     return states
 
 
+def test_a_guest_whose_process_is_stopped_by_a_signal_holds_up_nobody_and_ends_by_force(daemon, guest):
+    """Its monitor does not answer: more calls hang than there are workers, each of which is written off."""
+    stopped = guest(*["obey"] * 3)
+    others = guest(*["obey"] * 2)
+    stopd = daemon(hypervisor__workers="3", hypervisor__call_timeout="2s", stop__resend="1s").start()
+    pids = {name: kit.pid(name) for name in stopped}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGSTOP)
+
+    requests = {name: stopd.accepted(name, GracePeriod="600") for name in stopped}
+    wait_until(lambda: stopd.log().count("has not answered") >= len(stopped), "their calls are written off",
+               seen=stopd.log)
+    for name in others:
+        assert stopd.finished(stopd.accepted(name))["outcome"] == "Stopped"
+        stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+    for name, request in requests.items():
+        operation = stopd.operation(request)
+        assert operation["state"] == "Stopping" and operation["detail"], operation
+        assert kit.process_runs(pids[name]) and stopd.transitions(name) == ["Running→Stopping"]
+    # libvirt asks its process for ten seconds before it kills it.
+    forced, *resumed = stopped
+    stopd.accepted(forced, ForceStop="true")
+    for name in resumed:
+        os.kill(pids[name], signal.SIGCONT)
+
+    for name in stopped:
+        operation = stopd.finished(requests[name])
+        assert operation["outcome"] == "Stopped", operation
+        assert ("power cut" in words(operation)) == (name == forced), operation
+        assert not kit.process_runs(pids[name])
+        stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
+def test_without_descriptors_a_stop_waits_and_an_end_is_not_missed(daemon, guest):
+    """No process can be asked after, so nothing is done to one and nothing is concluded."""
+    name, stopd = guest("obey"), daemon().start()
+    pid = stopd.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    held = UnixConnection(stopd.socket, DEADLINE)
+    held.request("GET", "/livez")
+    assert held.getresponse().read()
+
+    def ask(target):
+        held.request("GET", target)
+        return held.getresponse().read()
+
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    try:
+        request = json.loads(ask(f"/?InstanceId={name}"))["RequestId"]
+        stopd.reported(name, "Running→Stopping")
+        kit.press(name)
+        kit.wait_off(name)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        held.close()
+    operation = stopd.finished(request)
+    assert operation["outcome"] == "Stopped" and "button" not in words(operation), operation
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
 @pytest.mark.skipif("STOPD_LONG" not in os.environ,
                     reason="libvirt takes more than a minute to say off: set STOPD_LONG=1")
 def test_a_guest_whose_process_cannot_end_is_blocked_and_the_others_are_not(daemon, guest, hanging):
@@ -82,6 +144,20 @@ def test_a_guest_whose_process_cannot_end_is_blocked_and_the_others_are_not(daem
     stopd.reported(stuck, "Running→Stopping", "Stopping→Stopped")
 
 
+def is_alive(stopd):
+    try:
+        return stopd.get("/livez").status == 200
+    except OSError:
+        return False
+
+
+def check_nothing_is_concluded(stopd, name, request):
+    assert stopd.instance(name)["certain"] is False
+    assert stopd.stop_instance(name, ForceStop="true").status == 503
+    assert stopd.operation(request)["state"] == "Stopping"
+    assert stopd.transitions(name) == ["Running→Stopping"]
+
+
 def test_a_libvirtd_that_hangs_costs_answers_and_nothing_else(daemon, guest):
     """Stopped by a signal, it neither answers nor breaks a connection. stopd goes on answering."""
     name, stopd = guest("ignore"), daemon().start()
@@ -91,10 +167,13 @@ def test_a_libvirtd_that_hangs_costs_answers_and_nothing_else(daemon, guest):
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: stopd.get("/readyz").status == 503, "stopd has noticed")
-        assert stopd.instance(name)["certain"] is False
-        assert stopd.stop_instance(name, ForceStop="true").status == 503
-        assert stopd.operation(request)["state"] == "Stopping"
-        assert stopd.transitions(name) == ["Running→Stopping"]
+        check_nothing_is_concluded(stopd, name, request)
+        # One that starts now hangs on opening its connection, and knows what the journal knows.
+        stopd.kill()
+        stopd.start(wait=False)
+        wait_until(lambda: is_alive(stopd), "stopd answers", seen=stopd.log)
+        assert stopd.get("/readyz").status == 503
+        check_nothing_is_concluded(stopd, name, request)
     finally:
         os.kill(pid, signal.SIGCONT)
 

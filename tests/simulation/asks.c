@@ -328,6 +328,8 @@ void ask_something(struct life *life)
         return;
     if (life->temper.has_operator && dice_percent(&life->dice, 50))
         ask_sink(life);
+    else if (life->temper.has_local_storage && dice_percent(&life->dice, 8))
+        ask_clear(life);
     else if (at < 70)
         ask_stop(life);
     else if (at < 82)

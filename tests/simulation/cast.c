@@ -91,6 +91,10 @@ static struct simulated_domain *create_guest(struct life *life, unsigned i)
 
     fate_draw(life, FATE_GUEST, i);
     d = simulated_define(life->world, make_instance(life, i));
+    /* Two claim one id. */
+    if (d && life->temper.has_identity_changes && i > 0 && life->guests[i - 1] &&
+        dice_percent(&life->dice, 30))
+        (void)text_replace(&d->definition->id, life->guests[i - 1]->definition->id);
     if (!d)
         abort();
     life->guests[i] = d;

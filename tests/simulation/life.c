@@ -246,7 +246,10 @@ static void go_to(struct life *life, usec_t due)
 
 static usec_t a_while(struct life *life)
 {
-    usec_t most = dice_percent(&life->dice, 40) ? 2 * USEC_PER_SEC : 30 * USEC_PER_SEC;
+    bool is_long = dice_percent(&life->dice, 3); /* the engine glances at all meanwhile */
+    usec_t most = is_long                         ? 400 * USEC_PER_SEC
+                  : dice_percent(&life->dice, 40) ? 2 * USEC_PER_SEC
+                                                  : 30 * USEC_PER_SEC;
 
     return dice_percent(&life->dice, 10) ? 0 : dice_between(&life->dice, 0, most);
 }

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-static bool is_durable(struct life *life, const char *request_id)
+bool witness_is_durable(struct life *life, const char *request_id)
 {
     char operation[UUID_TEXT_SIZE];
 
@@ -106,7 +106,7 @@ static void see_stop_answered(struct life *life, struct ask *ask)
     if (!ask->is_operation)
         witness_accepted_late(life, ask);
     /* What an old token was first answered with may have been forgotten before the token. */
-    if (!is_durable(life, ask->answer_id) &&
+    if (!witness_is_durable(life, ask->answer_id) &&
         !(life->temper.is_forgetful && !text_equal(ask->answer_id, ask->request_id)))
         rule_broken(life, "3 durable", "%.8s is answered OK and is not in the journal",
                     ask->answer_id);
@@ -193,10 +193,11 @@ void witness_answered(struct ask *ask, const struct answer *a)
         break;
     case REQUEST_CLEAR:
         census_count("rule", "4.7 confirm");
+        ask->run = witness_domain(life, ask->domain)->known_run;
         if (ask->code == ERROR_NONE && !ask->is_confirmed)
             rule_broken(life, "4.7 confirm", "the clear %.8s is accepted unconfirmed",
                         ask->answer_id);
-        if (ask->code == ERROR_NONE && !is_durable(life, ask->answer_id))
+        if (ask->code == ERROR_NONE && !witness_is_durable(life, ask->answer_id))
             rule_broken(life, "3 durable",
                         "the clear %.8s is answered OK and is not in the journal", ask->answer_id);
         break;
@@ -209,6 +210,11 @@ void witness_answered(struct ask *ask, const struct answer *a)
         break;
     case REQUEST_INSTANCES:
         check_instances(life, a->body);
+        break;
+    case REQUEST_INSTANCE:
+        if (ask->code == ERROR_INSTANCE_NOT_FOUND && !engine_is_attached(life->engine))
+            rule_broken(life, "4 certain", "%s is said not to be there while nobody can be asked",
+                        domain_word(ask->domain));
         break;
     default:
         check_waited(life, ask);
@@ -225,13 +231,13 @@ void witness_forsake(struct life *life)
 void witness_restarted(struct life *life)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next) {
-        bool is_there = a->kind == REQUEST_STOP && is_durable(life, a->request_id);
+        bool is_there = a->kind == REQUEST_STOP && witness_is_durable(life, a->request_id);
 
         a->is_void |= a->kind != REQUEST_STOP; /* what it wanted is in the journal, or forgotten */
         if (a->kind != REQUEST_STOP)
             continue;
         census_count("rule", "4.5 durable");
-        if (a->is_answered && a->code == ERROR_NONE && !is_durable(life, a->answer_id) &&
+        if (a->is_answered && a->code == ERROR_NONE && !witness_is_durable(life, a->answer_id) &&
             !life->temper.is_forgetful)
             rule_broken(life, "4.5 durable", "%.8s was accepted and is forgotten after a restart",
                         a->answer_id);

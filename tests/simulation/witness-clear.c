@@ -90,6 +90,10 @@ void witness_job(struct life *life, const struct wipe_job *job)
         return;
     }
     check_disks(life, a);
+    if (a->kind == REQUEST_CLEAR && a->is_answered && life->world->has_processes &&
+        witness_domain(life, a->domain)->met_run > a->run)
+        rule_broken(life, "4.7 kept", "%s is cleared for %.8s, though %s was started since",
+                    job->disk.target, job->request_id, domain_word(a->domain));
     census_count("rule", "4.2 consent");
     if (a->is_cancelled && !a->is_escalated)
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);

@@ -97,6 +97,17 @@ static void see_ended(struct life *life, struct ask *ask)
             a->is_void = true;
 }
 
+#define AND_CLEARED "local disks cleared"
+
+/* Is this what the event says, alone or with what became of the disks? */
+static bool says(const char *reason, const char *meaning)
+{
+    size_t n = strlen(meaning);
+
+    return strncmp(reason, meaning, n) == 0 &&
+           (!reason[n] || text_equal(reason + n, ", " AND_CLEARED));
+}
+
 /* What the event says of how the guest ended, where it says so. */
 static void check_reason(struct life *life, const struct simulated_domain *d,
                          const struct seen_run *run, const char *reason)
@@ -117,9 +128,12 @@ static void check_reason(struct life *life, const struct simulated_domain *d,
 
     census_count("rule", "4.6 cause");
     for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
-        if (text_equal(reason, meanings[i].reason) && run->cause != meanings[i].cause)
+        if (says(reason, meanings[i].reason) && run->cause != meanings[i].cause)
             rule_broken(life, "4.6 cause", "%s ended as %s, and the event says '%s'",
                         domain_word(d), end_cause_to_string(run->cause), reason);
+    if (text_equal(reason, AND_CLEARED))
+        rule_broken(life, "4.6 cause", "%s ended as %s, and the event tells of its disks only",
+                    domain_word(d), end_cause_to_string(run->cause));
 }
 
 static void check_stopped(struct life *life, const struct ask *ask, const char *reason)
@@ -277,6 +291,8 @@ static void take_transition(struct life *life, const struct event *e, const stru
     struct ask *ask = find_ask(life, e->request_id);
     struct simulated_domain *d = find_domain(life, e, ask);
 
+    if (e->to == STATE_STOPPING)
+        see_accepted(life, ask, e);
     if (d && !life->temper.has_identity_changes) {
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
@@ -291,9 +307,7 @@ static void take_transition(struct life *life, const struct event *e, const stru
         if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
             check_start(life, d);
     }
-    if (e->to == STATE_STOPPING) {
-        see_accepted(life, ask, e);
-    } else if (e->from == STATE_STOPPING) {
+    if (e->to != STATE_STOPPING && e->from == STATE_STOPPING) {
         if (!ask || !ask->is_operation || ask->is_ended) {
             rule_broken(life, "4.4 outbox", "a stop ends that does not go on: %.8s", e->request_id);
             return;

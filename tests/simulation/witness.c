@@ -46,6 +46,13 @@ static bool stands_for(const struct life *life, const struct ask *a,
            (!life->world->has_processes || a->run == run);
 }
 
+/* Nothing is done that the journal does not know. A command that goes over another is known there
+ * by its own RequestId. */
+static bool is_journalled(struct life *life, const struct ask *a)
+{
+    return a->is_operation || life->temper.is_forgetful || witness_is_durable(life, a->request_id);
+}
+
 static bool grace_has_run(const struct ask *a)
 {
     return (a->is_pressed || a->is_presumed) && a->counted >= a->grace;
@@ -56,7 +63,7 @@ static bool has_consented(struct life *life, const struct simulated_domain *d, u
     for (const struct ask *a = life->witness.asks; a; a = a->next) {
         if (!stands_for(life, a, d, run))
             continue;
-        if (a->force)
+        if (a->force && is_journalled(life, a))
             return true;
         if (!ask_is_under_way(a))
             continue;
@@ -73,6 +80,14 @@ static bool somebody_asked(const struct life *life, const struct simulated_domai
 {
     for (const struct ask *a = life->witness.asks; a; a = a->next)
         if (stands_for(life, a, d, run))
+            return true;
+    return false;
+}
+
+static bool is_any_journalled(struct life *life, const struct simulated_domain *d, unsigned run)
+{
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (stands_for(life, a, d, run) && is_journalled(life, a))
             return true;
     return false;
 }
@@ -99,6 +114,9 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
     if (!somebody_asked(life, d, run))
         rule_broken(life, "4.6 incarnation", "run %u of %s felt a button that nobody asked for",
                     run, domain_word(d));
+    else if (!is_any_journalled(life, d, run))
+        rule_broken(life, "4.4 journalled", "%s felt a button of which the journal does not know",
+                    domain_word(d));
     if (a)
         a->is_felt = true;
     if (a && !a->is_pressed && !a->is_presumed)

@@ -143,6 +143,8 @@ void witness_check_lifecycle(struct life *life, const struct simulated_domain *d
 void witness_keep_picture(struct life *life);
 /* After each turn: what has to hold between turns. */
 void witness_turn(struct life *life);
+/* The journal knows of a command by this RequestId. */
+bool witness_is_durable(struct life *life, const char *request_id);
 /* stopd is gone: who waits for an answer waits in vain. */
 void witness_forsake(struct life *life);
 /* Where disks had to be identified, a command is accepted later than it was asked for, and of the

@@ -2,9 +2,10 @@
  * would leave
  *
  * Theory of operation. SQLite reaches files through a table of functions, its VFS. This one stands
- * before the system's own and counts what changes a file: writes, truncations, syncs. The call
- * whose turn it is fails as disks do: a full one takes half of it or nothing, a broken one fails a
- * sync of which the data may or may not be there. A sync that succeeds also copies the file to
+ * before the system's own and counts what changes a file: writes, truncations, syncs; or, for a
+ * disk that cannot be read, what opens and reads it. The call whose turn it is fails as disks do: a
+ * full one takes half of it or nothing, a broken one fails a sync of which the data may or may not
+ * be there. A sync that succeeds also copies the file to
  * FILE.synced, which is what is left of it when the power goes at any later time before the next
  * sync. */
 #ifndef STOPD_TESTS_FAULT_VFS_H
@@ -14,7 +15,7 @@
 
 #include <sqlite3.h>
 
-enum fault_kind { FAULT_FULL, FAULT_BROKEN, FAULT_READ_ONLY, FAULT_KIND_MAX };
+enum fault_kind { FAULT_FULL, FAULT_BROKEN, FAULT_READ_ONLY, FAULT_UNREADABLE, FAULT_KIND_MAX };
 
 static struct {
     bool active;
@@ -40,14 +41,19 @@ static inline void fault_disarm(void)
     fault.active = false;
 }
 
-static inline bool fault_is_due(void)
+static inline bool fault_is_due_of(bool is_reading)
 {
-    if (!fault.active || (fault.failed && !fault.for_good) ||
-        (!fault.failed && --fault.countdown > 0))
+    if (!fault.active || (fault.kind == FAULT_UNREADABLE) != is_reading ||
+        (fault.failed && !fault.for_good) || (!fault.failed && --fault.countdown > 0))
         return false;
     fault.failed = true;
-    errno = fault.kind == FAULT_FULL ? ENOSPC : fault.kind == FAULT_BROKEN ? EIO : EROFS;
+    errno = fault.kind == FAULT_FULL ? ENOSPC : fault.kind == FAULT_READ_ONLY ? EROFS : EIO;
     return true;
+}
+
+static inline bool fault_is_due(void)
+{
+    return fault_is_due_of(false);
 }
 
 struct fault_file {
@@ -67,8 +73,6 @@ static inline sqlite3_file *fault_real(sqlite3_file *f)
         return fault_real(f)->pMethods->x##name(fault_real(f), ##__VA_ARGS__); \
     }
 FAULT_PASS(Close, (sqlite3_file * f))
-FAULT_PASS(Read, (sqlite3_file * f, void *to, int n, sqlite3_int64 at), to, n, at)
-FAULT_PASS(FileSize, (sqlite3_file * f, sqlite3_int64 *size), size)
 FAULT_PASS(Lock, (sqlite3_file * f, int kind), kind)
 FAULT_PASS(Unlock, (sqlite3_file * f, int kind), kind)
 FAULT_PASS(CheckReservedLock, (sqlite3_file * f, int *ret), ret)
@@ -83,6 +87,18 @@ FAULT_PASS(ShmUnmap, (sqlite3_file * f, int delete), delete)
 static inline void fault_ShmBarrier(sqlite3_file *f)
 {
     fault_real(f)->pMethods->xShmBarrier(fault_real(f));
+}
+
+static inline int fault_Read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
+{
+    return fault_is_due_of(true) ? SQLITE_IOERR_READ
+                                 : fault_real(f)->pMethods->xRead(fault_real(f), to, n, at);
+}
+
+static inline int fault_FileSize(sqlite3_file *f, sqlite3_int64 *size)
+{
+    return fault_is_due_of(true) ? SQLITE_IOERR_FSTAT
+                                 : fault_real(f)->pMethods->xFileSize(fault_real(f), size);
 }
 
 static inline int fault_Write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
@@ -148,6 +164,9 @@ static inline int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f
     sqlite3_vfs *real = vfs->pAppData;
     int r;
 
+    file->base.pMethods = NULL;
+    if (fault_is_due_of(true))
+        return SQLITE_CANTOPEN;
     file->name = name;
     file->real = (sqlite3_file *)(file + 1);
     r = real->xOpen(real, name, file->real, flags, ret);

@@ -184,9 +184,19 @@ static void it_is_stopped_with_the_last_certificate(void **state)
     assert_int_equal(operation_state(s->op), STATE_STOPPING);
     cleared(s, 2);
     assert_outcome(s, OUTCOME_STOPPED);
-    assert_reported(s, "Stopping→Stopped (local disks cleared); ");
+    assert_reported(s, "Stopping→Stopped (guest shut down, local disks cleared); ");
     assert_wants(s, EFFECT_END_CLEAR);
     assert_int_equal(operation_next_due(s->op), USEC_NEVER);
+}
+
+static void how_it_ended_is_told_with_the_last_disk(void **state)
+{
+    A_STOP = an_i1_stop(1);
+
+    seen_off(s, END_CRASHED);
+    failed(s, 0);
+    cleared(s, 0);
+    assert_reported(s, "Stopping→Stopped (guest crashed, local disks cleared); ");
 }
 
 static void a_later_look_is_no_certificate(void **state)
@@ -626,6 +636,47 @@ static void kept_disks_of_a_guest_that_was_started_stay(void **state)
     assert_wants(s, EFFECT_END_CLEAR);
 }
 
+/* It was started since, and is on its way off again. */
+static void kept_disks_of_a_run_that_is_ending_stay(void **state)
+{
+    A_STOP = a_clear_of_kept_disks(1);
+
+    seen(s, DOMAIN_ENDING);
+    assert_failed_with(s, ERROR_STARTED_AGAIN);
+    assert_wants(s, EFFECT_END_CLEAR);
+}
+
+static void a_quarantined_disk_of_a_run_that_is_ending_stays(void **state)
+{
+    A_STOP = a_clear_of_kept_disks(1);
+
+    failed_for_good(s, 0);
+    assert_stage(s, STAGE_QUARANTINED);
+    seen(s, DOMAIN_ENDING);
+    assert_failed_with(s, ERROR_STARTED_AGAIN);
+}
+
+/* Contract 4.2: libvirt has to say off, whatever it has said before. */
+static void while_it_is_not_seen_off_no_helper_begins(void **state)
+{
+    static const enum domain_state states[] = {DOMAIN_ENDING, DOMAIN_UNKNOWN};
+
+    for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+        A_STOP = a_clear(1);
+
+        failed(s, 0);
+        s->wanted = 0;
+        seen_as(s, .state = states[i]);
+        assert_stage(s, STAGE_CLEARING);
+        after(s, seconds(60));
+        retried(s);
+        assert_int_equal(s->wanted & EFFECT_CLEAR, 0);
+        assert_wants(s, EFFECT_LOOK);
+        seen_off(s, END_UNKNOWN);
+        assert_wants(s, EFFECT_CLEAR);
+    }
+}
+
 /* --- Contract 4.5: after a restart, of stopd and of the host --------------------------------- */
 
 static void a_clear_goes_on_after_a_restart(void **state)
@@ -885,6 +936,7 @@ int main(void)
         cmocka_unit_test(a_crash_on_the_way_is_cleared_for),
         cmocka_unit_test(a_queued_stop_whose_guest_goes_off_is_cleared_for),
         cmocka_unit_test(it_is_stopped_with_the_last_certificate),
+        cmocka_unit_test(how_it_ended_is_told_with_the_last_disk),
         cmocka_unit_test(a_later_look_is_no_certificate),
         cmocka_unit_test(each_certificate_and_failure_is_reported),
         cmocka_unit_test(the_phase_is_verifying_when_nothing_else_is_left),
@@ -913,6 +965,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_need_not_end_in_a_line_end),
         cmocka_unit_test(kept_disks_are_cleared_without_a_transition),
         cmocka_unit_test(kept_disks_of_a_guest_that_was_started_stay),
+        cmocka_unit_test(kept_disks_of_a_run_that_is_ending_stay),
+        cmocka_unit_test(a_quarantined_disk_of_a_run_that_is_ending_stays),
+        cmocka_unit_test(while_it_is_not_seen_off_no_helper_begins),
         cmocka_unit_test(a_clear_goes_on_after_a_restart),
         cmocka_unit_test(a_quarantine_outlives_a_restart),
         cmocka_unit_test(a_clear_is_owed_after_the_host_was_reset),

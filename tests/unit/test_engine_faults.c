@@ -1,9 +1,10 @@
 /* test_engine_faults.c - memory that runs out and a disk that fails, at every single place
  *
  * Theory of operation. A life is lived again and again: in the Nth one the Nth request for memory
- * fails, or the Nth call that changes the journal's file, until a life sees no failure. After each,
- * what was promised holds: the command was refused and nothing of it is there, or it was accepted
- * and is durable; and the engine goes on. Whatever leaks is found by the address sanitizer. */
+ * fails, or the Nth call that changes the journal's file or reads it, until a life sees no failure.
+ * After each, what was promised holds: the command was refused and nothing of it is there, or it
+ * was accepted and is durable; and the engine goes on. Whatever leaks is found by the address
+ * sanitizer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,10 +61,11 @@ static bool end_trouble(const struct trouble *t)
 
 /* All the ways in which each loop is run. */
 static const struct trouble troubles[] = {
-    {TROUBLE_MEMORY, MEMORY_OURS, 0, false},   {TROUBLE_MEMORY, MEMORY_OURS, 0, true},
-    {TROUBLE_MEMORY, MEMORY_SQLITE, 0, false}, {TROUBLE_MEMORY, MEMORY_SQLITE, 0, true},
-    {TROUBLE_DISK, 0, FAULT_FULL, false},      {TROUBLE_DISK, 0, FAULT_FULL, true},
-    {TROUBLE_DISK, 0, FAULT_BROKEN, false},    {TROUBLE_DISK, 0, FAULT_BROKEN, true},
+    {TROUBLE_MEMORY, MEMORY_OURS, 0, false},    {TROUBLE_MEMORY, MEMORY_OURS, 0, true},
+    {TROUBLE_MEMORY, MEMORY_SQLITE, 0, false},  {TROUBLE_MEMORY, MEMORY_SQLITE, 0, true},
+    {TROUBLE_DISK, 0, FAULT_FULL, false},       {TROUBLE_DISK, 0, FAULT_FULL, true},
+    {TROUBLE_DISK, 0, FAULT_BROKEN, false},     {TROUBLE_DISK, 0, FAULT_BROKEN, true},
+    {TROUBLE_DISK, 0, FAULT_UNREADABLE, false}, {TROUBLE_DISK, 0, FAULT_UNREADABLE, true},
 };
 
 static void no_journal(struct scratch *s)
