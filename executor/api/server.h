@@ -70,7 +70,8 @@ struct listener {
 
     pthread_mutex_t lock; /* the rest: */
     pthread_cond_t exchange_over;
-    bool quiesced;
+    bool quiesced, stopped;
+    int taken_back;               /* the library's descriptor of the socket, or -1: not yet */
     unsigned exchanges;           /* begun, and not over */
     struct exchange_list waiting; /* suspended until the engine answers */
 };
