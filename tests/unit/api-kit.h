@@ -4,7 +4,6 @@
 
 #include "api/api.h"
 #include "journal-kit.h"
-#include "scratch.h"
 #include "stand-in.h"
 
 #include <grp.h>

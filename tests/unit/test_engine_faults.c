@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "scratch.h"
 #include "fault-vfs.h"
 #include "engine-kit.h"
 #include "memory-faults.h"
