@@ -122,22 +122,28 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *issuer
 static void take_no_other(struct listener *l)
 {
     pthread_mutex_lock(&l->lock);
-    if (l->quiesced && !l->stopped && l->taken_back < 0)
+    if (l->quiesced && !l->stopped && l->taken_back < 0) {
         l->taken_back = MHD_quiesce_daemon(l->daemon);
+        pthread_cond_signal(&l->progress);
+    }
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Makes a connection begin, to nobody. Without a descriptor for it who comes is still let in, and
- * told that the service is stopping. */
-static void begin_a_connection(struct listener *l)
+/* Makes a connection begin, to nobody; false: there is no descriptor for it. Who comes is then
+ * still let in, and told that the service is stopping. */
+static bool begin_a_connection(struct listener *l)
 {
+    bool begins;
+
     const struct sockaddr_un nobody = {.sun_family = AF_UNIX};
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-        return;
-    MHD_add_connection(l->daemon, ends[0], (const struct sockaddr *)&nobody, sizeof(nobody));
+        return false;
+    begins = MHD_add_connection(l->daemon, ends[0], (const struct sockaddr *)&nobody,
+                                sizeof(nobody)) == MHD_YES;
     close(ends[1]);
+    return begins;
 }
 
 static void connection_changed(void *cls, struct MHD_Connection *http, void **context,
@@ -237,7 +243,7 @@ static void listener_free(struct listener *l)
     if (!l)
         return;
     journal_reader_close(l->reader);
-    pthread_cond_destroy(&l->exchange_over);
+    pthread_cond_destroy(&l->progress);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -255,7 +261,7 @@ int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsi
         return error_no_memory(err);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->exchange_over, &monotonic);
+    pthread_cond_init(&l->progress, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->waiting);
@@ -291,7 +297,7 @@ void listener_quiesce(struct listener *l)
     pthread_mutex_lock(&l->lock);
     if (!l->quiesced) {
         l->quiesced = true;
-        begin_a_connection(l);
+        l->is_told = begin_a_connection(l);
     }
     interrupt(l, true);
     pthread_mutex_unlock(&l->lock);
@@ -311,8 +317,8 @@ void listener_stop(struct listener *l)
     listener_quiesce(l);
     pthread_mutex_lock(&l->lock);
     interrupt(l, false);
-    while (l->exchanges > 0 && r == 0)
-        r = pthread_cond_timedwait(&l->exchange_over, &l->lock, &deadline);
+    while ((l->exchanges > 0 || (l->is_told && l->taken_back < 0)) && r == 0)
+        r = pthread_cond_timedwait(&l->progress, &l->lock, &deadline);
     l->stopped = true;
     pthread_mutex_unlock(&l->lock);
     MHD_stop_daemon(l->daemon);
