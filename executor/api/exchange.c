@@ -216,7 +216,7 @@ void exchange_over(void *cls, struct MHD_Connection *http, void **context,
     free(x);
     pthread_mutex_lock(&l->lock);
     l->exchanges--;
-    pthread_cond_signal(&l->exchange_over);
+    pthread_cond_signal(&l->progress);
     pthread_mutex_unlock(&l->lock);
 }
 

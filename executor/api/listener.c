@@ -15,9 +15,15 @@
  * is set in the session as that begins; and its epoll takes what a half-done handshake has read for
  * still to be read and spins, so that listener polls.
  *
- * Stopping has two steps. Quiesced, the listener takes no connection and posts no request any more,
- * and waits end. Stopped, whatever still waits is answered too, the clients get a moment to fetch
- * what they were answered, and the thread ends.
+ * Stopping has two steps. Quiesced, the listener posts no request any more and soon takes no
+ * connection, so that clients of a socket that outlives us wait for who comes next; and waits end.
+ * Stopped, whatever still waits is answered too, the clients get a moment to fetch what they were
+ * answered, and the thread ends.
+ *
+ * The library cannot be told from another thread to take no connection (0.9.75): its thread may
+ * take the socket out of the epoll at the same time, and whichever comes second there ends the
+ * process. So it is told on its own thread; what calls us there is a connection, and it is given
+ * one.
  */
 #include "api/server.h"
 
@@ -26,12 +32,16 @@
 #include "stopd/log.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <gnutls/abstract.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Connections that have been cut count for the library until it has closed them; and it accepts ten
  * at a time. */
@@ -108,6 +118,34 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *issuer
 
 /* --- The thread ---------------------------------------------------------------------------- */
 
+/* Where the listener is quiesced, the library is to take no other connection. */
+static void take_no_other(struct listener *l)
+{
+    pthread_mutex_lock(&l->lock);
+    if (l->quiesced && !l->stopped && l->taken_back < 0) {
+        l->taken_back = MHD_quiesce_daemon(l->daemon);
+        pthread_cond_signal(&l->progress);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Makes a connection begin, to nobody; false: there is no descriptor for it. Who comes is then
+ * still let in, and told that the service is stopping. */
+static bool begin_a_connection(struct listener *l)
+{
+    bool begins;
+
+    const struct sockaddr_un nobody = {.sun_family = AF_UNIX};
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    begins = MHD_add_connection(l->daemon, ends[0], (const struct sockaddr *)&nobody,
+                                sizeof(nobody)) == MHD_YES;
+    close(ends[1]);
+    return begins;
+}
+
 static void connection_changed(void *cls, struct MHD_Connection *http, void **context,
                                enum MHD_ConnectionNotificationCode what)
 {
@@ -118,6 +156,7 @@ static void connection_changed(void *cls, struct MHD_Connection *http, void **co
             connection_open(&l->connections, http, l->tls ? CONNECTION_UNPROVED : CONNECTION_QUIET);
 
         *context = c;
+        take_no_other(l);
         if (c)
             c->listener = l;
         if (c && l->tls)
@@ -165,7 +204,7 @@ static void log_complaint(void *cls, const char *format, va_list ap)
     log_library(format, ap);
 }
 
-/* The thread is the library's, and signals are not for it. */
+/* The thread is the library's, and signals are not for it. So is fd, until it is taken back. */
 static struct MHD_Daemon *start_thread(struct listener *l, int fd)
 {
     const struct api_limits *limits = &l->api->limits;
@@ -204,7 +243,7 @@ static void listener_free(struct listener *l)
     if (!l)
         return;
     journal_reader_close(l->reader);
-    pthread_cond_destroy(&l->exchange_over);
+    pthread_cond_destroy(&l->progress);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -212,14 +251,17 @@ static void listener_free(struct listener *l)
 int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsigned connections,
                    struct tls *tls, struct listener **ret, struct error **err)
 {
-    struct listener *l = calloc(1, sizeof(*l));
+    _cleanup_(close) int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct listener *l = own >= 0 ? calloc(1, sizeof(*l)) : NULL;
     pthread_condattr_t monotonic;
 
+    if (own < 0)
+        return error_set_errno(err, ERROR_CONFIGURATION, errno, "cannot start the HTTP server");
     if (!l)
         return error_no_memory(err);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->exchange_over, &monotonic);
+    pthread_cond_init(&l->progress, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->waiting);
@@ -227,7 +269,9 @@ int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsi
     l->kind = kind;
     l->tls = tls;
     connections_init(&l->connections, connections, &a->limits);
-    l->daemon = start_thread(l, fd);
+    l->taken_back = -1;
+    l->daemon = start_thread(l, own);
+    own = -1;
     if (!l->daemon) {
         int saved = errno;
 
@@ -253,7 +297,7 @@ void listener_quiesce(struct listener *l)
     pthread_mutex_lock(&l->lock);
     if (!l->quiesced) {
         l->quiesced = true;
-        MHD_quiesce_daemon(l->daemon);
+        l->is_told = begin_a_connection(l);
     }
     interrupt(l, true);
     pthread_mutex_unlock(&l->lock);
@@ -273,10 +317,13 @@ void listener_stop(struct listener *l)
     listener_quiesce(l);
     pthread_mutex_lock(&l->lock);
     interrupt(l, false);
-    while (l->exchanges > 0 && r == 0)
-        r = pthread_cond_timedwait(&l->exchange_over, &l->lock, &deadline);
+    while ((l->exchanges > 0 || (l->is_told && l->taken_back < 0)) && r == 0)
+        r = pthread_cond_timedwait(&l->progress, &l->lock, &deadline);
+    l->stopped = true;
     pthread_mutex_unlock(&l->lock);
     MHD_stop_daemon(l->daemon);
+    if (l->taken_back >= 0)
+        close(l->taken_back);
     listener_free(l);
 }
 

@@ -6,17 +6,20 @@
  * meanwhile, because the library notices nothing about a suspended one; that is why a wait
  * is never asked for longer than a slice, and renewed.
  *
+ * Whoever resumes is still in the library for a moment when the connection goes on already, and the
+ * library may be stopped next. It resumes under the lock, which the exchange takes to drop the
+ * question: no exchange is over, and no thread of the library's, before the resumer has left.
+ *
  * An answer that comes after the interruption is thrown away. reply() touches nothing but the
  * question, so that it may come when the server is long gone.
  */
 #include "api/question.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 struct question {
-    atomic_uint holders;
     pthread_mutex_t lock;
+    unsigned holders;
     bool answered;
     struct MHD_Connection *http;
     struct answer *answer;         /* the engine's; NULL: it had none, or was not waited for */
@@ -68,7 +71,7 @@ struct question *question_new(struct MHD_Connection *http, struct request *r)
     if (!q)
         return NULL;
     pthread_mutex_init(&q->lock, NULL);
-    atomic_init(&q->holders, 2);
+    q->holders = 2;
     q->http = http;
     r->reply = reply;
     r->userdata = q;
@@ -87,7 +90,14 @@ const struct answer *question_answer(const struct question *q)
 
 void question_drop(struct question *q)
 {
-    if (!q || atomic_fetch_sub(&q->holders, 1) > 1)
+    bool is_last;
+
+    if (!q)
+        return;
+    pthread_mutex_lock(&q->lock);
+    is_last = --q->holders == 0;
+    pthread_mutex_unlock(&q->lock);
+    if (!is_last)
         return;
     pthread_mutex_destroy(&q->lock);
     answer_free(q->answer);

@@ -68,9 +68,11 @@ struct listener {
     unsigned refused;      /* clients, since that was logged: */
     usec_t refusal_logged; /* monotonic; 0: never */
 
-    pthread_mutex_t lock; /* the rest: */
-    pthread_cond_t exchange_over;
-    bool quiesced;
+    pthread_mutex_t lock;    /* the rest: */
+    pthread_cond_t progress; /* of stopping */
+    bool quiesced, stopped;
+    bool is_told;                 /* the library, to take no connection: it will */
+    int taken_back;               /* the library's descriptor of the socket, or -1: not yet */
     unsigned exchanges;           /* begun, and not over */
     struct exchange_list waiting; /* suspended until the engine answers */
 };

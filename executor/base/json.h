@@ -27,6 +27,10 @@ int json_append(json_object *array, json_object *value);
 /* The object as compact JSON, in memory of the caller's. */
 int json_to_text(json_object *o, char **ret);
 
+/* The text as one whole object. Returns 0; -EINVAL where it is anything else, or names a member
+ * twice; -ENOMEM. See json-parse.c. */
+int json_parse_object(const char *text, size_t n, json_object **ret);
+
 /* *ret points into the object; NULL for null. */
 int json_get_string(json_object *object, const char *key, const char **ret);
 int json_get_bool(json_object *object, const char *key, bool *ret);

@@ -6,14 +6,18 @@
  */
 #include "stopd/base.h"
 
+#include <errno.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 static void uuid_new(uuid_t ret)
 {
     uint64_t milliseconds = moment_now().realtime / USEC_PER_MSEC;
 
-    if (getrandom(ret, sizeof(uuid_t), 0) != (ssize_t)sizeof(uuid_t))
-        abort(); /* not for so few bytes, once the kernel is up */
+    /* Early in a boot it waits for the kernel's first random numbers, and a signal interrupts
+     * that. */
+    if (TEMP_FAILURE_RETRY(getrandom(ret, sizeof(uuid_t), 0)) != (ssize_t)sizeof(uuid_t))
+        abort(); /* not for so few bytes */
     for (int i = 5; i >= 0; i--, milliseconds >>= 8)
         ret[i] = (unsigned char)milliseconds;
     ret[6] = (unsigned char)((ret[6] & 0x0f) | 0x70);

@@ -387,27 +387,45 @@ static int get_text(json_object *o, const char *key, char **ret)
     return json_get_string(o, key, &text) < 0 ? -EINVAL : text_replace(ret, text);
 }
 
+static int get_disk(json_object *o, struct planned_disk *d)
+{
+    const char *state = NULL, *kind = NULL, *boot_id = NULL;
+    uint64_t tries = 0;
+    int r;
+
+    r = get_text(o, "target", &d->target)
+            ?: get_text(o, "device", &d->device)
+            ?: get_copy(o, "identity", &d->identity)
+            ?: json_get_number(o, "bytes", &d->bytes)
+            ?: get_text(o, "method", &d->method)
+            ?: json_get_number(o, "done", &d->done)
+            ?: json_get_number(o, "verified", &d->verified)
+            ?: json_get_string(o, "state", &state)
+            ?: disk_state_from_string(state, &d->state)
+            ?: json_get_number(o, "tries", &tries)
+            ?: get_text(o, "problem", &d->problem)
+            ?: json_get_string(o, "kind", &kind)
+            ?: disk_source_from_string(kind, &d->kind)
+            ?: json_get_string(o, "bootId", &boot_id)
+            ?: get_text(o, "born", &d->born) ?: get_copy(o, "resume", &d->resume);
+    if (r < 0)
+        return r;
+    if (!d->device || !d->identity || tries > UINT32_MAX || !boot_id ||
+        strlen(boot_id) >= sizeof(d->boot_id))
+        return -EINVAL;
+    d->tries = (unsigned)tries;
+    strcpy(d->boot_id, boot_id);
+    return 0;
+}
+
 int planned_disk_from_json(json_object *o, struct planned_disk *ret)
 {
     struct planned_disk d = {0};
-    const char *state = NULL, *kind = NULL, *boot_id = NULL;
-    uint64_t tries = 0;
+    int r = get_disk(o, &d);
 
-    if (get_text(o, "target", &d.target) || get_text(o, "device", &d.device) || !d.device ||
-        get_copy(o, "identity", &d.identity) || !d.identity ||
-        json_get_number(o, "bytes", &d.bytes) || get_text(o, "method", &d.method) ||
-        json_get_number(o, "done", &d.done) || json_get_number(o, "verified", &d.verified) ||
-        json_get_string(o, "state", &state) || disk_state_from_string(state, &d.state) ||
-        json_get_number(o, "tries", &tries) || tries > UINT32_MAX ||
-        get_text(o, "problem", &d.problem) || json_get_string(o, "kind", &kind) ||
-        disk_source_from_string(kind, &d.kind) || json_get_string(o, "bootId", &boot_id) ||
-        !boot_id || strlen(boot_id) >= sizeof(d.boot_id) || get_text(o, "born", &d.born) ||
-        get_copy(o, "resume", &d.resume)) {
+    if (r < 0)
         planned_disk_clear(&d);
-        return -EINVAL;
-    }
-    d.tries = (unsigned)tries;
-    strcpy(d.boot_id, boot_id);
-    *ret = d;
-    return 0;
+    else
+        *ret = d;
+    return r;
 }

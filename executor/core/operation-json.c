@@ -250,10 +250,12 @@ static int get_timeline(json_object *o, struct operation *op)
     for (size_t i = 0; i < n; i++) {
         json_object *line = json_object_array_get_idx(array, i);
         struct timeline_entry *entry = &op->timeline[op->n_timeline++];
+        int r = json_get_time(line, "at", &entry->at)
+                    ?: get_text(line, "what", &entry->what)
+                    ?: (entry->what ? 0 : -EINVAL) ?: get_text(line, "detail", &entry->detail);
 
-        if (json_get_time(line, "at", &entry->at) < 0 || get_text(line, "what", &entry->what) < 0 ||
-            !entry->what || get_text(line, "detail", &entry->detail) < 0)
-            return -EINVAL;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -266,67 +268,86 @@ static int get_disks(json_object *k, struct operation *op)
         return -EINVAL;
     for (size_t i = 0; i < json_object_array_length(array); i++) {
         struct planned_disk *d = disk_plan_add(&op->disks);
+        int r = d ? planned_disk_from_json(json_object_array_get_idx(array, i), d) : -ENOMEM;
 
-        if (!d || planned_disk_from_json(json_object_array_get_idx(array, i), d) < 0)
-            return -EINVAL;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
+static int get_outcome(json_object *o, enum outcome *ret)
+{
+    const char *word;
+
+    return json_get_string(o, "outcome", &word) < 0 ? -EINVAL
+                                                    : outcome_from_string(word ? word : "", ret);
+}
+
+/* A chain of `?:` ends at what fails first, and is that. */
 static int read_public(json_object *o, struct operation *op)
 {
-    const char *outcome;
-
-    if (get_request_id(o, "requestId", op->request_id) ||
-        GET_WORD(o, "action", operation_action, &op->action) ||
-        get_text(o, "instanceId", &op->instance_id) || !op->instance_id ||
-        json_get_string(o, "outcome", &outcome) ||
-        outcome_from_string(outcome ? outcome : "", &op->outcome) ||
-        get_text(o, "detail", &op->detail) || json_get_bool(o, "forceStop", &op->force_stop) ||
-        get_text(o, "forcedBy", &op->forced_by) ||
-        GET_WORD(o, "stoppedMode", stopped_mode, &op->stopped_mode) ||
-        get_text(o, "principal", &op->principal) || get_timeline(o, op))
-        return -EINVAL;
-    return 0;
+    return get_request_id(o, "requestId", op->request_id)
+               ?: GET_WORD(o, "action", operation_action, &op->action)
+               ?: get_text(o, "instanceId", &op->instance_id)
+               ?: (op->instance_id ? 0 : -EINVAL)
+               ?: get_outcome(o, &op->outcome)
+               ?: get_text(o, "detail", &op->detail)
+               ?: json_get_bool(o, "forceStop", &op->force_stop)
+               ?: get_text(o, "forcedBy", &op->forced_by)
+               ?: GET_WORD(o, "stoppedMode", stopped_mode, &op->stopped_mode)
+               ?: get_text(o, "principal", &op->principal)
+               ?: get_timeline(o, op);
 }
 
 static int read_private(json_object *k, struct operation *op)
 {
-    if (get_uuid(k, "domain", op->domain) || get_text(k, "domainName", &op->domain_name) ||
-        GET_WORD(k, "stage", stage, &op->stage) || get_error(k, &op->error) ||
-        get_text(k, "errorMessage", &op->error_message) ||
-        get_text(k, "traceparent", &op->traceparent) || json_get_number(k, "grace", &op->grace) ||
-        json_get_number(k, "graceLeft", &op->grace_left) ||
-        json_get_number(k, "resend", &op->resend) ||
-        GET_WORD(k, "method", stop_method, &op->method) ||
-        GET_WORD(k, "onTimeout", timeout_action, &op->on_timeout) ||
-        json_get_number(k, "acceptedAt", &op->accepted_at) ||
-        json_get_number(k, "offAt", &op->off_at) ||
-        json_get_number(k, "finishedAt", &op->finished_at) ||
-        get_incarnation(k, &op->incarnation) ||
-        json_get_bool(k, "hasProcesses", &op->has_processes) ||
-        GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff) ||
-        GET_WORD(k, "onReboot", lifecycle_action, &op->former.on_reboot) ||
-        json_get_bool(k, "interlockWanted", &op->interlock_wanted) ||
-        get_buttons_out(k, &op->buttons_out) || json_get_bool(k, "agentSpent", &op->agent_spent) ||
-        get_unsigned(k, "presses", &op->presses) ||
-        get_unsigned(k, "agentTries", &op->agent_tries) || get_unsigned(k, "cuts", &op->cuts) ||
-        get_unsigned(k, "restoreTries", &op->restore_tries) || get_disks(k, op) ||
-        get_text(k, "disksAtAcceptance", &op->disks_at_acceptance) ||
-        json_get_bool(k, "disksChanged", &op->disks_changed))
-        return -EINVAL;
-    return 0;
+    return get_uuid(k, "domain", op->domain)
+               ?: get_text(k, "domainName", &op->domain_name)
+               ?: GET_WORD(k, "stage", stage, &op->stage)
+               ?: get_error(k, &op->error)
+               ?: get_text(k, "errorMessage", &op->error_message)
+               ?: get_text(k, "traceparent", &op->traceparent)
+               ?: json_get_number(k, "grace", &op->grace)
+               ?: json_get_number(k, "graceLeft", &op->grace_left)
+               ?: json_get_number(k, "resend", &op->resend)
+               ?: GET_WORD(k, "method", stop_method, &op->method)
+               ?: GET_WORD(k, "onTimeout", timeout_action, &op->on_timeout)
+               ?: json_get_number(k, "acceptedAt", &op->accepted_at)
+               ?: json_get_number(k, "offAt", &op->off_at)
+               ?: json_get_number(k, "finishedAt", &op->finished_at)
+               ?: get_incarnation(k, &op->incarnation)
+               ?: json_get_bool(k, "hasProcesses", &op->has_processes)
+               ?: GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff)
+               ?: GET_WORD(k, "onReboot", lifecycle_action, &op->former.on_reboot)
+               ?: json_get_bool(k, "interlockWanted", &op->interlock_wanted)
+               ?: get_buttons_out(k, &op->buttons_out)
+               ?: json_get_bool(k, "agentSpent", &op->agent_spent)
+               ?: get_unsigned(k, "presses", &op->presses)
+               ?: get_unsigned(k, "agentTries", &op->agent_tries)
+               ?: get_unsigned(k, "cuts", &op->cuts)
+               ?: get_unsigned(k, "restoreTries", &op->restore_tries)
+               ?: get_disks(k, op)
+               ?: get_text(k, "disksAtAcceptance", &op->disks_at_acceptance)
+               ?: json_get_bool(k, "disksChanged", &op->disks_changed);
+}
+
+static int read_whole(json_object *document, struct operation *op)
+{
+    json_object *private;
+
+    return json_get_object(document, "journal", &private)
+               ?: read_public(document, op) ?: read_private(private, op);
 }
 
 int operation_from_journal(json_object *document, struct operation **ret, struct error **err)
 {
     _cleanup_(operation_free) struct operation *op = operation_new();
-    json_object *private;
+    int r = op ? read_whole(document, op) : -ENOMEM;
 
-    if (!op)
+    if (r == -ENOMEM)
         return error_no_memory(err);
-    if (json_get_object(document, "journal", &private) < 0 || read_public(document, op) < 0 ||
-        read_private(private, op) < 0)
+    if (r < 0)
         return error_set(err, ERROR_JOURNAL, "the stored operation %s is damaged",
                          op->request_id[0] ? op->request_id : "without a RequestId");
     *ret = take(op);

@@ -10,11 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How soon to look again at something that is on its way, at first and at most. */
-#define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
-#define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
-/* Nothing tells of a migration's failure. */
-#define LOOK_MIGRATING USEC_PER_SEC
 /* A power cut that had no effect is tried again after this. */
 #define CUT_AGAIN (10 * USEC_PER_SEC)
 /* A call that failed is made again after this, which doubles each time. */

@@ -4,6 +4,13 @@
 
 #include "core/operation.h"
 
+/* Of a domain with an operation and without: how soon to look again at something that is on its
+ * way, at first and at most. */
+#define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
+#define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
+/* Nothing tells of a migration's failure. */
+#define LOOK_MIGRATING USEC_PER_SEC
+
 /* What can happen to an operation. SEEN_*: what a look at its domain amounts to, see
  * sighting_weigh(). */
 enum input_kind {

@@ -15,7 +15,6 @@
 #define AGENT_BUDGET (20 * USEC_PER_SEC)
 /* Until a call is tried for which there was no memory. */
 #define DISPATCH_AGAIN (10 * USEC_PER_SEC)
-#define LOOK_MIGRATING USEC_PER_SEC
 
 /* --- What a look brings ---------------------------------------------------------------------- */
 

@@ -7,9 +7,6 @@
  */
 #include "engine/engine-internal.h"
 
-#define LOOK_DELAY_LEAST (50 * USEC_PER_MSEC)
-#define LOOK_DELAY_MOST (10 * USEC_PER_SEC)
-
 static void look_again(struct engine *e, struct domain *d)
 {
     d->look_delay = d->look_delay ? d->look_delay * 2 : LOOK_DELAY_LEAST;

@@ -13,6 +13,7 @@
 #include "base/json-writer.h"
 
 #include <errno.h>
+#include <string.h>
 
 const struct instance *domain_definition(const struct domain *d)
 {
@@ -92,13 +93,15 @@ static int recall_interlock(struct interlock *i, json_object *o)
 
 int domain_recall(struct domain *d, const char *facts)
 {
-    _cleanup_(json) json_object *o = facts ? json_tokener_parse(facts) : NULL;
+    _cleanup_(json) json_object *o = NULL;
     bool saved;
+    int r;
 
     if (!facts)
         return 0;
-    if (!json_object_is_type(o, json_type_object))
-        return -EBADMSG;
+    r = json_parse_object(facts, strlen(facts), &o);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EBADMSG;
     d->is_filed = json_get_bool(o, "saved", &saved) == 0 && saved;
     d->reported.is_filed = d->is_filed;
     if (recall_interlock(&d->reported.interlock, o) < 0)

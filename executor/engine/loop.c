@@ -267,7 +267,7 @@ static uint32_t host_random(void *userdata, uint32_t bound)
 {
     uint32_t n = 0;
 
-    (void)!getrandom(&n, sizeof(n), 0);
+    (void)!TEMP_FAILURE_RETRY(getrandom(&n, sizeof(n), 0));
     return bound ? n % bound : 0;
 }
 

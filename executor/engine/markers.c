@@ -242,21 +242,12 @@ static void list_cleanup(struct marker_list *l)
     marker_list_clear(l);
 }
 
-static void tokener_cleanup(json_tokener **t)
-{
-    if (*t)
-        json_tokener_free(*t);
-}
-
 static int parse(const char *text, size_t n, struct marker *ret)
 {
-    _cleanup_(tokener) json_tokener *t = json_tokener_new();
     _cleanup_(json) json_object *o = NULL;
+    int r = json_parse_object(text, n, &o);
 
-    if (!t)
-        return -ENOMEM;
-    o = json_tokener_parse_ex(t, text, (int)n);
-    return o && json_tokener_get_parse_end(t) == n ? marker_from_json(o, ret) : -EINVAL;
+    return r < 0 ? r : marker_from_json(o, ret);
 }
 
 /* 1; 0: it was removed just now; negative names what is wrong. */

@@ -225,16 +225,20 @@ int database_ask_text(struct database *d, const char *sql, char ret[static DATAB
                       struct error **err)
 {
     sqlite3_stmt *q = NULL;
-    int r = sqlite3_prepare_v2(d->sqlite, sql, -1, &q, NULL);
+    const char *answer;
+    bool no_memory = false;
 
     ret[0] = '\0';
-    if (r == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW) {
-        const unsigned char *answer = sqlite3_column_text(q, 0);
-
-        snprintf(ret, DATABASE_ANSWER, "%s", answer ? (const char *)answer : "");
+    if (sqlite3_prepare_v2(d->sqlite, sql, -1, &q, NULL) != SQLITE_OK)
+        return database_error(d, err, "reading");
+    if (sqlite3_step(q) == SQLITE_ROW) {
+        answer = (const char *)sqlite3_column_text(q, 0);
+        no_memory = column_had_no_memory(q);
+        snprintf(ret, DATABASE_ANSWER, "%s", answer ? answer : "");
     }
-    r = sqlite3_finalize(q);
-    return r == SQLITE_OK ? 0 : database_error(d, err, "reading");
+    if (sqlite3_finalize(q) != SQLITE_OK)
+        return database_error(d, err, "reading");
+    return no_memory ? error_no_memory(err) : 0;
 }
 
 int database_ask_number(struct database *d, const char *sql, int64_t *ret, struct error **err)
@@ -261,6 +265,11 @@ const char *column_text(sqlite3_stmt *q, int column, size_t *size)
     if (size)
         *size = n;
     return s;
+}
+
+bool column_had_no_memory(sqlite3_stmt *q)
+{
+    return sqlite3_errcode(sqlite3_db_handle(q)) == SQLITE_NOMEM;
 }
 
 bool column_number(sqlite3_stmt *q, int column, uint64_t *ret)

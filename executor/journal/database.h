@@ -93,5 +93,7 @@ int database_ask_text(struct database *d, const char *sql, char ret[static DATAB
  * what is not a number from 0 on is false, and then *ret is untouched. */
 const char *column_text(sqlite3_stmt *q, int column, size_t *size);
 bool column_number(sqlite3_stmt *q, int column, uint64_t *ret);
+/* Was one of them NULL or false because there was no memory to read it? */
+bool column_had_no_memory(sqlite3_stmt *q);
 
 #endif

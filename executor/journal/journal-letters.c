@@ -110,7 +110,7 @@ int journal_count_dead_letters(struct journal *j,
         uint64_t n = 0;
 
         if (!sink || !column_number(q, 1, &n))
-            return row_damaged(err, "a dead letter of", sink ? sink : "(no sink)");
+            return row_damaged(q, err, "a dead letter of", sink ? sink : "(no sink)");
         r = each(userdata, sink, n);
         if (r != 0)
             return each_ended(r, err);

@@ -18,7 +18,7 @@ static int unfinished_of_row(sqlite3_stmt *q, struct operation **ret, struct err
     if (r == -ENOMEM)
         return error_no_memory(err);
     if (r < 0 || operation_is_finished(op))
-        return row_damaged(err, "operation", column_text(q, 0, NULL));
+        return row_damaged(q, err, "operation", column_text(q, 0, NULL));
     *ret = take(op);
     return 0;
 }
@@ -117,9 +117,9 @@ int journal_find_token(struct journal *j, const char *principal, const char *tok
     if (r <= 0)
         return r;
     if (!column_text(q, 0, NULL) || !column_text(q, 1, NULL))
-        return row_damaged(err, "ClientToken", token);
+        return row_damaged(q, err, "ClientToken", token);
     if (text_replace(&parameters, column_text(q, 0, NULL)) < 0 ||
-        text_replace(&answer, column_text(q, 1, NULL)) < 0)
+        text_replace(&answer, column_text(q, 1, NULL)) < 0 || column_had_no_memory(q))
         return error_no_memory(err);
     *fingerprint = take(parameters);
     *request_id = take(answer);
@@ -142,7 +142,7 @@ int journal_resolve(struct journal *j, const char *request_id, char ret[static U
         return r;
     found = column_text(q, 0, NULL);
     if (!found || strlen(found) >= UUID_TEXT_SIZE)
-        return row_damaged(err, "operation", request_id);
+        return row_damaged(q, err, "operation", request_id);
     memcpy(ret, found, strlen(found) + 1);
     return 1;
 }

@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "journal/private.h"
 
+#include <errno.h>
+
 int journal_reader_open(const char *path, struct journal_reader **ret, struct error **err)
 {
     _cleanup_(journal_reader_close) struct journal_reader *reader = calloc(1, sizeof(*reader));
@@ -156,7 +158,7 @@ int journal_read_event_sequence(struct journal_reader *reader, const char *id, u
     if (r >= 0)
         r = database_next(&reader->database, q, err);
     if (r > 0 && !column_number(q, 0, ret))
-        r = row_damaged(err, "the sequence of", id);
+        r = row_damaged(q, err, "the sequence of", id);
     return r;
 }
 
@@ -173,26 +175,27 @@ int journal_read_cursor(struct journal_reader *reader, const char *sink, uint64_
     if (r >= 0)
         r = database_next(&reader->database, q, err);
     if (r > 0 && (!column_number(q, 0, ret) || !column_number(q, 1, &flag)))
-        r = row_damaged(err, "the cursor of", sink);
+        r = row_damaged(q, err, "the cursor of", sink);
     if (r > 0)
         *rewound = flag != 0;
     return r;
 }
 
-/* One row's {target, certificate}; NULL: out of memory, or damaged. */
-static json_object *certificate_of_row(sqlite3_stmt *q)
+/* One row's {target, certificate}. */
+static int certificate_of_row(sqlite3_stmt *q, json_object **ret)
 {
-    _cleanup_(json) json_object *o = json_object_new_object();
-    const char *target = column_text(q, 0, NULL), *document = column_text(q, 1, NULL);
-    json_object *certificate = document ? json_tokener_parse(document) : NULL;
+    _cleanup_(json) json_object *o = json_object_new_object(), *certificate = NULL;
+    size_t size = 0;
+    const char *target = column_text(q, 0, NULL), *document = column_text(q, 1, &size);
+    int r = target && document ? json_parse_object(document, size, &certificate) : -EINVAL;
 
-    if (!certificate)
-        return NULL;
-    if (!o || !target || json_add_string(o, "target", target)) {
-        json_object_put(certificate);
-        return NULL;
-    }
-    return json_add(o, "certificate", certificate) < 0 ? NULL : take(o);
+    if (r < 0)
+        return r;
+    if (!o || json_add_string(o, "target", target) < 0 ||
+        json_add(o, "certificate", take(certificate)) < 0)
+        return -ENOMEM;
+    *ret = take(o);
+    return 0;
 }
 
 static int add_certificates(struct journal_reader *reader, const char *request_id,
@@ -204,9 +207,16 @@ static int add_certificates(struct journal_reader *reader, const char *request_i
                            " ORDER BY target",
                            VALUES(text(request_id)), &q, err);
 
-    while (r >= 0 && (r = database_next(&reader->database, q, err)) > 0)
-        if (json_append(array, certificate_of_row(q)) < 0)
-            return row_damaged(err, "certificate", request_id);
+    while (r >= 0 && (r = database_next(&reader->database, q, err)) > 0) {
+        json_object *certificate;
+
+        r = certificate_of_row(q, &certificate);
+        if (r == 0)
+            r = json_append(array, certificate);
+        if (r < 0)
+            return r == -ENOMEM ? error_no_memory(err)
+                                : row_damaged(q, err, "certificate", request_id);
+    }
     return r;
 }
 

@@ -10,7 +10,7 @@ static int letter_of_row(sqlite3_stmt *q, struct dead_letter *ret, struct error 
     if (r < 0)
         return error_context(err, "a dead letter");
     if (!letter.reason || !column_number(q, 5, &letter.at) || !column_number(q, 7, &letter.mark))
-        return row_damaged(err, "dead letter", letter.event.id);
+        return row_damaged(q, err, "dead letter", letter.event.id);
     *ret = letter;
     return 0;
 }

@@ -34,7 +34,8 @@ int document_of_row(sqlite3_stmt *q, json_object **ret,
 int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err);
 /* The columns of the table, in its order. */
 int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err);
-int row_damaged(struct error **err, const char *row, const char *name);
+/* Or there was no memory to read it: then the error says that. */
+int row_damaged(sqlite3_stmt *q, struct error **err, const char *row, const char *name);
 
 /* What a reading function returns whose callback returned r, which is not 0. */
 int each_ended(int r, struct error **err);

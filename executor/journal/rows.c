@@ -5,6 +5,7 @@
  * changed inside a row. Such a row is an error that says which one it is; guessing at an operation
  * could cut somebody's power.
  */
+#include "base/json.h"
 #include "journal/private.h"
 
 #include <errno.h>
@@ -18,8 +19,10 @@ static bool is_uuid(const char *s)
     return s && uuid_parse(s, ignored) == 0;
 }
 
-int row_damaged(struct error **err, const char *row, const char *name)
+int row_damaged(sqlite3_stmt *q, struct error **err, const char *row, const char *name)
 {
+    if (column_had_no_memory(q))
+        return error_no_memory(err);
     return error_set(err, ERROR_JOURNAL,
                      "%s %s in the journal is damaged; stop stopd, keep a copy of the file, and "
                      "delete that row with sqlite3",
@@ -34,43 +37,40 @@ int each_ended(int r, struct error **err)
                         : error_set_errno(err, ERROR_INTERNAL, r, "reading the journal");
 }
 
-/* NULL for all that is not one whole document. */
-static json_object *parse(const char *text, size_t size)
-{
-    struct json_tokener *tokener = json_tokener_new();
-    json_object *document;
-
-    if (!tokener)
-        return NULL;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    /* With its NUL, which tells the tokener that nothing follows. */
-    document = json_tokener_parse_ex(tokener, text, (int)size + 1);
-    json_tokener_free(tokener);
-    return document;
-}
-
 static bool names(json_object *document, const char *request_id)
 {
-    json_object *member;
+    const char *named;
 
-    return json_object_is_type(document, json_type_object) &&
-           json_object_object_get_ex(document, "requestId", &member) &&
-           json_object_is_type(member, json_type_string) &&
-           strcmp(json_object_get_string(member), request_id) == 0;
+    return json_get_string(document, "requestId", &named) == 0 && text_equal(named, request_id);
+}
+
+static int parse(sqlite3_stmt *q, json_object **ret)
+{
+    _cleanup_(json) json_object *document = NULL;
+    const char *request_id = column_text(q, 0, NULL), *text;
+    size_t size = 0;
+    int r;
+
+    text = column_text(q, 1, &size);
+    if (!request_id || !text)
+        return -EINVAL;
+    r = json_parse_object(text, size, &document);
+    if (r == 0 && !names(document, request_id))
+        r = -EINVAL;
+    if (r == 0)
+        *ret = take(document);
+    return r;
 }
 
 int document_of_row(sqlite3_stmt *q, json_object **ret, struct error **err)
 {
-    size_t size = 0;
     const char *request_id = column_text(q, 0, NULL);
-    const char *text = column_text(q, 1, &size);
-    json_object *document = text && size < INT32_MAX ? parse(text, size) : NULL;
+    int r = parse(q, ret);
 
-    if (!request_id || !names(document, request_id)) {
-        json_object_put(document);
-        return row_damaged(err, "operation", request_id ? request_id : "(without a RequestId)");
-    }
-    *ret = document;
+    if (r == -ENOMEM)
+        return error_no_memory(err);
+    if (r < 0)
+        return row_damaged(q, err, "operation", request_id ? request_id : "(without a RequestId)");
     return 0;
 }
 
@@ -88,7 +88,7 @@ int event_of_row(sqlite3_stmt *q, struct upstream_event *ret, struct error **err
         snprintf(name, sizeof(name), "%llu", (unsigned long long)e.sequence);
     if (e.sequence == 0 || !is_uuid(e.id) || !is_set(e.instance_id) || !is_set(e.type) ||
         !is_set(e.body))
-        return row_damaged(err, "event", name);
+        return row_damaged(q, err, "event", name);
     *ret = e;
     return 0;
 }
@@ -106,12 +106,13 @@ int reported_of_row(sqlite3_stmt *q, struct reported *ret, struct error **err)
         instance_state_from_string(state, &r.state) < 0 || !boot_id ||
         strlen(boot_id) >= sizeof(r.incarnation.boot_id) || !column_number(q, 4, &pid) ||
         pid > INT32_MAX || !column_number(q, 5, &start_time))
-        return row_damaged(err, "the last report of domain", domain ? domain : "(without a UUID)");
+        return row_damaged(q, err, "the last report of domain",
+                           domain ? domain : "(without a UUID)");
     memcpy(r.incarnation.boot_id, boot_id, strlen(boot_id) + 1);
     r.incarnation.pid = (pid_t)pid;
     r.incarnation.start_time = start_time;
     if (text_replace(&r.instance_id, instance_id) < 0 ||
-        text_replace(&r.facts, column_text(q, 6, NULL)) < 0) {
+        text_replace(&r.facts, column_text(q, 6, NULL)) < 0 || column_had_no_memory(q)) {
         reported_clear(&r);
         return error_no_memory(err);
     }

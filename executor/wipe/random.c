@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 int random_new_seed(char ret[static WIPE_SEED_SIZE])
 {
     unsigned char bytes[(WIPE_SEED_SIZE - 1) / 2];
 
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+    if (TEMP_FAILURE_RETRY(getrandom(bytes, sizeof(bytes), 0)) != (ssize_t)sizeof(bytes))
         return -errno;
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);

@@ -5,7 +5,8 @@ log grows past its bound; ends in the middle in good order and is started again;
 is let be, and its writes are counted (tests/kit/kill-at-write.c). Then the same is lived again with kills at a few of
 them, spread over it, in which the next process goes on counting.
 
-contrib/check does that for some writes. STOPD_LONG=1: for all, in every way. STOPD_KILLS="17 before,40 odd": one life
+contrib/check does that for some writes, and at least once in each place: making the schema, a commit, a checkpoint, the
+one at the end. STOPD_LONG=1: for all, in every way. STOPD_KILLS="17 before,40 odd": one life
 with these kills; a life that fails prints its own."""
 
 import collections
@@ -19,7 +20,6 @@ import shutil
 import signal
 import sqlite3
 import tempfile
-import time
 
 import libvirt
 
@@ -27,10 +27,13 @@ import account
 import kit
 from account import Command
 from daemon import BUILD, Daemon, wait_until
+from qemu_events import QemuEvents
 from test_local_disks import ID, MIB, i1, loops  # noqa: F401
 
 LIVES = 6  # of contrib/check
 KILLS = 6  # in one life, at the least
+PLACES = "schema", "commit", "checkpoint", "closing checkpoint"
+AIMS = 10  # at one of them, which another life's writes may be past or not have reached
 WAYS = {"write": ("before", "sector", "odd", "lost", "after"), "truncate": ("before", "lost", "after"),
         "sync": ("before", "lost", "after"), "unlink": ("before", "lost", "after")}
 LOG_PAGES = 960  # a commit moves them at 1000
@@ -43,8 +46,10 @@ SHUTDOWN, DESTROYED = libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN, libvirt.VIR_DOMAIN_SH
 class Life:
     """One stopd, in as many processes as it takes."""
 
-    def __init__(self, stopd, guests, kills):
+    def __init__(self, stopd, guests, kills, heard):
         self.stopd, self.guests = stopd, guests
+        self.heard, self.heard_before = heard, len(heard.heard)
+        self.ends = []  # the last write before an end in good order was asked for, and the last one when it came
         self.died = 0
         self.commands = {guest.name: Command(guest.name, **guest.parameters) for guest in guests}
         self.writes_path = stopd.path("writes")
@@ -59,6 +64,20 @@ class Life:
         """Each write so far, as words: its number, call, file, offset and size."""
         with open(self.writes_path, encoding="ascii") as file:
             return [line.split() for line in file]
+
+    def places(self):
+        """Where each write so far belongs to. The schema is made with a rollback journal, what comes later with a log."""
+        writes = self.writes()
+        schema = max(int(number) for number, _, file, *_ in writes if file.endswith("-journal"))
+
+        def place(number, call, file):
+            if number <= schema:
+                return "schema"
+            if file.endswith("-wal") and call != "unlink":
+                return "commit"
+            return "closing checkpoint" if any(asked < number <= came for asked, came in self.ends) else "checkpoint"
+
+        return [place(int(number), call, file) for number, call, file, *_ in writes]
 
     def revive(self):
         status = self.stopd.process.poll()
@@ -85,8 +104,10 @@ class Life:
         status = None
         while status != 0:
             self.wait_ready()
+            asked_at = len(self.writes())
             self.stopd.process.send_signal(signal.SIGTERM)
             status = self.stopd.process.wait(timeout=60)
+            self.ends.append((asked_at, len(self.writes())))
             assert status in (0, -signal.SIGKILL), f"stopd ended with {status}\n{self.stopd.log()}"
 
     def answered(self, guest):
@@ -114,12 +135,13 @@ class Life:
                 return journal.execute(question, (guest.instance,)).fetchone()[0] > 0
 
     def check_untouched(self, guest):
-        """A button or a power cut that was on its way when stopd died would have arrived within this time."""
-        until = time.monotonic() + 0.5
-        while time.monotonic() < until:
-            assert not kit.is_off(guest.name) and "button" not in kit.console(guest.name), \
-                f"{guest.name} is told to stop, and the journal does not know\n{self.stopd.log()}"
-            time.sleep(0.02)
+        """Whatever was on its way to the guest when stopd died has arrived."""
+        try:
+            said = self.heard.settled(guest.name, self.heard_before)
+        except libvirt.libvirtError as error:  # it cannot be paused
+            said = [str(error), *self.heard.of(guest.name, self.heard_before)]
+        assert "POWERDOWN" not in said and not kit.is_off(guest.name), \
+            f"{guest.name} is told to stop, and the journal does not know: {said}\n{self.stopd.log()}"
 
     def is_stopped(self, guest):
         request = self.commands[guest.name].request
@@ -229,14 +251,14 @@ def test_killed_at_a_write_nothing_is_lost_or_doubled(guest, loops, tmp_path):  
     start_again(guests)
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    tally = collections.Counter()
+    tally, hit, heard = collections.Counter(), collections.Counter(), QemuEvents()
 
     def live(kills):
         folder = tmp_path / f"life{tally['lives']}"
         folder.mkdir()
         stopd = Daemon(folder, kit.URI, local_storage__devices="/dev/loop*",
                        local_storage__helper="spawn:" + os.path.join(BUILD, "executor", "wipe", "stopd-wipe"))
-        life = Life(stopd, guests, kills)
+        life = Life(stopd, guests, kills, heard)
         try:
             life.live()
             check(life)
@@ -256,20 +278,29 @@ def test_killed_at_a_write_nothing_is_lost_or_doubled(guest, loops, tmp_path):  
         done = [way for number, way in kills if number <= len(writes)]
         assert life.died == len(done), f"{kills}, {len(writes)} writes, and it was killed {life.died} times"
         tally.update(done, lives=1, kills=len(done), writes=len(writes), missed=len(kills) - len(done))
-        return writes
+        places = life.places()
+        hit.update(places[number - 1] for number, way in kills[:len(done)])
+        return writes, places
 
     if "STOPD_KILLS" in os.environ:
         live([(int(number), way) for number, way in map(str.split, os.environ["STOPD_KILLS"].split(","))])
         return
-    writes = live([])
+    writes, places = live([])
     calls = collections.Counter(f"{call} {file}" for _, call, file, *_ in writes)
     print(f"{len(writes)} writes in a life:", ", ".join(f"{n} {call}" for call, n in sorted(calls.items())))
+    chance = random.Random(seed)
     try:
-        for kills in plan(writes, random.Random(seed)):
+        for kills in plan(writes, chance):
             live(kills)
+        for place in PLACES:
+            inside = [number for number, each in enumerate(places, 1) if each == place]
+            for _ in range(AIMS):
+                if not hit[place]:
+                    live([(chance.choice(inside), "before")])
+            assert hit[place], f"no kill in any {place}: {hit}"
     finally:
         ways = ", ".join(f"{tally[way]} {way}" for way in WAYS["write"])
         print(f"{tally['lives']} lives of {len(guests)} guests, {tally['writes']} writes, "
-              f"{tally['kills']} kills ({ways}); "
+              f"{tally['kills']} kills ({ways}; in " + ", ".join(f"{place} {hit[place]}" for place in PLACES) + "); "
               f"{tally['missed']} more were planned for writes that their life did not come to. In these lives nothing "
               "was lost, doubled, out of order or cut without consent")

@@ -37,7 +37,7 @@ def migration(elsewhere):
     yield begin
     for each in begun:
         with contextlib.suppress(libvirt.libvirtError):
-            each.fail()
+            each.end()
         elsewhere.remove(each.name)
 
 

@@ -424,11 +424,17 @@ class Migration:
         if self.error:
             raise self.error
 
-    def fail(self):
-        """Has it given up, and returns when that is done. One that has ended is fine."""
+    def end(self):
+        """Has it given up, and returns when that is done. One that has ended, however, is fine."""
         if self.thread.is_alive():
             _tolerant(lambda: domain(self.name).abortJob(), libvirt.VIR_ERR_OPERATION_INVALID)
         self._ended()
+
+    def fail(self):
+        """Has it given up, and returns when it has failed."""
+        self.end()
+        if not self.error:
+            raise Missed(f"{self.name}: its migration was to fail, and the guest has arrived")
 
 
 # --- libvirtd --------------------------------------------------------------------------------

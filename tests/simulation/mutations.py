@@ -425,7 +425,7 @@ MUTATIONS = [
      "    if (result < 0 && r->batch.n == 0)\n        relay_move_to(r, r->position + 1, 0);\n"
      "    batch_clear(&r->batch);\n    return result;\n}", "4.4 order"),
     ("a dry run forces a stop that is under way",
-     "executor/engine/engine-requests.c",
+     "executor/engine/engine-command.c",
      "    if (c->dry_run)\n",
      "    if (c->dry_run && !escalates)\n", "3 DryRun"),
     ("of two that claim one id the first is stopped",

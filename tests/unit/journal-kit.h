@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "journal/journal.h"
 #include "operation-kit.h"
+#include "scratch.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -148,6 +149,39 @@ static inline void by_hand(const char *path, const char *sql)
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
     sqlite3_close(db);
+}
+
+/* --- In a folder of its own ------------------------------------------------------------------- */
+
+#define NOW (1700000000 * USEC_PER_SEC)
+
+static inline const char *journal_path(void **state)
+{
+    return scratch_path(*state, "stopd.db");
+}
+
+static inline uint64_t last_sequence(struct journal *j)
+{
+    struct error *err = NULL;
+    uint64_t last = 0;
+
+    assert_success(journal_last_sequence(j, &last, &err), err);
+    return last;
+}
+
+static inline bool has_event(const char *path, uint64_t n)
+{
+    struct journal_reader *r = open_reader(path);
+    struct error *err = NULL;
+    char id[UUID_TEXT_SIZE];
+    uint64_t sequence;
+    int found;
+
+    event_id(n, id);
+    found = journal_read_event_sequence(r, id, &sequence, &err);
+    assert_success(found, err);
+    journal_reader_close(r);
+    return found > 0;
 }
 
 #endif

@@ -4,16 +4,9 @@
 
 #include "engine/relay.h"
 #include "journal-kit.h"
-#include "scratch.h"
 #include "scripted-sink.h"
 
-#define NOW (1700000000 * USEC_PER_SEC)
 #define AT_ONCE (PATIENCE * USEC_PER_SEC)
-
-static inline const char *journal_path(void **state)
-{
-    return scratch_path(*state, "stopd.db");
-}
 
 /* Commits the events from first to last. */
 static inline void commit_events(struct journal *j, uint64_t first, uint64_t last)

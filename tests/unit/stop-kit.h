@@ -63,6 +63,8 @@ static inline void happens(struct stop *s, const struct input *in)
 
 /* --- The beginning and the end --- */
 
+#define A_STOP _cleanup_(stop_free) struct stop *s
+
 #define a_stop(...) begin_stop(&(struct stop_options){__VA_ARGS__})
 #define a_soft_stop(...) admitted(a_stop(__VA_ARGS__))
 #define a_forced_stop(...) admitted(a_stop(.force = true, ##__VA_ARGS__))

@@ -8,8 +8,6 @@
 
 #include "api-kit.h"
 
-#define STOP "/?Action=StopInstance&InstanceId=i-1"
-
 /* --- The API reference -------------------------------------------------------------------- */
 
 #define REFERENCE                                                                     \

@@ -12,7 +12,6 @@
 #include "api/caller.h"
 #include "api/network-socket.h"
 
-#define STOP "/?Action=StopInstance&InstanceId=i-1"
 #define DAY (24 * 3600)
 
 static struct api_words words_of(const char *const *items, size_t n)
@@ -23,15 +22,6 @@ static struct api_words words_of(const char *const *items, size_t n)
 #define WORDS(...)                               \
     words_of((const char *const[]){__VA_ARGS__}, \
              sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-/* The value of a line of /metrics; -1 where there is none. */
-static long long metric(struct fixture *f, const char *name)
-{
-    _cleanup_(response) struct response r = get(f, "/metrics");
-    const char *line = strstr(r.body ? r.body : "", name);
-
-    return line ? atoll(line + strlen(name)) : -1;
-}
 
 /* --- Names -------------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 #include "api-kit.h"
 
 #define LETTERS "/v1/sinks/a%2Fb/dead-letters"
-#define NOW (1700000000 * USEC_PER_SEC)
 
 static struct response post(struct fixture *f, const char *target, const char *body)
 {

@@ -5,9 +5,6 @@
 #include <cmocka.h>
 
 #include "journal-kit.h"
-#include "scratch.h"
-
-#define NOW (1700000000 * USEC_PER_SEC)
 
 struct fixture {
     struct scratch *scratch;

@@ -4,17 +4,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "scratch.h"
 #include "journal-kit.h"
 
 #define MINUTE (60 * USEC_PER_SEC)
 #define LONG_AGO (100 * MINUTE)
 #define RECENTLY (200 * MINUTE)
-
-static const char *journal_path(void **state)
-{
-    return scratch_path(*state, "stopd.db");
-}
 
 /* --- Operations ------------------------------------------------------------------------------ */
 

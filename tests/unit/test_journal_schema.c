@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "scratch.h"
 #include "journal-kit.h"
 
 #include <libgen.h>

@@ -121,28 +121,6 @@ static void a_writer_is_used_again(void **state)
     assert_string_equal(json_written(&w), "true");
 }
 
-/* RFC 9562: version 7, the milliseconds first. */
-static void ids_begin_with_their_time(void **state)
-{
-    char upper[UUID_TEXT_SIZE], lower[UUID_TEXT_SIZE], other[UUID_TEXT_SIZE];
-    unsigned long long before = moment_now().realtime / USEC_PER_MSEC, at;
-
-    uuid_new_upper(upper);
-    uuid_new_lower(lower);
-    uuid_new_lower(other);
-    assert_string_not_equal(lower, other);
-    for (size_t i = 0; i < UUID_TEXT_SIZE; i++) {
-        assert_false(upper[i] >= 'a' && upper[i] <= 'f');
-        assert_false(lower[i] >= 'A' && lower[i] <= 'F');
-    }
-    assert_int_equal(upper[14], '7');
-    assert_non_null(strchr("89AB", upper[19]));
-    memmove(lower + 8, lower + 9, 4);
-    lower[12] = '\0';
-    at = strtoull(lower, NULL, 16);
-    assert_true(at >= before && at <= moment_now().realtime / USEC_PER_MSEC);
-}
-
 static void times_are_written_as_the_library_would(void **state)
 {
     static const usec_t times[] = {
@@ -179,7 +157,6 @@ int main(void)
         cmocka_unit_test(what_is_written_is_utf8),
         cmocka_unit_test(a_text_may_be_long),
         cmocka_unit_test(a_writer_is_used_again),
-        cmocka_unit_test(ids_begin_with_their_time),
         cmocka_unit_test(times_are_written_as_the_library_would),
     };
 
