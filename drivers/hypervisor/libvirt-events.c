@@ -116,6 +116,16 @@ enum end_cause end_recall(struct libvirt *l, const uuid_t domain, bool is_due)
     return cause;
 }
 
+bool end_is_known(struct libvirt *l, const uuid_t domain)
+{
+    bool is_known;
+
+    pthread_mutex_lock(&l->ends.lock);
+    is_known = find_end(l, domain, NULL) != NULL;
+    pthread_mutex_unlock(&l->ends.lock);
+    return is_known;
+}
+
 uint64_t end_stamp(struct libvirt *l)
 {
     uint64_t stamp;
@@ -173,9 +183,16 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 
     if (virDomainGetUUID(dom, domain) < 0)
         return 0;
-    if (event == VIR_DOMAIN_EVENT_STOPPED)
+    if (event == VIR_DOMAIN_EVENT_STOPPED) {
         end_remember(l, domain, cause_of_stop(detail));
-    else if (event == VIR_DOMAIN_EVENT_STARTED)
+        tell_at_last(l, domain);
+        return 0;
+    }
+    if (event == VIR_DOMAIN_EVENT_SHUTDOWN) {
+        tell_later(l, domain);
+        return 0;
+    }
+    if (event == VIR_DOMAIN_EVENT_STARTED)
         end_forget(l, domain, UINT64_MAX);
     tell_changed(l, domain);
     return 0;
