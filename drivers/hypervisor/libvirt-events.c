@@ -2,7 +2,8 @@
  *
  * Theory of operation. Events are hints. Each that could mean another state, definition or set of
  * disks makes the listener look at its domain; none is taken for the truth, and a lost or doubled
- * one does no harm. They arrive on the event loop's thread, which posts and goes on.
+ * one does no harm. They arrive on the event loop's thread, which posts and goes on. That a guest
+ * has powered off is told when libvirt is done with it (libvirt-later.c).
  *
  * One thing only events know: how a transient domain ended, since libvirt has forgotten the domain
  * by the time that somebody asks. So the cause of each domain's last end is kept here, for the
