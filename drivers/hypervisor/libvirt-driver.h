@@ -51,6 +51,7 @@ struct end {
 #define ENDS_MAX 1024
 
 struct watch;
+struct later;
 
 struct libvirt {
     struct hypervisor base;
@@ -73,6 +74,7 @@ struct libvirt {
 
     struct watch *watches; /* guarded by libvirt-watch.c's own lock */
     size_t n_watches;
+    struct later *later; /* guarded by libvirt-later.c's own lock */
 
     pthread_mutex_t listener_lock;
     enum { LISTENER_AWAITED, LISTENER_HEARS, LISTENER_GONE } listener_state;
@@ -101,6 +103,8 @@ void begin_listening(struct libvirt *l);
 void end_listening(struct libvirt *l);
 void tell_changed(struct libvirt *l, const uuid_t domain);
 void tell_lost(struct libvirt *l, const char *why);
+/* Has an event told that the last run of this domain has ended? */
+bool end_is_known(struct libvirt *l, const uuid_t domain);
 /* What is known of the last end. Where nothing is and is_due says that an event must be on its way,
  * it is waited for a moment. A sighting that began at `stamp` and saw the domain up forgets what
  * was older. */
@@ -114,6 +118,12 @@ void end_forget(struct libvirt *l, const uuid_t domain, uint64_t stamp);
 void watch_process(struct libvirt *l, const uuid_t domain, const struct incarnation *who,
                    int pidfd);
 void watches_clear(struct libvirt *l);
+
+/* libvirt-later.c */
+/* Tells that this domain has changed if, in a second, tell_at_last() has not done so. */
+void tell_later(struct libvirt *l, const uuid_t domain);
+void tell_at_last(struct libvirt *l, const uuid_t domain);
+void later_clear(struct libvirt *l);
 
 /* libvirt-look.c */
 int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err);

@@ -2,7 +2,8 @@
  *
  * Theory of operation. Events are hints. Each that could mean another state, definition or set of
  * disks makes the listener look at its domain; none is taken for the truth, and a lost or doubled
- * one does no harm. They arrive on the event loop's thread, which posts and goes on.
+ * one does no harm. They arrive on the event loop's thread, which posts and goes on. That a guest
+ * has powered off is told when libvirt is done with it (libvirt-later.c).
  *
  * One thing only events know: how a transient domain ended, since libvirt has forgotten the domain
  * by the time that somebody asks. So the cause of each domain's last end is kept here, for the
@@ -116,6 +117,16 @@ enum end_cause end_recall(struct libvirt *l, const uuid_t domain, bool is_due)
     return cause;
 }
 
+bool end_is_known(struct libvirt *l, const uuid_t domain)
+{
+    bool is_known;
+
+    pthread_mutex_lock(&l->ends.lock);
+    is_known = find_end(l, domain, NULL) != NULL;
+    pthread_mutex_unlock(&l->ends.lock);
+    return is_known;
+}
+
 uint64_t end_stamp(struct libvirt *l)
 {
     uint64_t stamp;
@@ -173,9 +184,16 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 
     if (virDomainGetUUID(dom, domain) < 0)
         return 0;
-    if (event == VIR_DOMAIN_EVENT_STOPPED)
+    if (event == VIR_DOMAIN_EVENT_STOPPED) {
         end_remember(l, domain, cause_of_stop(detail));
-    else if (event == VIR_DOMAIN_EVENT_STARTED)
+        tell_at_last(l, domain);
+        return 0;
+    }
+    if (event == VIR_DOMAIN_EVENT_SHUTDOWN) {
+        tell_later(l, domain);
+        return 0;
+    }
+    if (event == VIR_DOMAIN_EVENT_STARTED)
         end_forget(l, domain, UINT64_MAX);
     tell_changed(l, domain);
     return 0;

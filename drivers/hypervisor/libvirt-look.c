@@ -15,10 +15,9 @@
  * whose monitor is stuck keeps the question waiting for half a minute; that is no answer.
  *
  * A running domain costs six round trips, one that is off four, and one that is ending two or
- * three, each of some tenths of a millisecond: many may be ending together, each is looked at
- * several times on its way, and nothing is decided there that its definition has a part in. While
- * libvirt kills a process (it looks every 200 ms whether it is gone) it holds
- * the domain, and a look comes back at the moment when it is off.
+ * three, each of some tenths of a millisecond: many may be ending together, and nothing is decided
+ * there that its definition has a part in. While libvirt kills a process (it looks every 200 ms
+ * whether it is gone) it holds the domain, and a look comes back at the moment when it is off.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 

@@ -2,7 +2,7 @@
  *
  * Theory of operation. A pidfd becomes readable when its process has ended, 50 to 200 ms before
  * libvirt says so, and also where libvirt never does. It sits on libvirt's event loop, since that
- * runs already.
+ * runs already. Unless libvirt has said so already, that is waited for (libvirt-later.c).
  *
  * A pidfd stays readable, so a watch fires once and is removed at once, else the loop would spin.
  * One for each incarnation, WATCHES_MAX in all: a process that is not watched is only noticed
@@ -60,7 +60,10 @@ static void on_end(int handle, int fd, int events, void *userdata)
     pthread_mutex_unlock(&lock);
     if (!is_mine)
         return;
-    tell_changed(l, w->domain);
+    if (end_is_known(l, w->domain))
+        tell_changed(l, w->domain);
+    else
+        tell_later(l, w->domain);
     virEventRemoveHandle(handle);
 }
 

@@ -9,6 +9,7 @@
  *   libvirt-act.c         press_button, restore, wake, cut_power
  *   libvirt-events.c      what libvirt tells by itself; and how domains ended
  *   libvirt-watch.c       the end of a process, by its pidfd
+ *   libvirt-later.c       what most likely needs no look of its own
  *   libvirt-loop.c        the thread that runs libvirt's callbacks, and ours
  *   libvirt-errors.c      what went wrong
  *   domain-*.c            from a domain's XML to an instance
@@ -46,6 +47,7 @@ static void libvirt_free(struct hypervisor *h)
     end_listening(l);
     is_unused = connections_close(l);
     watches_clear(l);
+    later_clear(l);
     if (!is_unused)
         return;
     event_loop_release();

@@ -211,6 +211,25 @@ static void a_process_that_dies_is_announced(void **state)
     wait_until_gone(domain, &who, DOMAIN_ABSENT, END_FAILED);
 }
 
+/* Then nothing follows that the end of the process could be left for. */
+static void a_process_that_dies_while_libvirtd_hangs_is_announced(void **state)
+{
+    struct incarnation who;
+    pid_t pid = libvirtd();
+    uuid_t domain;
+    unsigned n;
+
+    create_transient("killed", domain);
+    who = incarnation_of(domain);
+    kill(pid, SIGSTOP);
+    n = count(&n_changed);
+    kill(who.pid, SIGKILL);
+    assert_true(wait_past(&n_changed, n, DEADLINE_SEC));
+    kill(pid, SIGCONT);
+    connect_within_deadline();
+    wait_until_gone(domain, &who, DOMAIN_ABSENT, ANY_CAUSE);
+}
+
 /* libvirt forgets a transient domain at once, at times before the event of its end has arrived:
  * that it was saved and not stopped must not be missed for it. */
 static void the_cause_of_a_transient_domains_end_is_known(void **state)
@@ -474,6 +493,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_glance_tells_states_and_runs),
         cmocka_unit_test(a_guest_without_agent_says_so),
         cmocka_unit_test(a_process_that_dies_is_announced),
+        cmocka_unit_test(a_process_that_dies_while_libvirtd_hangs_is_announced),
         cmocka_unit_test(the_cause_of_a_transient_domains_end_is_known),
         cmocka_unit_test(metadata_of_either_definition_counts),
         cmocka_unit_test(a_libvirtd_that_dies_is_unknown_until_it_is_back),
