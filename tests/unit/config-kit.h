@@ -119,9 +119,10 @@ static inline char *written(const struct config *c)
     return text;
 }
 
-/* Does the written configuration have this line in this section? Not inlined: in a loop gcc 12 would
- * take its pointers for some that outlive the text. */
-__attribute__((noinline, unused)) static bool says(const char *text, const char *section, const char *line)
+/* Does the written configuration have this line in this section? Not inlined: in a loop gcc 12
+ * would take its pointers for some that outlive the text. */
+__attribute__((noinline, unused)) static bool says(const char *text, const char *section,
+                                                   const char *line)
 {
     char head[128], whole[512];
     const char *start, *end, *found;
