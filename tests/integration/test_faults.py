@@ -46,8 +46,9 @@ def test_a_batch_of_real_guests(daemon, guest):
     *willing, deaf, forced = guests
     stopd = daemon(hypervisor__faults=f"seed=7 {ROUGH}", hypervisor__call_timeout="1s", stop__resend="1s").start()
     requests = {name: stopd.accepted(name, GracePeriod="60") for name in willing}
-    requests[deaf] = stopd.accepted(deaf, GracePeriod="3", OnGraceTimeout="Fail")
-    requests[forced] = stopd.accepted(forced, GracePeriod="3", OnGraceTimeout="Force")
+    # A libvirt that refuses the button as long as the grace fails the stop, so that it is not too short.
+    requests[deaf] = stopd.accepted(deaf, GracePeriod="10", OnGraceTimeout="Fail")
+    requests[forced] = stopd.accepted(forced, GracePeriod="10", OnGraceTimeout="Force")
     ended = {name: stopd.finished(request, deadline=180) for name, request in requests.items()}
     assert {name: ended[name]["outcome"] for name in ended} == {
         **dict.fromkeys(willing, "Stopped"), deaf: "Failed", forced: "Stopped"}, ended

@@ -252,6 +252,7 @@ static void ask_plainly(struct life *life, enum request_kind kind)
     if (!r)
         abort();
     ask = new_ask(life, r);
+    ask->domain = d;
     if (d)
         (void)text_replace(&r->instance_id, instance_public_id(d->definition));
     if (kind == REQUEST_WAIT_EVENTS) {

@@ -151,7 +151,7 @@ MUTATIONS = [
      "executor/engine/engine-hypervisor.c",
      "    d->call_out = 0;\n    engine_stage_domain(e, d);\n    if (c->stuck) {",
      "    if (!c->stuck)\n        d->call_out = 0;\n    engine_stage_domain(e, d);\n"
-     "    if (c->stuck) {", "4.5"),
+     "    if (c->stuck) {", "4."),
     ("every stop has its turn at once",
      "executor/engine/engine-queue.c",
      "    return bound == 0 || e->n_shutting_down + e->n_admitted < bound;",

@@ -63,6 +63,15 @@ static void check_ended(struct life *life, const struct wipe_job *job, const str
                     domain_word(a->domain), what, end_cause_to_string(run->cause));
 }
 
+/* What a later run had on them was not meant. */
+static void check_kept(struct life *life, const struct wipe_job *job, const struct ask *a)
+{
+    if (a->kind == REQUEST_CLEAR && a->is_answered && life->engine && life->world->has_processes &&
+        witness_domain(life, a->domain)->met_run > a->run)
+        rule_broken(life, "4.7 kept", "%s is cleared for %.8s, though %s was started since",
+                    job->disk.target, job->request_id, domain_word(a->domain));
+}
+
 /* Which disks the guest had in the end is not known, and nobody has looked. */
 static void check_disks(struct life *life, const struct ask *a)
 {
@@ -90,10 +99,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
         return;
     }
     check_disks(life, a);
-    if (a->kind == REQUEST_CLEAR && a->is_answered && life->world->has_processes &&
-        witness_domain(life, a->domain)->met_run > a->run)
-        rule_broken(life, "4.7 kept", "%s is cleared for %.8s, though %s was started since",
-                    job->disk.target, job->request_id, domain_word(a->domain));
+    check_kept(life, job, a);
     census_count("rule", "4.2 consent");
     if (a->is_cancelled && !a->is_escalated)
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
@@ -117,6 +123,7 @@ void witness_touched(struct life *life, const struct wipe_job *job)
     if (a->kind == REQUEST_STOP && a->is_ended && life->engine)
         rule_broken(life, "4.6 clear", "%s of %s is cleared on after its stop has ended",
                     job->disk.target, domain_word(a->domain));
+    check_kept(life, job, a);
     check_ended(life, job, a, "is cleared");
 }
 
