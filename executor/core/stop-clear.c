@@ -112,7 +112,8 @@ void begin_clear(struct turn *t)
     stand_still(t);
     set_text(&op->detail, NULL);
     op->off_at = t->now.realtime;
-    operation_note(op, t->now.realtime, false, "off", "%s", end_reason(op, t->in->sighting->cause));
+    set_text(&op->ended, how_it_ended(t));
+    operation_note(op, t->now.realtime, false, "off", "%s", how_it_ended(t));
     operation_note(op, t->now.realtime, false, "clearing", "%zu local disk%s", op->disks.n,
                    op->disks.n == 1 ? "" : "s");
     clear(t);
@@ -218,8 +219,13 @@ void disk_cleared(struct turn *t)
 
 void last_disk_cleared(struct turn *t)
 {
+    const char *ended = t->op->ended;
+    char reason[120];
+
     disk_cleared(t);
-    finish_stopped(t, "local disks cleared");
+    snprintf(reason, sizeof(reason), "%s%slocal disks cleared", ended ? ended : "",
+             ended ? "; " : "");
+    finish_stopped(t, reason);
 }
 
 static void note_failure(struct turn *t, const char *what)
