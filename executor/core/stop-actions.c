@@ -138,9 +138,13 @@ static const char *end_reason(const struct operation *op, enum end_cause cause)
     }
 }
 
+/* What was noted on the way counts, save of a crash that somebody has undone: only what runs shuts
+ * down. */
 const char *how_it_ended(const struct turn *t)
 {
-    return t->op->ended ? t->op->ended : end_reason(t->op, t->in->sighting->cause);
+    enum end_cause cause = t->in->sighting->cause;
+
+    return t->op->ended && cause != END_SHUTDOWN ? t->op->ended : end_reason(t->op, cause);
 }
 
 /* --- Actions ------------------------------------------------------------------------------- */
@@ -407,8 +411,8 @@ void escalate(struct turn *t)
     set_text(&op->error_message, NULL);
     op->grace_left = operation_grace_left(op, t->now.monotonic);
     op->grace_since = USEC_NEVER;
-    operation_note(op, t->now.realtime, false, "force", "commanded by %s, RequestId %s",
-                   t->in->principal, t->in->request_id);
+    operation_note(op, t->now.realtime, false, "force", "commanded by %s, RequestId %s%s",
+                   t->in->principal, t->in->request_id, t->in->overriding ? t->in->overriding : "");
     start_cutting(t, "commanded");
 }
 

@@ -152,7 +152,8 @@ static void choose_settings(struct life *life)
                          .method = (enum stop_method)(1 + dice_below(dice, METHOD_MAX - 1)),
                          .on_timeout = dice_percent(dice, 40) ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL},
                 .resend = dice_between(dice, 1, 15) * USEC_PER_SEC,
-                .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
+                .stopped_mode = dice_percent(dice, 40) ? STOPPED_MODE_STOP_CHARGING
+                                                       : STOPPED_MODE_KEEP_CHARGING,
                 .local_families = families,
                 .n_local_families = ELEMENTSOF(families),
             },

@@ -182,8 +182,12 @@ void ask_something(struct life *life);
 void cast_create(struct life *life);
 /* Any of them; NULL: one that was left out. */
 struct simulated_domain *cast_any(struct life *life);
+/* Expired, or in arrears. */
+void cast_account(struct life *life, struct instance *n);
 /* Other manners, at random. */
 void cast_manners(struct life *life, struct simulated_domain *d);
+/* Is it of a family whose local disks are cleared? */
+bool cast_is_cleared(const struct instance *i);
 /* Is it one that is cleared? Neither the system's disk is nor one that was attached later. */
 bool cast_is_local_disk(const struct disk *disk);
 

@@ -117,12 +117,29 @@ static bool misjudge(struct life *life, struct simulated_domain *d)
     return true;
 }
 
+/* In the live definition alone a lock goes with the run. */
 static bool lock(struct life *life, struct simulated_domain *d)
 {
     if (d->state == DOMAIN_ABSENT || d->definition->n_locks > 0)
         return false;
     (void)instance_add_lock(d->definition, "security");
-    witness_domain(life, d)->locked_version = d->version + 1;
+    d->is_locked_live = simulated_is_present(d) && dice_percent(&life->dice, 50);
+    return simulated_redefine(life->world, d);
+}
+
+static bool unlock(struct life *life, struct simulated_domain *d)
+{
+    return d->state != DOMAIN_ABSENT && simulated_unlock(life->world, d);
+}
+
+static bool change_account(struct life *life, struct simulated_domain *d)
+{
+    if (d->state == DOMAIN_ABSENT)
+        return false;
+    if (d->definition->account == ACCOUNT_OK)
+        cast_account(life, d->definition);
+    else
+        d->definition->account = ACCOUNT_OK;
     return simulated_redefine(life->world, d);
 }
 
@@ -192,6 +209,8 @@ static const struct {
     {3, "has a process that cannot be judged, or can again", hide_fate},
     {8, "is said to be off while it runs, or no more", misjudge},
     {3, "is locked", lock},
+    {2, "is locked no more", unlock},
+    {4, "is in arrears, or no more", change_account},
     {2, "is given another disk", attach_disk},
     {2, "is given another disk, and is powered off from inside", attach_disk_and_end},
     {4, "has another id", change_id},
@@ -315,6 +334,20 @@ static void change_bound(struct life *life)
     engine_configure(life->engine, &life->settings);
 }
 
+/* What a command means that does not say. */
+static void change_mode(struct life *life)
+{
+    enum stopped_mode *mode = &life->settings.policy.stopped_mode;
+
+    if (!life->engine)
+        return;
+    *mode = *mode == STOPPED_MODE_KEEP_CHARGING ? STOPPED_MODE_STOP_CHARGING
+                                                : STOPPED_MODE_KEEP_CHARGING;
+    census_count("weather", "stop.stopped_mode is set");
+    tell(life, "stop.stopped_mode is %s now", stopped_mode_to_string(*mode));
+    engine_configure(life->engine, &life->settings);
+}
+
 static void step_clock(struct life *life)
 {
     set_clock(life);
@@ -325,8 +358,8 @@ static void step_clock(struct life *life)
 void weather_change(struct life *life)
 {
     static void (*const host_weather[])(struct life *) = {
-        lose_hypervisor, lose_hypervisor, end_stopd,     end_stopd,    end_stopd,
-        reboot_host,     break_journal,   break_journal, change_bound, step_clock,
+        lose_hypervisor, lose_hypervisor, end_stopd,    end_stopd,  end_stopd,   reboot_host,
+        break_journal,   break_journal,   change_bound, step_clock, change_mode,
     };
 
     if (dice_percent(&life->dice, 60))

@@ -148,7 +148,7 @@ void witness_check_cleared(struct life *life, const struct ask *ask)
     const struct instance *i = ask->domain->definition;
     unsigned n = 0;
 
-    for (size_t k = 0; is_set(i->type) && k < i->n_disks; k++)
+    for (size_t k = 0; cast_is_cleared(i) && k < i->n_disks; k++)
         n += cast_is_local_disk(&i->disks[k]);
     if (n == 0)
         return;

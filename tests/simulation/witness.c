@@ -175,6 +175,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         break;
     case HAPPENED_CHANGED:
         life->has_crash |= d->state == DOMAIN_CRASHED;
+        seen->runs[run].is_crashed = d->state == DOMAIN_CRASHED;
         break;
     case HAPPENED_REBOOTED:
         see_reboot(life, d, run);
@@ -192,6 +193,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
             seen->chain_is_open = true;
         break;
     case HAPPENED_DEFINED:
+        witness_defined(life, d);
         if (d->state == DOMAIN_ABSENT)
             seen->chain_is_open = true;
         break;

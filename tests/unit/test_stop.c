@@ -837,6 +837,17 @@ static void a_crash_that_was_undone_is_not_how_it_ended(void **state)
     assert_reported(s, "Stopping→Stopped (guest shut down); ");
 }
 
+static void a_crash_that_a_reset_has_undone_unseen_is_not_how_it_ended(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    button_accepted(s);
+    seen(s, DOMAIN_CRASHED);
+    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_NOT_RUNNING);
+    seen_off(s, END_SHUTDOWN);
+    assert_reported(s, "Stopping→Stopped (guest shut down); ");
+}
+
 /* … which may take longer than the hypervisor remembers. */
 static void how_it_ended_is_kept_until_its_process_has_ended(void **state)
 {
@@ -943,6 +954,7 @@ int main(void)
         cmocka_unit_test(a_crashed_guest_whose_process_is_ended_has_crashed),
         cmocka_unit_test(a_crashed_guest_whose_power_is_cut_by_command_is_told_as_that),
         cmocka_unit_test(a_crash_that_was_undone_is_not_how_it_ended),
+        cmocka_unit_test(a_crash_that_a_reset_has_undone_unseen_is_not_how_it_ended),
         cmocka_unit_test(how_it_ended_is_kept_until_its_process_has_ended),
         cmocka_unit_test(an_end_that_was_none_is_not_how_it_ended),
         cmocka_unit_test(a_guest_that_went_by_itself_before_the_button_is_told_so),
