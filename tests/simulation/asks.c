@@ -210,9 +210,8 @@ static void tell_stop(const struct life *life, const struct ask *ask)
          ask->overrides_lock || ask->overrides_arrears ? ", overriding" : "");
 }
 
-static void ask_stop(struct life *life)
+static void ask_stop(struct life *life, struct simulated_domain *d, bool is_by_force)
 {
-    struct simulated_domain *d = cast_any(life);
     struct request *r = d ? request_new(REQUEST_STOP) : NULL;
     struct parameters p = {0};
     _cleanup_(error_free) struct error *error = NULL;
@@ -225,6 +224,11 @@ static void ask_stop(struct life *life)
     ask = new_ask(life, r);
     ask->domain = d;
     choose_stop_parameters(life, ask);
+    if (is_by_force) {
+        ask->domain = d;
+        ask->force = true;
+        ask->token = 0;
+    }
     resolve_policy(life, ask);
     ask->run = witness_domain(life, ask->domain)->settled_run;
     ask->asked_version = witness_domain(life, ask->domain)->settled_version;
@@ -244,6 +248,11 @@ static void ask_stop(struct life *life)
     }
     (void)text_replace(&ask->fingerprint, r->command.fingerprint);
     send(life, r);
+}
+
+void ask_force(struct life *life, struct simulated_domain *d)
+{
+    ask_stop(life, d, true);
 }
 
 /* --- The rest ------------------------------------------------------------------------------- */
@@ -268,13 +277,13 @@ static void ask_clear(struct life *life)
     send(life, r);
 }
 
-static void ask_about_operation(struct life *life, enum request_kind kind)
+static bool ask_about_operation(struct life *life, struct ask *stop, enum request_kind kind)
 {
-    struct ask *stop = choose_stop(life), *ask;
     struct request *r;
+    struct ask *ask;
 
     if (!stop)
-        return;
+        return false;
     r = request_new(kind);
     if (!r)
         abort();
@@ -292,6 +301,12 @@ static void ask_about_operation(struct life *life, enum request_kind kind)
                                  : "wait for the end",
          ask->request_id, stop->request_id);
     send(life, r);
+    return true;
+}
+
+bool ask_about(struct life *life, const struct simulated_domain *d, enum request_kind kind)
+{
+    return ask_about_operation(life, witness_operation(life, d), kind);
 }
 
 static void ask_plainly(struct life *life, enum request_kind kind)
@@ -383,15 +398,15 @@ void ask_something(struct life *life)
     if (life->temper.has_operator && dice_percent(&life->dice, 50))
         ask_sink(life);
     else if (at < 70)
-        ask_stop(life);
+        ask_stop(life, cast_any(life), false);
     else if (at < 82)
-        ask_about_operation(life, REQUEST_CANCEL);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_CANCEL);
     else if (at < 90)
-        ask_about_operation(life, REQUEST_WAIT_OPERATION);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_WAIT_OPERATION);
     else if (at < 94 && life->temper.has_local_storage)
         ask_clear(life);
     else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
-        ask_about_operation(life, REQUEST_RETRY);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);
 }

@@ -261,6 +261,7 @@ void host_turn(struct life *life)
     }
     watch_spinning(life);
     witness_turn(life);
+    aim_watch(life);
 }
 
 /* --- Time ----------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ static bool kill_process(struct life *life, struct simulated_domain *d)
     return simulated_kill(life->world, d, causes[dice_below(&life->dice, ELEMENTSOF(causes))]);
 }
 
-static bool start(struct life *life, struct simulated_domain *d)
+bool weather_start(struct life *life, struct simulated_domain *d)
 {
     return d->run + 1 < WITNESS_RUNS && simulated_start(life->world, d);
 }
@@ -52,16 +52,16 @@ static bool start(struct life *life, struct simulated_domain *d)
 /* Off and on again before anybody looks. */
 static bool restart(struct life *life, struct simulated_domain *d)
 {
-    return simulated_destroy(life->world, d) && start(life, d);
+    return simulated_destroy(life->world, d) && weather_start(life, d);
 }
 
 /* Nobody has seen it run. */
-static bool start_briefly(struct life *life, struct simulated_domain *d)
+bool weather_start_briefly(struct life *life, struct simulated_domain *d)
 {
     static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
         simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
 
-    return start(life, d) &&
+    return weather_start(life, d) &&
            (dice_percent(&life->dice, 20)
                 ? simulated_save(life->world, d, true)
                 : what_next[dice_below(&life->dice, ELEMENTSOF(what_next))](life->world, d));
@@ -107,7 +107,7 @@ static bool hide_fate(struct life *life, struct simulated_domain *d)
 }
 
 /* Without a process to hold it against, nobody could tell. */
-static bool misjudge(struct life *life, struct simulated_domain *d)
+bool weather_misjudge(struct life *life, struct simulated_domain *d)
 {
     if (!life->world->has_processes || d->state == DOMAIN_ENDING)
         return false;
@@ -159,7 +159,7 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
 }
 
 /* Before anybody looks. */
-static bool attach_disk_and_end(struct life *life, struct simulated_domain *d)
+bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d)
 {
     return attach_disk(life, d) && power_off(life, d);
 }
@@ -197,9 +197,9 @@ static const struct {
     {5, "panics", panic},
     {8, "is destroyed by another hand", destroy},
     {5, "loses its process", kill_process},
-    {20, "is started", start},
+    {20, "is started", weather_start},
     {8, "is destroyed and started again", restart},
-    {8, "is started, and something else at once", start_briefly},
+    {8, "is started, and something else at once", weather_start_briefly},
     {6, "is saved", save},
     {6, "begins to migrate", migrate},
     {8, "is paused or resumed", pause_or_resume},
@@ -207,12 +207,12 @@ static const struct {
     {4, "is undefined, or defined again", undefine},
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
-    {8, "is said to be off while it runs, or no more", misjudge},
+    {8, "is said to be off while it runs, or no more", weather_misjudge},
     {3, "is locked", lock},
     {2, "is locked no more", unlock},
     {4, "is in arrears, or no more", change_account},
     {2, "is given another disk", attach_disk},
-    {2, "is given another disk, and is powered off from inside", attach_disk_and_end},
+    {2, "is given another disk, and is powered off from inside", weather_attach_disk_and_end},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
 };
@@ -304,7 +304,7 @@ static void reboot_host(struct life *life)
     simulated_reboot_host(life->world, boot_id);
     for (struct simulated_domain *d = life->world->domains; d; d = d->next)
         if (d->is_persistent && dice_percent(&life->dice, 40))
-            start(life, d);
+            weather_start(life, d);
 }
 
 static void break_journal(struct life *life)

@@ -39,11 +39,10 @@ static bool split(const char *reason, char ret[static 200])
     return is_cleared;
 }
 
-/* The power of a guest that has panicked is cut to end its process: it has crashed all the same. */
-static bool fits(const struct seen_run *run, const char *reason, enum end_cause cause)
+/* A guest that has panicked has crashed, whatever has ended its process. */
+static bool fits(const struct seen_run *run, enum end_cause cause)
 {
-    return cause == END_UNKNOWN || run->cause == cause ||
-           (cause == END_CRASHED && run->is_crashed && run->cause == END_DESTROYED);
+    return cause == END_UNKNOWN || run->cause == cause || (cause == END_CRASHED && run->is_crashed);
 }
 
 void witness_check_cause(struct life *life, const struct simulated_domain *d,
@@ -54,7 +53,7 @@ void witness_check_cause(struct life *life, const struct simulated_domain *d,
     split(reason, ended);
     census_count("rule", "4.6 cause");
     for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
-        if (text_equal(ended, meanings[i].reason) && !fits(run, ended, meanings[i].cause))
+        if (text_equal(ended, meanings[i].reason) && !fits(run, meanings[i].cause))
             rule_broken(life, "4.6 cause", "%s ended as %s, and the event says '%s'",
                         domain_word(d), end_cause_to_string(run->cause), reason);
     /* Who says off when it is not has no cause for that. */
