@@ -50,6 +50,12 @@ bool disks_have_changed(const struct turn *t)
     return owes_a_clear(t) && t->op->disks_changed;
 }
 
+/* It was off. Where its processes are known the next one is another; else whatever is there. */
+bool must_be_another(const struct turn *t)
+{
+    return !t->op->has_processes;
+}
+
 /* Are all disks but the one that the input is about in one of these states? */
 static bool others_are(const struct turn *t, enum disk_state a, enum disk_state b)
 {

@@ -52,17 +52,19 @@ static bool reset_crashed(struct life *life, struct simulated_domain *d)
     return true;
 }
 
-/* The hypervisor has come to its senses, and meanwhile something else has happened. */
+/* The hypervisor comes to its senses, and something else has happened before anybody looks. */
 static bool come_back(struct life *life, struct simulated_domain *d)
 {
-    static bool (*const meanwhile[])(struct life *, struct simulated_domain *) = {
+    static bool (*const as_well[])(struct life *, struct simulated_domain *) = {
         pause_it, suspend, migrate, panic_and_stay};
 
     if (!d->is_misjudged || !simulated_is_present(d))
         return false;
+    if (!weather_misjudge(life, d))
+        return false;
     if (dice_percent(&life->dice, 85))
-        (void)meanwhile[dice_below(&life->dice, ELEMENTSOF(meanwhile))](life, d);
-    return weather_misjudge(life, d);
+        (void)as_well[dice_below(&life->dice, ELEMENTSOF(as_well))](life, d);
+    return true;
 }
 
 /* Whether its process has ended cannot be told any more, and something makes stopd look. */
@@ -124,7 +126,7 @@ static const struct stroke {
     {STAGE_RELENTING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_RELENTING, 1, "is to be forced", force},
 
-    {STAGE_FORCING, 4, "is reset since it crashed", reset_crashed},
+    {STAGE_FORCING, 6, "is reset since it crashed", reset_crashed},
     {STAGE_FORCING, 1, "is suspended", suspend},
     {STAGE_FORCING, 1, "is paused", pause_it},
     {STAGE_FORCING, 1, "begins to migrate", migrate},
@@ -140,8 +142,8 @@ static const struct stroke {
     {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},
     {STAGE_CLEARING, 2, "is to be cleared again", retry},
 
-    {STAGE_QUARANTINED, 1, "is started", weather_start},
-    {STAGE_QUARANTINED, 4, "is started, and something else at once", weather_start_briefly},
+    {STAGE_QUARANTINED, 2, "is started", weather_start},
+    {STAGE_QUARANTINED, 8, "is started, and something else at once", weather_start_briefly},
     {STAGE_QUARANTINED, 2, "has a process that cannot be judged", doubt},
     {STAGE_QUARANTINED, 3, "is to be cleared again", retry},
 };
@@ -185,7 +187,7 @@ void aim_watch(struct life *life)
         life->aims[i].number = fate_number(life, FATE_WEATHER, d, 1);
         fate_draw(life, FATE_WEATHER, life->aims[i].number);
         life->aims[i].at = USEC_NEVER;
-        if (stage != STAGE_DONE && dice_percent(&life->dice, 50))
+        if (stage != STAGE_DONE && dice_percent(&life->dice, 65))
             life->aims[i].at =
                 life->now +
                 (dice_percent(&life->dice, 40)

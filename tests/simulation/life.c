@@ -116,6 +116,8 @@ static void choose_temper(struct life *life)
     bool is_rough = dice_percent(dice, 60);
 
     t->commands = 1 + dice_below(dice, 7);
+    t->is_aimed = dice_percent(dice, 20);
+    t->commands += t->is_aimed ? dice_below(dice, 5) : 0;
     t->weather = dice_below(dice, is_rough ? 12 : 4);
     t->slow_calls = dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
     t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, 8) : 0;
@@ -131,9 +133,8 @@ static void choose_temper(struct life *life)
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
-    t->has_bad_disks = dice_percent(dice, 30);
-    t->is_aimed = dice_percent(dice, 20);
-    t->is_crowded = dice_percent(dice, t->is_aimed ? 25 : 8);
+    t->has_bad_disks = dice_percent(dice, t->is_aimed ? 50 : 30);
+    t->is_crowded = dice_percent(dice, t->is_aimed ? 40 : 8);
     t->has_parallel_bound |= t->is_crowded;
     t->has_local_storage = dice_percent(dice, t->is_aimed ? 60 : 30) || t->is_crowded;
     t->has_operator = dice_percent(dice, 30);
