@@ -56,7 +56,7 @@ static bool reset_crashed(struct life *life, struct simulated_domain *d)
 static bool come_back(struct life *life, struct simulated_domain *d)
 {
     static bool (*const as_well[])(struct life *, struct simulated_domain *) = {
-        pause_it, suspend, migrate, panic_and_stay};
+        pause_it, suspend, migrate, migrate, panic_and_stay};
 
     if (!d->is_misjudged || !simulated_is_present(d))
         return false;
@@ -98,17 +98,17 @@ static const struct stroke {
     const char *what;
     bool (*happen)(struct life *life, struct simulated_domain *d);
 } strokes[] = {
-    {STAGE_QUEUED, 1, "is powered off from inside", power_off},
-    {STAGE_QUEUED, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_QUEUED, 3, "is powered off from inside", power_off},
+    {STAGE_QUEUED, 4, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_QUEUED, 2, "is said to be off while it runs", weather_misjudge},
     {STAGE_QUEUED, 2, "begins to migrate", migrate},
     {STAGE_QUEUED, 1, "is paused", pause_it},
     {STAGE_QUEUED, 1, "is suspended", suspend},
     {STAGE_QUEUED, 1, "panics", panic_and_stay},
     {STAGE_QUEUED, 3, "is to be forced", force},
-    {STAGE_QUEUED, 2, "is to go on", cancel},
+    {STAGE_QUEUED, 3, "is to go on", cancel},
 
-    {STAGE_SHUTTING_DOWN, 3, "panics", panic_and_stay},
+    {STAGE_SHUTTING_DOWN, 5, "panics", panic_and_stay},
     {STAGE_SHUTTING_DOWN, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_SHUTTING_DOWN, 2, "is said to be off while it runs", weather_misjudge},
     {STAGE_SHUTTING_DOWN, 2, "begins to migrate", migrate},
@@ -121,19 +121,19 @@ static const struct stroke {
     {STAGE_RELENTING, 3, "panics", panic_and_stay},
     {STAGE_RELENTING, 2, "begins to migrate", migrate},
     {STAGE_RELENTING, 1, "is paused", pause_it},
-    {STAGE_RELENTING, 5, "is said to be off while it runs", weather_misjudge},
+    {STAGE_RELENTING, 8, "is said to be off while it runs", weather_misjudge},
     {STAGE_RELENTING, 2, "is powered off from inside", power_off},
     {STAGE_RELENTING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_RELENTING, 1, "is to be forced", force},
 
-    {STAGE_FORCING, 6, "is reset since it crashed", reset_crashed},
+    {STAGE_FORCING, 9, "is reset since it crashed", reset_crashed},
     {STAGE_FORCING, 1, "is suspended", suspend},
     {STAGE_FORCING, 1, "is paused", pause_it},
     {STAGE_FORCING, 1, "begins to migrate", migrate},
     {STAGE_FORCING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_FORCING, 3, "is said to be off while it runs", weather_misjudge},
 
-    {STAGE_BLOCKED, 8, "runs after all", come_back},
+    {STAGE_BLOCKED, 12, "runs after all", come_back},
     {STAGE_BLOCKED, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
     {STAGE_BLOCKED, 1, "is powered off from inside", power_off},
 
@@ -171,6 +171,23 @@ static const struct operation *operation_of(const struct life *life,
     return life->engine ? engine_find_operation(life->engine, d->definition->uuid) : NULL;
 }
 
+/* At once, or while the stage is likely to last. */
+static void aim(struct life *life, unsigned i, unsigned chance)
+{
+    const struct dice kept = life->dice;
+    struct dice *dice = &life->dice;
+
+    life->aims[i].number = fate_number(life, FATE_WEATHER, life->guests[i], 1);
+    life->aims[i].at = USEC_NEVER;
+    fate_draw(life, FATE_WEATHER, life->aims[i].number);
+    if (dice_percent(dice, chance)) {
+        usec_t most = (dice_percent(dice, 60) ? 1 : 20) * USEC_PER_SEC;
+
+        life->aims[i].at = life->now + (dice_percent(dice, 40) ? 0 : dice_between(dice, 0, most));
+    }
+    life->dice = kept;
+}
+
 void aim_watch(struct life *life)
 {
     if (!life->temper.is_aimed || life->is_quiet)
@@ -179,22 +196,14 @@ void aim_watch(struct life *life)
         const struct simulated_domain *d = life->guests[i];
         const struct operation *op = d ? operation_of(life, d) : NULL;
         enum stage stage = op ? op->stage : STAGE_DONE;
-        const struct dice kept = life->dice;
 
         if (!d || life->aims[i].stage == stage)
             continue;
         life->aims[i].stage = stage;
-        life->aims[i].number = fate_number(life, FATE_WEATHER, d, 1);
-        fate_draw(life, FATE_WEATHER, life->aims[i].number);
-        life->aims[i].at = USEC_NEVER;
-        if (stage != STAGE_DONE && dice_percent(&life->dice, 65))
-            life->aims[i].at =
-                life->now +
-                (dice_percent(&life->dice, 40)
-                     ? 0
-                     : dice_between(&life->dice, 0,
-                                    (dice_percent(&life->dice, 60) ? 1 : 20) * USEC_PER_SEC));
-        life->dice = kept;
+        if (stage == STAGE_DONE)
+            life->aims[i].at = USEC_NEVER;
+        else
+            aim(life, i, stage == STAGE_QUARANTINED || stage == STAGE_BLOCKED ? 95 : 65);
     }
 }
 
@@ -222,8 +231,8 @@ void aim_advance(struct life *life)
     for (unsigned i = 0; i < life->n_guests && !life->is_quiet; i++) {
         if (life->aims[i].at > life->now || !life->guests[i])
             continue;
-        life->aims[i].at = USEC_NEVER;
         strike(life, life->guests[i], life->aims[i].number);
+        aim(life, i, 40);
     }
 }
 

@@ -116,11 +116,11 @@ static void choose_temper(struct life *life)
     bool is_rough = dice_percent(dice, 60);
 
     t->commands = 1 + dice_below(dice, 7);
-    t->is_aimed = dice_percent(dice, 20);
+    t->is_aimed = dice_percent(dice, 35);
     t->commands += t->is_aimed ? dice_below(dice, 5) : 0;
     t->weather = dice_below(dice, is_rough ? 12 : 4);
     t->slow_calls = dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
-    t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, 8) : 0;
+    t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, t->is_aimed ? 20 : 8) : 0;
     t->failing_calls = is_rough && dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
     t->lost_answers = is_rough && dice_percent(dice, 40) ? dice_below(dice, 15) : 0;
     t->lost_hints = dice_percent(dice, 30) ? dice_below(dice, 40) : 0;
@@ -133,10 +133,10 @@ static void choose_temper(struct life *life)
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
-    t->has_bad_disks = dice_percent(dice, t->is_aimed ? 50 : 30);
+    t->has_bad_disks = dice_percent(dice, t->is_aimed ? 80 : 30);
     t->is_crowded = dice_percent(dice, t->is_aimed ? 40 : 8);
     t->has_parallel_bound |= t->is_crowded;
-    t->has_local_storage = dice_percent(dice, t->is_aimed ? 60 : 30) || t->is_crowded;
+    t->has_local_storage = dice_percent(dice, t->is_aimed ? 75 : 30) || t->is_crowded;
     t->has_operator = dice_percent(dice, 30);
     t->reading_failures = is_rough && dice_percent(dice, 40) ? 1 + dice_below(dice, 15) : 0;
 }
@@ -186,7 +186,7 @@ static void begin(struct life *life)
     fibers_attend(life);
     readings_attend(life);
     choose_temper(life);
-    life->world = simulated_new(dice_percent(&life->dice, life->temper.is_aimed ? 75 : 88));
+    life->world = simulated_new(dice_percent(&life->dice, life->temper.is_aimed ? 60 : 88));
     if (!life->world)
         abort();
     life->world->pids = 2 + (pid_t)dice_below(&life->dice, 20);

@@ -55,12 +55,20 @@ static bool restart(struct life *life, struct simulated_domain *d)
     return simulated_destroy(life->world, d) && weather_start(life, d);
 }
 
+static bool migrate(struct life *life, struct simulated_domain *d)
+{
+    life->arrived_at = life->now + seconds(life, 0, 20);
+    return simulated_migrate(life->world, d);
+}
+
 /* Nobody has seen it run. */
 bool weather_start_briefly(struct life *life, struct simulated_domain *d)
 {
     static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
         simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
 
+    if (dice_percent(&life->dice, 15))
+        return weather_start(life, d) && migrate(life, d);
     return weather_start(life, d) &&
            (dice_percent(&life->dice, 20)
                 ? simulated_save(life->world, d, true)
@@ -70,12 +78,6 @@ bool weather_start_briefly(struct life *life, struct simulated_domain *d)
 static bool save(struct life *life, struct simulated_domain *d)
 {
     return simulated_save(life->world, d, dice_percent(&life->dice, 60));
-}
-
-static bool migrate(struct life *life, struct simulated_domain *d)
-{
-    life->arrived_at = life->now + seconds(life, 0, 20);
-    return simulated_migrate(life->world, d);
 }
 
 static bool pause_or_resume(struct life *life, struct simulated_domain *d)
