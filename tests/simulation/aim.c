@@ -92,6 +92,12 @@ static bool retry(struct life *life, struct simulated_domain *d)
     return ask_about(life, d, REQUEST_RETRY);
 }
 
+static bool clear_kept(struct life *life, struct simulated_domain *d)
+{
+    ask_clear(life, d);
+    return true;
+}
+
 static const struct stroke {
     enum stage stage;
     unsigned weight;
@@ -139,13 +145,17 @@ static const struct stroke {
 
     {STAGE_CLEARING, 1, "is started", weather_start},
     {STAGE_CLEARING, 4, "is started, and something else at once", weather_start_briefly},
+    {STAGE_CLEARING, 3, "is started, and is off again", weather_run_briefly},
     {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},
     {STAGE_CLEARING, 2, "is to be cleared again", retry},
 
     {STAGE_QUARANTINED, 2, "is started", weather_start},
     {STAGE_QUARANTINED, 8, "is started, and something else at once", weather_start_briefly},
+    {STAGE_QUARANTINED, 3, "is started, and is off again", weather_run_briefly},
     {STAGE_QUARANTINED, 2, "has a process that cannot be judged", doubt},
     {STAGE_QUARANTINED, 3, "is to be cleared again", retry},
+
+    {STAGE_DONE, 1, "is to have its kept disks cleared", clear_kept},
 };
 
 static const struct stroke *choose(struct life *life, enum stage stage)
@@ -188,6 +198,16 @@ static void aim(struct life *life, unsigned i, unsigned chance)
     life->dice = kept;
 }
 
+void aim_at_kept_disks(struct life *life, const struct simulated_domain *d)
+{
+    for (unsigned i = 0; i < life->n_guests && life->temper.is_aimed; i++) {
+        if (life->guests[i] != d || life->aims[i].stage != STAGE_DONE)
+            continue;
+        aim(life, i, 100);
+        life->aims[i].at = life->now + dice_between(&life->dice, 0, 8 * USEC_PER_SEC);
+    }
+}
+
 void aim_watch(struct life *life)
 {
     if (!life->temper.is_aimed || life->is_quiet)
@@ -214,8 +234,8 @@ static void strike(struct life *life, struct simulated_domain *d, uint64_t numbe
     const struct stroke *s;
 
     fate_draw(life, FATE_WEATHER, number + 50000);
-    s = op ? choose(life, op->stage) : NULL;
-    if (s && fate_happens(life, FATE_WEATHER, number)) {
+    s = choose(life, op ? op->stage : STAGE_DONE);
+    if (s && life->engine && fate_happens(life, FATE_WEATHER, number)) {
         tell(life, "%s %s, just now", domain_word(d), s->what);
         if (s->happen(life, d))
             census_count("just now", s->what);
@@ -231,8 +251,10 @@ void aim_advance(struct life *life)
     for (unsigned i = 0; i < life->n_guests && !life->is_quiet; i++) {
         if (life->aims[i].at > life->now || !life->guests[i])
             continue;
+        life->aims[i].at = USEC_NEVER;
         strike(life, life->guests[i], life->aims[i].number);
-        aim(life, i, 40);
+        if (life->aims[i].stage != STAGE_DONE)
+            aim(life, i, 40);
     }
 }
 

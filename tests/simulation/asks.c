@@ -258,9 +258,8 @@ void ask_force(struct life *life, struct simulated_domain *d)
 /* --- The rest ------------------------------------------------------------------------------- */
 
 /* Contract 4.7: the disks of an instance that is off. */
-static void ask_clear(struct life *life)
+void ask_clear(struct life *life, struct simulated_domain *d)
 {
-    struct simulated_domain *d = cast_any(life);
     struct request *r = d ? request_new(REQUEST_CLEAR) : NULL;
     struct ask *ask;
 
@@ -404,7 +403,7 @@ void ask_something(struct life *life)
     else if (at < 90)
         (void)ask_about_operation(life, choose_stop(life), REQUEST_WAIT_OPERATION);
     else if (at < 94 && life->temper.has_local_storage)
-        ask_clear(life);
+        ask_clear(life, cast_any(life));
     else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
         (void)ask_about_operation(life, choose_stop(life), REQUEST_RETRY);
     else

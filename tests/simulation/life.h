@@ -32,7 +32,8 @@ struct flight {
         bool is_defined;
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
-        bool is_dark;   /* whether it runs, or as what process, could not be told */
+        bool is_crashed;
+        bool is_dark; /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;
@@ -183,8 +184,9 @@ void wiping_forget(struct life *life);
 
 /* --- asks.c: what is asked of stopd --------------------------------------------------------- */
 void ask_something(struct life *life);
-/* A power cut of it; a word about its stop (false: there is none). */
+/* A power cut of it; a clear of its kept disks; a word about its stop (false: there is none). */
 void ask_force(struct life *life, struct simulated_domain *d);
+void ask_clear(struct life *life, struct simulated_domain *d);
 bool ask_about(struct life *life, const struct simulated_domain *d, enum request_kind kind);
 
 /* --- cast.c: who lives in the world --------------------------------------------------------- */
@@ -210,10 +212,13 @@ void weather_lose_hypervisor(struct life *life, usec_t away);
 /* What befalls a domain. False: it cannot in this state. */
 bool weather_start(struct life *life, struct simulated_domain *d);
 bool weather_start_briefly(struct life *life, struct simulated_domain *d);
+bool weather_run_briefly(struct life *life, struct simulated_domain *d);
 bool weather_misjudge(struct life *life, struct simulated_domain *d);
 bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d);
 
 /* --- aim.c: what befalls a guest just as its stop has got somewhere -------------------------- */
+/* Some seconds from now, at one that is in no stop. */
+void aim_at_kept_disks(struct life *life, const struct simulated_domain *d);
 /* After each turn. */
 void aim_watch(struct life *life);
 void aim_advance(struct life *life);

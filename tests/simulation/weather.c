@@ -61,12 +61,25 @@ static bool migrate(struct life *life, struct simulated_domain *d)
     return simulated_migrate(life->world, d);
 }
 
+/* All that anybody may see of it is how it ends, which takes its process a while. */
+bool weather_run_briefly(struct life *life, struct simulated_domain *d)
+{
+    if (dice_percent(&life->dice, 50)) {
+        d->manners.flush = seconds(life, 1, 5);
+        d->manners.linger = seconds(life, 1, 60);
+    }
+    aim_at_kept_disks(life, d);
+    return weather_start(life, d) && simulated_power_off(life->world, d);
+}
+
 /* Nobody has seen it run. */
 bool weather_start_briefly(struct life *life, struct simulated_domain *d)
 {
     static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
-        simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
+        simulated_pause, simulated_suspend, simulated_panic};
 
+    if (dice_percent(&life->dice, 25))
+        return weather_run_briefly(life, d);
     if (dice_percent(&life->dice, 15))
         return weather_start(life, d) && migrate(life, d);
     return weather_start(life, d) &&

@@ -39,10 +39,12 @@ static bool split(const char *reason, char ret[static 200])
     return is_cleared;
 }
 
-/* A guest that has panicked has crashed, whatever has ended its process. */
+/* A guest that has panicked has crashed, whatever has ended its process; that somebody has undone
+ * that meanwhile nobody may have seen. */
 static bool fits(const struct seen_run *run, enum end_cause cause)
 {
-    return cause == END_UNKNOWN || run->cause == cause || (cause == END_CRASHED && run->is_crashed);
+    return cause == END_UNKNOWN || run->cause == cause ||
+           (cause == END_CRASHED && (run->is_crashed || run->was_crashed));
 }
 
 void witness_check_cause(struct life *life, const struct simulated_domain *d,

@@ -335,6 +335,8 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->known_run = g->run;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
+        if (g->shows_run && g->is_up)
+            seen->runs[g->run].was_crashed = g->is_crashed;
         if (g->is_defined)
             seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));

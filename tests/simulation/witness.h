@@ -119,6 +119,7 @@ struct seen_domain {
         enum end_cause cause;
         bool is_cause_lost; /* the hypervisor does not know it any more */
         bool is_crashed;    /* its guest has panicked, and its process was kept */
+        bool was_crashed;   /* when stopd last saw it there */
     } runs[WITNESS_RUNS];   /* by their number */
 };
 
