@@ -33,7 +33,7 @@ bool may_restore_now(const struct turn *t);
 bool owes_a_clear(const struct turn *t);
 bool gave_up_owing(const struct turn *t);
 bool disks_have_changed(const struct turn *t);
-bool must_be_another(const struct turn *t);
+bool is_a_later_run(const struct turn *t);
 bool is_last_disk(const struct turn *t);
 bool rest_is_quarantined(const struct turn *t);
 bool must_quarantine(const struct turn *t);

@@ -50,10 +50,14 @@ bool disks_have_changed(const struct turn *t)
     return owes_a_clear(t) && t->op->disks_changed;
 }
 
-/* It was off. Where its processes are known the next one is another; else whatever is there. */
-bool must_be_another(const struct turn *t)
+/* The run that owes the clear has ended: whatever is there is another's, save where its process
+ * should be known and is not. */
+bool is_a_later_run(const struct turn *t)
 {
-    return !t->op->has_processes;
+    const struct incarnation *seen = &t->in->sighting->incarnation;
+
+    return !t->op->has_processes ||
+           (seen->pid != 0 && !incarnation_equal(seen, &t->op->incarnation));
 }
 
 /* Are all disks but the one that the input is about in one of these states? */

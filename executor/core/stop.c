@@ -156,7 +156,7 @@ static const struct rule {
     RULE(STAGE_CLEARING,      IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
-    RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    must_be_another,     fail_started_again, STAGE_DONE),
+    RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    is_a_later_run,      fail_started_again, STAGE_DONE),
 
     RULE(STAGE_QUARANTINED,   IN_RETRY,          NULL,                clear_again,        STAGE_CLEARING),
     RULE(STAGE_QUARANTINED,   IN_SEEN_RUNNING,   NULL,                fail_started_again, STAGE_DONE),
@@ -164,7 +164,7 @@ static const struct rule {
     RULE(STAGE_QUARANTINED,   IN_SEEN_MIGRATING, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_SUSPENDED, NULL,                fail_started_again, STAGE_DONE),
     RULE(STAGE_QUARANTINED,   IN_SEEN_CRASHED,   NULL,                fail_started_again, STAGE_DONE),
-    RULE(STAGE_QUARANTINED,   IN_SEEN_ENDING,    must_be_another,     fail_started_again, STAGE_DONE),
+    RULE(STAGE_QUARANTINED,   IN_SEEN_ENDING,    is_a_later_run,      fail_started_again, STAGE_DONE),
 
     /* A stop that was given up and whose guest went off all the same: the consent to a clear went with it. */
     RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        settle,             STAGE_DONE),

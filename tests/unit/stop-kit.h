@@ -25,7 +25,6 @@ struct stop {
     unsigned ever;       /* all there were */
     char reported[1000]; /* "Stopping→Stopped (guest shut down); " … */
     bool has_failed;
-    bool forgets_ends; /* its journal is of before it was kept how a guest ended */
 };
 
 static const struct incarnation first_run = {"9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11", 4711, 100};
@@ -175,10 +174,7 @@ static inline void restarted(struct stop *s)
 {
     json_object *document = journalled(s->op);
     struct operation *again = NULL;
-    json_object *kept;
 
-    if (s->forgets_ends && json_object_object_get_ex(document, "journal", &kept))
-        json_object_object_del(kept, "ended");
     if (operation_from_journal(document, &again, NULL) < 0)
         abort();
     json_object_put(document);

@@ -189,86 +189,6 @@ static void it_is_stopped_with_the_last_certificate(void **state)
     assert_int_equal(operation_next_due(s->op), USEC_NEVER);
 }
 
-/* Contract 4.6: with that cause in the event; also where stopd is another one by then, and the
- * hypervisor does not know any more. */
-static void how_it_ended_is_told_when_all_is_cleared(void **state)
-{
-    static const struct {
-        enum end_cause cause;
-        const char *reported;
-    } ends[] = {
-        {END_SHUTDOWN, "Stopping→Stopped (guest shut down; local disks cleared); "},
-        {END_CRASHED, "Stopping→Stopped (guest crashed; local disks cleared); "},
-        {END_DESTROYED, "Stopping→Stopped (destroyed by another hand; local disks cleared); "},
-        {END_FAILED, "Stopping→Stopped (hypervisor failure; local disks cleared); "},
-        {END_UNKNOWN, "Stopping→Stopped (off, cause unknown; local disks cleared); "},
-    };
-
-    for (unsigned how = 0; how < 2; how++)
-        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
-            A_STOP = an_i1_stop(2);
-
-            seen_off(s, ends[i].cause);
-            cleared(s, 0);
-            if (how) {
-                restarted(s);
-                seen_off(s, END_UNKNOWN);
-            }
-            cleared(s, 1);
-            assert_outcome(s, OUTCOME_STOPPED);
-            assert_reported(s, ends[i].reported);
-        }
-}
-
-static void a_power_cut_is_told_when_all_is_cleared(void **state)
-{
-    A_STOP = admitted(owing(a_stop(.force = true), 1));
-
-    answered(s, EFFECT_CUT, IN_CUT, ERROR_NONE);
-    seen_off(s, END_DESTROYED);
-    restarted(s);
-    cleared(s, 0);
-    assert_reported(s, "Stopping→Stopped (power cut; local disks cleared); ");
-}
-
-static void how_it_ended_outlives_a_quarantine(void **state)
-{
-    A_STOP = an_i1_stop(1);
-
-    seen_off(s, END_CRASHED);
-    failed_for_good(s, 0);
-    assert_stage(s, STAGE_QUARANTINED);
-    restarted(s);
-    retried(s);
-    cleared(s, 0);
-    assert_reported(s, "Stopping→Stopped (guest crashed; local disks cleared); ");
-}
-
-static void its_timeline_tells_how_it_ended(void **state)
-{
-    A_STOP = an_i1_stop(1);
-    unsigned told = 0;
-
-    seen_off(s, END_CRASHED);
-    cleared(s, 0);
-    for (size_t i = 0; i < s->op->n_timeline; i++)
-        told += text_equal(s->op->timeline[i].what, "off") &&
-                text_equal(s->op->timeline[i].detail, "guest crashed");
-    assert_int_equal(told, 1);
-}
-
-/* Of a version that did not keep it. */
-static void an_older_journals_clear_ends_without_a_cause(void **state)
-{
-    A_STOP = a_clear(1);
-
-    s->forgets_ends = true;
-    restarted(s);
-    cleared(s, 0);
-    assert_outcome(s, OUTCOME_STOPPED);
-    assert_reported(s, "Stopping→Stopped (local disks cleared); ");
-}
-
 static void a_later_look_is_no_certificate(void **state)
 {
     A_STOP = a_clear(1);
@@ -970,11 +890,6 @@ int main(void)
         cmocka_unit_test(a_crash_on_the_way_is_cleared_for),
         cmocka_unit_test(a_queued_stop_whose_guest_goes_off_is_cleared_for),
         cmocka_unit_test(it_is_stopped_with_the_last_certificate),
-        cmocka_unit_test(how_it_ended_is_told_when_all_is_cleared),
-        cmocka_unit_test(a_power_cut_is_told_when_all_is_cleared),
-        cmocka_unit_test(how_it_ended_outlives_a_quarantine),
-        cmocka_unit_test(its_timeline_tells_how_it_ended),
-        cmocka_unit_test(an_older_journals_clear_ends_without_a_cause),
         cmocka_unit_test(a_later_look_is_no_certificate),
         cmocka_unit_test(each_certificate_and_failure_is_reported),
         cmocka_unit_test(the_phase_is_verifying_when_nothing_else_is_left),

@@ -794,85 +794,6 @@ static void the_cause_of_an_end_is_told(void **state)
     }
 }
 
-/* Its process is kept when it panics: that stopd ends that one is not how the guest ended. */
-static void a_crashed_guest_whose_process_is_ended_has_crashed(void **state)
-{
-    A_STOP = a_soft_stop();
-
-    button_accepted(s);
-    seen(s, DOMAIN_CRASHED);
-    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_UNKNOWN);
-    after(s, seconds(2));
-    seen(s, DOMAIN_CRASHED);
-    answered(s, EFFECT_CUT, IN_CUT, ERROR_NONE);
-    seen(s, DOMAIN_ENDING);
-    restarted(s);
-    seen_off(s, END_DESTROYED);
-    assert_reported(s, "Stopping→Stopped (guest crashed); ");
-}
-
-static void a_crashed_guest_whose_power_is_cut_by_command_is_told_as_that(void **state)
-{
-    A_STOP = a_forced_stop();
-
-    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_UNKNOWN);
-    after(s, seconds(2));
-    seen(s, DOMAIN_CRASHED);
-    answered(s, EFFECT_CUT, IN_CUT, ERROR_NONE);
-    seen_off(s, END_DESTROYED);
-    assert_reported(s, "Stopping→Stopped (power cut); ");
-}
-
-static void a_crash_that_was_undone_is_not_how_it_ended(void **state)
-{
-    A_STOP = a_soft_stop();
-
-    button_accepted(s);
-    seen(s, DOMAIN_CRASHED);
-    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_UNKNOWN);
-    after(s, seconds(2));
-    seen(s, DOMAIN_RUNNING);
-    assert_stage(s, STAGE_SHUTTING_DOWN);
-    seen_off(s, END_SHUTDOWN);
-    assert_reported(s, "Stopping→Stopped (guest shut down); ");
-}
-
-static void a_crash_that_a_reset_has_undone_unseen_is_not_how_it_ended(void **state)
-{
-    A_STOP = a_soft_stop();
-
-    button_accepted(s);
-    seen(s, DOMAIN_CRASHED);
-    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_NOT_RUNNING);
-    seen_off(s, END_SHUTDOWN);
-    assert_reported(s, "Stopping→Stopped (guest shut down); ");
-}
-
-/* … which may take longer than the hypervisor remembers. */
-static void how_it_ended_is_kept_until_its_process_has_ended(void **state)
-{
-    A_STOP = a_soft_stop();
-
-    button_accepted(s);
-    seen_as(s, .state = DOMAIN_OFF, .cause = END_CRASHED, .remembered = PROCESS_ALIVE);
-    assert_stage(s, STAGE_BLOCKED);
-    restarted(s);
-    seen_as(s, .state = DOMAIN_OFF, .remembered = PROCESS_ALIVE);
-    seen_off(s, END_UNKNOWN);
-    assert_reported(s, "Stopping→Stopped (guest crashed); ");
-}
-
-static void an_end_that_was_none_is_not_how_it_ended(void **state)
-{
-    A_STOP = a_soft_stop();
-
-    button_accepted(s);
-    seen_as(s, .state = DOMAIN_OFF, .cause = END_CRASHED, .remembered = PROCESS_ALIVE);
-    seen(s, DOMAIN_RUNNING);
-    seen_off(s, END_SHUTDOWN);
-    assert_reported(s, "Stopping→Stopped (guest shut down); ");
-}
-
 static void a_guest_that_went_by_itself_before_the_button_is_told_so(void **state)
 {
     A_STOP = a_stop();
@@ -951,12 +872,6 @@ int main(void)
         cmocka_unit_test(a_guest_that_ends_on_reboot_anyway_is_left_as_it_is),
         cmocka_unit_test(the_former_lifecycle_is_kept_from_the_first_look),
         cmocka_unit_test(the_cause_of_an_end_is_told),
-        cmocka_unit_test(a_crashed_guest_whose_process_is_ended_has_crashed),
-        cmocka_unit_test(a_crashed_guest_whose_power_is_cut_by_command_is_told_as_that),
-        cmocka_unit_test(a_crash_that_was_undone_is_not_how_it_ended),
-        cmocka_unit_test(a_crash_that_a_reset_has_undone_unseen_is_not_how_it_ended),
-        cmocka_unit_test(how_it_ended_is_kept_until_its_process_has_ended),
-        cmocka_unit_test(an_end_that_was_none_is_not_how_it_ended),
         cmocka_unit_test(a_guest_that_went_by_itself_before_the_button_is_told_so),
         cmocka_unit_test(without_processes_the_hypervisors_word_is_enough),
     };
