@@ -126,8 +126,8 @@ static struct instance *make_instance(struct life *life, unsigned i)
         n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
     choose_terms(life, n);
     choose_storage(life, n);
-    n->vcpus = 2;
-    n->memory_kib = 4 << 20;
+    n->vcpus = 1 + dice_below(dice, 8);
+    n->memory_kib = (uint64_t)n->vcpus << 21;
     return n;
 }
 

@@ -258,6 +258,8 @@ static void take_transition(struct life *life, const struct event *e, const stru
             check_start(life, d);
     }
     witness_check_mode(life, ask, e, failure != NULL);
+    if (d && !life->temper.has_identity_changes)
+        witness_check_resources(life, d, e);
     if (e->to == STATE_STOPPING) {
         see_accepted(life, ask, e);
     } else if (e->from == STATE_STOPPING) {

@@ -269,3 +269,17 @@ void witness_check_mode(struct life *life, const struct ask *ask, const struct e
         rule_broken(life, "3 mode", "event %llu is of no stop and names %s",
                     (unsigned long long)e->sequence, e->stopped_mode);
 }
+
+void witness_check_resources(struct life *life, const struct simulated_domain *d,
+                             const struct event *e)
+{
+    const struct instance *i = d->definition;
+
+    if (!e->has_resources)
+        return;
+    census_count("rule", "6 resources");
+    if (e->vcpus != i->vcpus || e->memory_kib != i->memory_kib ||
+        !text_equal(e->public_ip, i->public_ip ? i->public_ip : ""))
+        rule_broken(life, "6 resources", "event %llu has other resources than %s",
+                    (unsigned long long)e->sequence, domain_word(d));
+}

@@ -198,6 +198,9 @@ void witness_check_answer(struct life *life, const struct ask *ask);
 /* It is in the journal as a stop of its own, or has gone over one by force. */
 void witness_check_accepted(struct life *life, struct ask *ask, const struct event *e);
 void witness_check_went_over(struct life *life, const struct ask *ask);
+/* Where the event has them. */
+void witness_check_resources(struct life *life, const struct simulated_domain *d,
+                             const struct event *e);
 /* ask: of the stop that the transition is of; NULL: of none. */
 void witness_check_mode(struct life *life, const struct ask *ask, const struct event *e,
                         bool has_failed);
