@@ -20,6 +20,19 @@ static bool is_durable(struct life *life, const char *request_id)
            journal_resolve(life->journal, request_id, operation, NULL) > 0;
 }
 
+/* Whoever commanded it may have died with its answer on the way. */
+bool witness_is_forced(struct life *life, const struct ask *stop)
+{
+    char operation[UUID_TEXT_SIZE];
+
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_STOP && a->domain == stop->domain && a->force &&
+            journal_resolve(life->journal, a->request_id, operation, NULL) > 0 &&
+            text_equal(operation, stop->request_id))
+            return true;
+    return false;
+}
+
 /* What a token was answered with, and what with an answer that is not known may have been. */
 static void check_token(struct life *life, const struct ask *ask)
 {

@@ -87,8 +87,8 @@ void witness_check_told(struct life *life, const struct ask *ask, const char *re
         rule_broken(life, "4.6 cause", "'%s' is not what became of the disks of %s", reason,
                     domain_word(ask->domain));
     if (life->world->has_processes && run->is_crashed && ask->domain->run == ask->run &&
-        !ask->force && !ask->is_escalated && !ask->force_on_timeout &&
-        text_equal(ended, "power cut"))
+        !ask->is_escalated && !ask->force_on_timeout && text_equal(ended, "power cut") &&
+        !witness_is_forced(life, ask))
         rule_broken(life, "4.6 cause", "%s had panicked, and the event says '%s'",
                     domain_word(ask->domain), reason);
 }

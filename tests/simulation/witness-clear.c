@@ -91,7 +91,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
     }
     check_disks(life, a);
     census_count("rule", "4.2 consent");
-    if (a->is_cancelled && !a->is_escalated)
+    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
     if (!engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "a clear begins while the hypervisor is away");

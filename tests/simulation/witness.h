@@ -169,6 +169,8 @@ void witness_accepted_late(struct life *life, struct ask *ask);
 void witness_restarted(struct life *life);
 /* The life is over. */
 void witness_end(struct life *life);
+/* Is it one by force, or has one by force gone over it? */
+bool witness_is_forced(struct life *life, const struct ask *stop);
 void witness_answered(struct ask *ask, const struct answer *a);
 /* REWIND_SINK, REPLAY_LETTERS, DROP_LETTERS. */
 void witness_sink_answered(struct life *life, const struct ask *ask);
