@@ -178,6 +178,18 @@ bool simulated_redefine(struct simulated *s, struct simulated_domain *d)
     return true;
 }
 
+bool simulated_unlock(struct simulated *s, struct simulated_domain *d)
+{
+    if (d->definition->n_locks == 0)
+        return false;
+    free(d->definition->locks[--d->definition->n_locks]);
+    d->is_locked_live = false;
+    d->version++;
+    world_tell(s, d, HAPPENED_DEFINED, 0);
+    world_hint(s, d);
+    return true;
+}
+
 void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is_misjudged)
 {
     if (d->is_misjudged == is_misjudged)
@@ -215,6 +227,8 @@ static void lose_power(struct simulated *s, struct simulated_domain *d)
     d->state = d->is_persistent ? DOMAIN_OFF : DOMAIN_ABSENT;
     while (d->n_processes > 0)
         world_process_gone(s, d, 0);
+    if (d->is_locked_live)
+        simulated_unlock(s, d);
     if (was_there)
         world_tell(s, d, HAPPENED_OFF, d->run);
     world_forget_cause(s, d);

@@ -131,6 +131,8 @@ static void say_off(struct simulated *s, struct simulated_domain *d)
     /* Another end that came before the image was whole leaves none. */
     d->has_managed_save = d->is_persistent && d->is_being_saved && d->cause == END_SAVED;
     d->is_being_saved = false;
+    if (d->is_locked_live)
+        simulated_unlock(s, d);
     world_tell(s, d, HAPPENED_OFF, d->run);
     if (d->manners.forgets_cause)
         world_forget_cause(s, d);

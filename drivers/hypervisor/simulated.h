@@ -61,6 +61,7 @@ struct simulated_domain {
     enum domain_state state;
     enum end_cause cause;
     bool has_managed_save, is_being_saved, in_migration;
+    bool is_locked_live;                /* its lock stands in the live definition alone */
     bool is_misjudged;                  /* the hypervisor says off while the run goes on */
     struct lifecycle lifecycle;         /* of the run that is there */
     struct lifecycle defined_lifecycle; /* what a run begins with */
@@ -150,6 +151,9 @@ bool simulated_suspend(struct simulated *s, struct simulated_domain *d);
 bool simulated_undefine(struct simulated *s, struct simulated_domain *d);
 /* Defines it (again); the definition is to be changed before. */
 bool simulated_redefine(struct simulated *s, struct simulated_domain *d);
+
+/* Its last operation lock is taken from the definition; that of a live one goes with the run. */
+bool simulated_unlock(struct simulated *s, struct simulated_domain *d);
 
 /* The hypervisor says that it is off whatever it is, or comes to its senses. */
 void simulated_misjudge(struct simulated *s, struct simulated_domain *d, bool is_misjudged);

@@ -243,10 +243,9 @@ struct operation *operation_begin(const struct command *c, const struct check_co
         return NULL;
     op->accepted_at = now.realtime;
     op->stage = STAGE_QUEUED;
-    operation_note(op, now.realtime, false, "accepted", "%s by %s%s%s",
+    operation_note(op, now.realtime, false, "accepted", "%s by %s%s",
                    c->force_stop ? "a power cut" : "a shutdown", c->principal.name,
-                   c->override_lock ? ", overriding the security lock" : "",
-                   c->override_arrears ? ", overriding expiry and arrears" : "");
+                   command_overriding(c));
     return take(op);
 }
 

@@ -134,6 +134,15 @@ static int read_override(struct command *c, const char *name, const char *value,
     return 0;
 }
 
+const char *command_overriding(const struct command *c)
+{
+    static const char *const clauses[2][2] = {
+        {"", ", overriding expiry and arrears"},
+        {", overriding the security lock", ", overriding the security lock, expiry and arrears"}};
+
+    return clauses[c->override_lock][c->override_arrears];
+}
+
 static const struct {
     const char *name;
     reader read;

@@ -58,6 +58,8 @@ struct command {
 int command_parse(const struct parameters *p, struct command *ret, struct error **err);
 /* The common parameters (Format, Version …), which every action ignores. */
 bool parameter_is_common(const char *name);
+/* What it overrides, as a clause behind who commands it; "" where it overrides nothing. */
+const char *command_overriding(const struct command *c);
 /* "true" or "false" in any case. 0 or an error that names the parameter. */
 int parameter_boolean(const char *name, const char *value, bool *ret, struct error **err);
 /* A decimal number within the bounds, nothing else. */

@@ -71,6 +71,7 @@ void operation_free(struct operation *op)
     free(op->error_message);
     free(op->forced_by);
     free(op->detail);
+    free(op->ended);
     disk_plan_clear(&op->disks);
     free(op->disks_at_acceptance);
     free(op);
@@ -89,7 +90,7 @@ static int own(char **s)
 struct operation *operation_copy(const struct operation *op)
 {
     _cleanup_(operation_free) struct operation *copy = malloc(sizeof(*copy));
-    char **strings[] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    char **strings[9] = {NULL};
 
     if (!copy)
         return NULL;
@@ -105,6 +106,7 @@ struct operation *operation_copy(const struct operation *op)
     strings[5] = &copy->forced_by;
     strings[6] = &copy->detail;
     strings[7] = &copy->disks_at_acceptance;
+    strings[8] = &copy->ended;
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         if (own(strings[i]) < 0) {
             for (size_t k = i; k < ELEMENTSOF(strings); k++)

@@ -79,6 +79,7 @@ struct operation {
     bool force_stop; /* commanded, or gone over to */
     char *forced_by; /* the RequestId of the command that made a soft stop a power cut, or NULL */
     usec_t off_at, finished_at;
+    char *ended; /* how its guest came to an end, once that is known: "guest crashed"; or NULL */
     struct timeline_entry *timeline;
     size_t n_timeline;
     char *detail; /* what it waits for, or NULL */

@@ -113,8 +113,8 @@ const char *error_text(const struct turn *t)
     return t->in->error ? error_message(t->in->error) : "no answer";
 }
 
-/* How it came about that the guest is off. */
-const char *end_reason(const struct operation *op, enum end_cause cause)
+/* How it came about that the guest is off, as the hypervisor tells it. */
+static const char *end_reason(const struct operation *op, enum end_cause cause)
 {
     switch (cause) {
     case END_SHUTDOWN:
@@ -131,6 +131,15 @@ const char *end_reason(const struct operation *op, enum end_cause cause)
     default:
         return op->cuts > 0 ? "power cut" : "off, cause unknown";
     }
+}
+
+/* What was noted on the way counts, save of a crash that somebody has undone: only what runs shuts
+ * down. */
+const char *how_it_ended(const struct turn *t)
+{
+    enum end_cause cause = t->in->sighting->cause;
+
+    return t->op->ended && cause != END_SHUTDOWN ? t->op->ended : end_reason(t->op, cause);
 }
 
 /* --- Actions ------------------------------------------------------------------------------- */
@@ -335,6 +344,16 @@ void wake(struct turn *t)
     look_later(t);
 }
 
+/* Ending the process of a guest that has crashed is not what ended the guest; unless somebody had
+ * its power cut anyway. One that stands again is ended by the cut. */
+static void note_crash(struct turn *t)
+{
+    if (t->in->kind == IN_SEEN_CRASHED && !has_consent(t))
+        set_text(&t->op->ended, "guest crashed");
+    else if (t->in->kind != IN_SEEN_CRASHED && t->in->kind != IN_SEEN_ENDING)
+        set_text(&t->op->ended, NULL);
+}
+
 static void cut(struct turn *t)
 {
     struct operation *op = t->op;
@@ -387,14 +406,15 @@ void escalate(struct turn *t)
     set_text(&op->error_message, NULL);
     op->grace_left = operation_grace_left(op, t->now.monotonic);
     op->grace_since = USEC_NEVER;
-    operation_note(op, t->now.realtime, false, "force", "commanded by %s, RequestId %s",
-                   t->in->principal, t->in->request_id);
+    operation_note(op, t->now.realtime, false, "force", "commanded by %s, RequestId %s%s",
+                   t->in->principal, t->in->request_id, t->in->overriding ? t->in->overriding : "");
     start_cutting(t, "commanded");
 }
 
 /* A guest that panicked runs nothing any more: there is nothing that a power cut could lose. */
 void end_crashed(struct turn *t)
 {
+    note_crash(t);
     start_cutting(t, "the guest has crashed, and its process is ended");
 }
 
@@ -403,6 +423,7 @@ void cut_again(struct turn *t)
     if (t->op->cuts > 0)
         operation_note(t->op, t->now.realtime, true, "power cut again", "%u tries",
                        t->op->cuts + 1);
+    note_crash(t);
     cut(t);
 }
 
@@ -439,6 +460,11 @@ void block(struct turn *t)
         set_text(&t->op->detail, text);
         operation_note(t->op, t->now.realtime, true, "blocked", "%s", text);
     }
+    /* Until its process has ended too, the hypervisor may have forgotten. */
+    if (!t->op->ended && t->in->sighting->cause != END_UNKNOWN) {
+        set_text(&t->op->ended, how_it_ended(t));
+        t->out->unchanged = false;
+    }
     t->op->next_press = USEC_NEVER;
     t->op->next_cut = USEC_NEVER;
     look_later(t);
@@ -447,6 +473,7 @@ void block(struct turn *t)
 void unblock(struct turn *t)
 {
     set_text(&t->op->detail, NULL);
+    set_text(&t->op->ended, NULL);
     t->op->acting = 0;
     operation_note(t->op, t->now.realtime, false, "running", "the hypervisor says so again");
     if (!is_given_up(t))

@@ -106,7 +106,8 @@ const char *error_text(const struct turn *t);
 usec_t again_after(usec_t delay, usec_t most);
 /* What it waits for stands in the open, once it has failed often enough. */
 void say_obstacle(struct turn *t, unsigned tries, const char *what);
-const char *end_reason(const struct operation *op, enum end_cause cause);
+/* … of what is off: how it came about. */
+const char *how_it_ended(const struct turn *t);
 void finish_stopped(struct turn *t, const char *reason);
 
 #endif

@@ -40,15 +40,6 @@ bool owes_a_clear(const struct turn *t)
     return !disk_plan_is_cleared(&t->op->disks);
 }
 
-/* The run that owes the clear has ended: a process that is there is another's, and on its way off
- * already. */
-bool is_a_later_run(const struct turn *t)
-{
-    const struct incarnation *seen = &t->in->sighting->incarnation;
-
-    return seen->pid != 0 && !incarnation_equal(seen, &t->op->incarnation);
-}
-
 bool gave_up_owing(const struct turn *t)
 {
     return owes_a_clear(t) && is_given_up(t);
@@ -57,6 +48,16 @@ bool gave_up_owing(const struct turn *t)
 bool disks_have_changed(const struct turn *t)
 {
     return owes_a_clear(t) && t->op->disks_changed;
+}
+
+/* The run that owes the clear has ended: whatever is there is another's, save where its process
+ * should be known and is not. */
+bool is_a_later_run(const struct turn *t)
+{
+    const struct incarnation *seen = &t->in->sighting->incarnation;
+
+    return !t->op->has_processes ||
+           (seen->pid != 0 && !incarnation_equal(seen, &t->op->incarnation));
 }
 
 /* Are all disks but the one that the input is about in one of these states? */
@@ -141,7 +142,8 @@ void begin_clear(struct turn *t)
     stand_still(t);
     set_text(&op->detail, NULL);
     op->off_at = t->now.realtime;
-    operation_note(op, t->now.realtime, false, "off", "%s", end_reason(op, t->in->sighting->cause));
+    set_text(&op->ended, how_it_ended(t));
+    operation_note(op, t->now.realtime, false, "off", "%s", how_it_ended(t));
     operation_note(op, t->now.realtime, false, "clearing", "%zu local disk%s", op->disks.n,
                    op->disks.n == 1 ? "" : "s");
     clear(t);
@@ -245,23 +247,14 @@ void disk_cleared(struct turn *t)
     say_what_it_waits_for(t);
 }
 
-/* How it came about that the guest was off stands in the timeline, over restarts too. */
-static const char *cause_of_end(const struct operation *op)
-{
-    for (size_t i = op->n_timeline; i > 0; i--)
-        if (text_equal(op->timeline[i - 1].what, "off"))
-            return op->timeline[i - 1].detail;
-    return NULL;
-}
-
 void last_disk_cleared(struct turn *t)
 {
-    const char *cause = cause_of_end(t->op);
-    char reason[160];
+    const char *ended = t->op->ended;
+    char reason[120];
 
     disk_cleared(t);
-    snprintf(reason, sizeof(reason), "%s%slocal disks cleared", cause ? cause : "",
-             cause ? ", " : "");
+    snprintf(reason, sizeof(reason), "%s%slocal disks cleared", ended ? ended : "",
+             ended ? "; " : "");
     finish_stopped(t, reason);
 }
 

@@ -49,7 +49,7 @@ void finish_stopped(struct turn *t, const char *reason)
 
 void report_stopped(struct turn *t)
 {
-    const char *reason = end_reason(t->op, t->in->sighting->cause);
+    const char *reason = how_it_ended(t);
 
     t->op->off_at = t->now.realtime;
     operation_note(t->op, t->now.realtime, false, "off", "%s", reason);

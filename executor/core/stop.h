@@ -83,6 +83,7 @@ struct input {
     const struct disk_news *news; /* DISK_* */
     const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;
+    const char *overriding; /* FORCE: command_overriding() */
 };
 
 /* What is to be done once the operation is durable. A set; the engine carries out one for a domain

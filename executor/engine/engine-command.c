@@ -95,8 +95,10 @@ static int begin(struct engine *e, struct domain *d, const struct command *c,
 
 static int escalate(struct engine *e, struct domain *d, const struct command *c, struct error **err)
 {
-    const struct input in = {
-        .kind = IN_FORCE, .request_id = c->request_id, .principal = c->principal.name};
+    const struct input in = {.kind = IN_FORCE,
+                             .request_id = c->request_id,
+                             .principal = c->principal.name,
+                             .overriding = command_overriding(c)};
     int r = stage_alias(e, c, engine_operation_now(d), err);
 
     if (r == 0)

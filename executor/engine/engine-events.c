@@ -109,7 +109,9 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
 {
     _cleanup_(draft) struct draft draft = {0};
     struct json_writer *w = &draft.w;
-    bool released = op && to == STATE_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
+    /* What was saved is Stopped too, and goes on with what is its own. */
+    bool released =
+        op && op->outcome == OUTCOME_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
 
     begin_event(e, d, "stopd.instance.state.v1", op, &draft);
     json_write_string(w, "instanceId", d->instance_id);

@@ -97,16 +97,32 @@ static void settle_off(struct engine *e, struct domain *d, const struct sighting
     else if (d->reported.state != STATE_STOPPED)
         engine_report_unasked(e, d, d->reported.state, STATE_STOPPED, unasked_reason(s, seen),
                               NULL);
-    else if (d->reported.is_filed != d->is_filed)
+    else if (d->reported.is_filed != d->is_filed || d->reported.incarnation.pid)
         engine_stage_reported(e, d, STATE_STOPPED, NULL);
 }
 
-/* No run of it is known, none was reported, or it was reported off: nothing has to be proved to say
- * off. */
-static bool is_known_off(const struct domain *d)
+/* No run of it was reported, or it was reported off. */
+static bool is_reported_off(const struct domain *d)
 {
     return !d->reported.known || d->reported.state == STATE_STOPPED ||
            d->reported.state == STATE_PENDING;
+}
+
+/* … and none is known: nothing has to be proved to say off. */
+static bool is_known_off(const struct domain *d)
+{
+    return is_reported_off(d) && !d->reported.incarnation.pid;
+}
+
+/* A run that has come and gone without being reported is nobody's news; but until its process has
+ * ended the domain is not off, and its disks are not to be cleared. */
+static void remember_ending(struct engine *e, struct domain *d, const struct sighting *s)
+{
+    const struct last_report *last = &d->reported;
+
+    if (s->state == DOMAIN_ENDING && s->incarnation.pid && is_reported_off(d) &&
+        !incarnation_equal(&s->incarnation, &last->incarnation))
+        engine_stage_reported(e, d, last->known ? last->state : STATE_STOPPED, &s->incarnation);
 }
 
 void engine_settle_unasked(struct engine *e, struct domain *d, const struct sighting *s)
@@ -136,6 +152,7 @@ void engine_settle_unasked(struct engine *e, struct domain *d, const struct sigh
         d->look_delay = 0;
         break;
     default:
+        remember_ending(e, d, s);
         d->certain = false;
         look_again(e, d);
         return;

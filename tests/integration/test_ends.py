@@ -60,7 +60,7 @@ def test_whatever_ends_a_guest_in_the_middle_it_is_stopped_with_that_cause(guest
         assert disk.is_zero() and kit.is_off(domain)
         stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
         assert disk_events(stopd, f"i-{kind}") == ["cleared"]
-        assert reason_of(stopd, f"i-{kind}") == f"{causes[kind]}, local disks cleared"
+        assert reason_of(stopd, f"i-{kind}") == f"{causes[kind]}; local disks cleared"
 
 
 def test_an_instance_that_is_gone_is_cleared_by_what_was_journalled(guest, loops, stopd_for):  # noqa: F811
@@ -85,7 +85,7 @@ def test_an_instance_that_is_gone_is_cleared_by_what_was_journalled(guest, loops
             operation = stopd.finished(requests[kind])
             assert operation["outcome"] == "Stopped" and disk.is_zero(), operation
             stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
-            assert reason_of(stopd, f"i-{kind}") == "guest shut down, local disks cleared"
+            assert reason_of(stopd, f"i-{kind}") == "guest shut down; local disks cleared"
         assert shown(stopd, "renamed", state="Stopped")["instanceId"] == "i-renamed"
         for kind in "undefined", "transient":
             wait_until(lambda: stopd.get(f"/v1/instances/i-{kind}").status == 404, f"i-{kind} is gone")

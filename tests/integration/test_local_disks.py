@@ -107,6 +107,7 @@ def test_cleared_verified_and_certified_before_stopped(guest, loops, stopd_for):
     types = [event["type"] for event in stopd.events(ID)]
     assert types == ["stopd.instance.state.v1", "stopd.storage.cleared.v1",
                      "stopd.storage.cleared.v1", "stopd.instance.state.v1"]
+    assert stopd.events(ID)[-1]["data"]["reason"] == "guest shut down; local disks cleared"
     signed = stopd.get(f"/v1/certificates/{operation['requestId']}").json["certificates"]
     assert [each["target"] for each in signed] == ["vdb", "vdc"]
     reported = {event["data"]["target"]: event["data"]["certificate"]
@@ -256,6 +257,7 @@ def test_killed_while_clearing_it_goes_on_and_ends_stopped(guest, loops, stopd_f
     assert disk.is_zero()
     stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
     assert disk_events(stopd, ID).count("cleared") == 1
+    assert stopd.events(ID)[-1]["data"]["reason"] == "guest shut down; local disks cleared"
 
 
 def test_held_by_somebody_it_is_reported_and_tried_again(guest, loops, stopd_for):

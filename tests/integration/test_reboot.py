@@ -67,8 +67,8 @@ def test_after_a_reboot_stops_end_clears_go_on_and_what_was_missed_is_told(guest
     for kind in "off", "clearing":
         assert ended[kind]["outcome"] == "Stopped" and made[kind][1].is_zero(), ended
         stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
-    assert reason_of(stopd, "i-off") == "off, cause unknown, local disks cleared"
-    assert reason_of(stopd, "i-clearing") == "guest shut down, local disks cleared"
+    assert reason_of(stopd, "i-off") == "off, cause unknown; local disks cleared"
+    assert reason_of(stopd, "i-clearing") == "guest shut down; local disks cleared"
     assert ended["again"]["outcome"] == "Failed", ended
     assert ended["again"]["error"]["code"] == "InstanceStartedAgain", ended
     assert not kit.is_off(again) and made["again"][1].bytes() == before

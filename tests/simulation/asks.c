@@ -13,6 +13,8 @@
 #define TOKENS 4 /* of each caller */
 #define PRINCIPAL "simulator"
 
+static const char *const callers[] = {PRINCIPAL, "somebody else", "root"};
+
 static struct ask *new_ask(struct life *life, struct request *r)
 {
     struct ask *ask = calloc(1, sizeof(*ask));
@@ -78,27 +80,58 @@ static const struct ask *first_with_token(const struct life *life, unsigned toke
     return first;
 }
 
+static void repeat(struct ask *ask, const struct ask *first)
+{
+    ask->domain = first->domain;
+    ask->force = first->force;
+    ask->is_dry = first->is_dry;
+    ask->confirms = first->confirms;
+    ask->hibernates = first->hibernates;
+    ask->asks_mode = first->asks_mode;
+    ask->overrides_lock = first->overrides_lock;
+    ask->overrides_arrears = first->overrides_arrears;
+    ask->asks_on_timeout = first->asks_on_timeout;
+    ask->asks_grace = first->asks_grace;
+}
+
+/* An operator's, of a guest that cannot be stopped otherwise; now and then of any, or by somebody
+ * who may not. */
+static void choose_override(struct life *life, struct ask *ask)
+{
+    const struct instance *i = ask->domain->definition;
+    bool is_needed = i->n_locks > 0 || i->account != ACCOUNT_OK;
+    bool is_root = text_equal(callers[ask->caller], "root");
+    unsigned which;
+
+    if (!dice_percent(&life->dice, is_root ? (is_needed ? 80 : 30) : 1))
+        return;
+    which = 1 + dice_below(&life->dice, 3);
+    ask->overrides_lock = which & 1;
+    ask->overrides_arrears = which & 2;
+}
+
 /* What this command asks for; a repeated one mostly what it asked for before. */
 static void choose_stop_parameters(struct life *life, struct ask *ask)
 {
     struct dice *dice = &life->dice;
     const struct ask *first;
 
-    ask->token = dice_percent(dice, 35) ? 1 + dice_below(dice, TOKENS) : 0;
-    if (ask->token && dice_percent(dice, 15))
-        ask->token += TOKENS; /* somebody else's */
+    ask->caller = dice_percent(dice, 15) ? 1 + dice_below(dice, ELEMENTSOF(callers) - 1) : 0;
+    ask->token = dice_percent(dice, 35) ? 1 + ask->caller * TOKENS + dice_below(dice, TOKENS) : 0;
     first = ask->token ? first_with_token(life, ask->token) : NULL;
     if (first && first != ask && dice_percent(dice, 75)) {
-        ask->domain = first->domain;
-        ask->force = first->force;
-        ask->asks_on_timeout = first->asks_on_timeout;
-        ask->asks_grace = first->asks_grace;
+        repeat(ask, first);
         return;
     }
     ask->force = dice_percent(dice, 25);
     ask->asks_on_timeout = (enum timeout_action)dice_below(dice, ON_TIMEOUT_MAX);
     ask->asks_grace = dice_percent(dice, 50) ? 1 + dice_below(dice, 40) : 0;
-    ask->is_dry = !ask->token && dice_percent(dice, 4);
+    ask->is_dry = dice_percent(dice, 4);
+    ask->confirms = dice_percent(dice, 95);
+    ask->hibernates = dice_percent(dice, 2);
+    if (dice_percent(dice, 30))
+        ask->asks_mode = (enum stopped_mode)dice_below(dice, STOPPED_MODE_MAX);
+    choose_override(life, ask);
 }
 
 static void add(struct parameters *p, const char *name, const char *value)
@@ -127,7 +160,17 @@ static void write_parameters(struct ask *ask, struct parameters *p)
     snprintf(ask->named, sizeof(ask->named), "%s", id_of(ask->life, ask->domain, text));
     add(p, "InstanceId", ask->named);
     add(p, "ForceStop", ask->force ? "true" : "false");
-    add(p, "ConfirmStop", "true");
+    if (ask->confirms)
+        add(p, "ConfirmStop", "true");
+    if (ask->asks_mode != STOPPED_MODE_UNSET)
+        add(p, "StoppedMode", stopped_mode_to_string(ask->asks_mode));
+    if (ask->hibernates)
+        add(p, "Hibernate", "true");
+    if (ask->overrides_lock || ask->overrides_arrears)
+        add(p, "Override",
+            !ask->overrides_arrears ? "lock"
+            : !ask->overrides_lock  ? "arrears"
+                                    : "lock,arrears");
     if (ask->asks_on_timeout != ON_TIMEOUT_UNSET)
         add(p, "OnGraceTimeout", ask->asks_on_timeout == ON_TIMEOUT_FORCE ? "Force" : "Fail");
     if (ask->asks_grace > 0) {
@@ -157,9 +200,18 @@ static void resolve_policy(const struct life *life, struct ask *ask)
                                  : house->grace;
 }
 
-static void ask_stop(struct life *life)
+static void tell_stop(const struct life *life, const struct ask *ask)
 {
-    struct simulated_domain *d = cast_any(life);
+    tell(life,
+         "%s: StopInstance %.8s%s%s by %s, token %u, grace %u s, on timeout '%s', mode '%s'%s",
+         domain_word(ask->domain), ask->request_id, ask->force ? " by force" : "",
+         ask->is_dry ? ", dry" : "", callers[ask->caller], ask->token, ask->asks_grace,
+         timeout_action_to_string(ask->asks_on_timeout), stopped_mode_to_string(ask->asks_mode),
+         ask->overrides_lock || ask->overrides_arrears ? ", overriding" : "");
+}
+
+static void ask_stop(struct life *life, struct simulated_domain *d, bool is_by_force)
+{
     struct request *r = d ? request_new(REQUEST_STOP) : NULL;
     struct parameters p = {0};
     _cleanup_(error_free) struct error *error = NULL;
@@ -172,32 +224,42 @@ static void ask_stop(struct life *life)
     ask = new_ask(life, r);
     ask->domain = d;
     choose_stop_parameters(life, ask);
+    if (is_by_force) {
+        ask->domain = d;
+        ask->force = true;
+        ask->token = 0;
+    }
     resolve_policy(life, ask);
     ask->run = witness_domain(life, ask->domain)->settled_run;
+    ask->asked_version = witness_domain(life, ask->domain)->settled_version;
     write_parameters(ask, &p);
     memcpy(r->command.request_id, r->request_id, sizeof(r->command.request_id));
-    snprintf(r->principal.name, sizeof(r->principal.name), "%s",
-             ask->token > TOKENS ? "somebody else" : PRINCIPAL);
+    snprintf(r->principal.name, sizeof(r->principal.name), "%s", callers[ask->caller]);
     r->principal.may_change = true;
+    r->principal.is_local_root = ask->is_by_root = text_equal(callers[ask->caller], "root");
     r->command.principal = r->principal;
-    if (command_parse(&p, &r->command, &error) < 0)
-        abort();
-    if (r->command.fingerprint)
-        (void)text_replace(&ask->fingerprint, r->command.fingerprint);
+    tell_stop(life, ask);
+    (void)command_parse(&p, &r->command, &error);
     parameters_clear(&p);
-    tell(life, "%s: StopInstance %.8s%s%s, token %u, grace %u s, on timeout '%s'",
-         domain_word(ask->domain), ask->request_id, ask->force ? " by force" : "",
-         ask->is_dry ? ", dry" : "", ask->token, ask->asks_grace,
-         timeout_action_to_string(ask->asks_on_timeout));
+    witness_parsed(life, ask, error);
+    if (error) {
+        request_free(r);
+        return;
+    }
+    (void)text_replace(&ask->fingerprint, r->command.fingerprint);
     send(life, r);
+}
+
+void ask_force(struct life *life, struct simulated_domain *d)
+{
+    ask_stop(life, d, true);
 }
 
 /* --- The rest ------------------------------------------------------------------------------- */
 
 /* Contract 4.7: the disks of an instance that is off. */
-static void ask_clear(struct life *life)
+void ask_clear(struct life *life, struct simulated_domain *d)
 {
-    struct simulated_domain *d = cast_any(life);
     struct request *r = d ? request_new(REQUEST_CLEAR) : NULL;
     struct ask *ask;
 
@@ -214,13 +276,13 @@ static void ask_clear(struct life *life)
     send(life, r);
 }
 
-static void ask_about_operation(struct life *life, enum request_kind kind)
+static bool ask_about_operation(struct life *life, struct ask *stop, enum request_kind kind)
 {
-    struct ask *stop = choose_stop(life), *ask;
     struct request *r;
+    struct ask *ask;
 
     if (!stop)
-        return;
+        return false;
     r = request_new(kind);
     if (!r)
         abort();
@@ -238,6 +300,12 @@ static void ask_about_operation(struct life *life, enum request_kind kind)
                                  : "wait for the end",
          ask->request_id, stop->request_id);
     send(life, r);
+    return true;
+}
+
+bool ask_about(struct life *life, const struct simulated_domain *d, enum request_kind kind)
+{
+    return ask_about_operation(life, witness_operation(life, d), kind);
 }
 
 static void ask_plainly(struct life *life, enum request_kind kind)
@@ -330,17 +398,17 @@ void ask_something(struct life *life)
     if (life->temper.has_operator && dice_percent(&life->dice, 50))
         ask_sink(life);
     else if (life->temper.has_local_storage && dice_percent(&life->dice, 8))
-        ask_clear(life);
+        ask_clear(life, cast_any(life));
     else if (at < 70)
-        ask_stop(life);
+        ask_stop(life, cast_any(life), false);
     else if (at < 82)
-        ask_about_operation(life, REQUEST_CANCEL);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_CANCEL);
     else if (at < 90)
-        ask_about_operation(life, REQUEST_WAIT_OPERATION);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_WAIT_OPERATION);
     else if (at < 94 && life->temper.has_local_storage)
-        ask_clear(life);
+        ask_clear(life, cast_any(life));
     else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
-        ask_about_operation(life, REQUEST_RETRY);
+        (void)ask_about_operation(life, choose_stop(life), REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CLEARED_TYPE "ecs.i1.xlarge"
+
 static usec_t seconds(struct life *life, usec_t least, usec_t most)
 {
     return dice_between(&life->dice, least * USEC_PER_SEC, most * USEC_PER_SEC);
@@ -46,10 +48,60 @@ struct simulated_domain *cast_any(struct life *life)
     return life->guests[dice_below(&life->dice, life->n_guests)];
 }
 
+bool cast_is_cleared(const struct instance *i)
+{
+    return text_equal(i->type, CLEARED_TYPE);
+}
+
 /* Neither the system's disk nor one that was attached later. */
 bool cast_is_local_disk(const struct disk *disk)
 {
     return !text_equal(disk->target, "vda") && !text_equal(disk->target, "vdz");
+}
+
+void cast_account(struct life *life, struct instance *n)
+{
+    n->account = (enum account_status)(1 + dice_below(&life->dice, ACCOUNT_MAX - 1));
+}
+
+/* What it is charged, and what it is connected to. */
+static void choose_terms(struct life *life, struct instance *n)
+{
+    struct dice *dice = &life->dice;
+    bool is_special = dice_percent(dice, 25);
+
+    n->network = is_special && dice_percent(dice, 40) ? NETWORK_CLASSIC : NETWORK_VPC;
+    n->charge = is_special && dice_percent(dice, 40) ? CHARGE_PREPAID : CHARGE_POSTPAID;
+    n->spot = is_special && dice_percent(dice, 50);
+    if (dice_percent(dice, 4))
+        cast_account(life, n);
+    if (dice_percent(dice, 3))
+        (void)instance_add_lock(n, "security");
+    if (dice_percent(dice, 25))
+        n->economical = dice_percent(dice, 60) ? TRISTATE_YES : TRISTATE_NO;
+    if (dice_percent(dice, 30))
+        (void)text_replace(&n->public_ip, "203.0.113.7");
+}
+
+/* Of a family whose local disks are cleared, or of another, with local disks or without. */
+static void choose_storage(struct life *life, struct instance *n)
+{
+    struct dice *dice = &life->dice;
+    char text[32];
+
+    (void)instance_add_disk(n, "vda", "/var/lib/libvirt/images/vm.qcow2", DISK_FILE);
+    if (life->temper.has_local_storage && dice_percent(dice, 60)) {
+        (void)text_replace(&n->type, CLEARED_TYPE);
+        for (unsigned k = 1 + dice_below(dice, 2); k > 0; k--) {
+            snprintf(text, sizeof(text), "vd%c", 'a' + (int)k);
+            (void)instance_add_disk(n, text, "/dev/nvme0n1", DISK_BLOCK);
+        }
+    } else if (dice_percent(dice, 30)) {
+        (void)text_replace(&n->type, "ecs.d1.2xlarge");
+        (void)instance_add_disk(n, "vdb", "/dev/nvme0n1", DISK_BLOCK);
+        if (dice_percent(dice, 50))
+            (void)text_replace(&instance_add_local_disk(n)->target, "vdb");
+    }
 }
 
 static struct instance *make_instance(struct life *life, unsigned i)
@@ -72,16 +124,10 @@ static struct instance *make_instance(struct life *life, unsigned i)
         n->stop.grace = dice_between(dice, 1, 40) * USEC_PER_SEC;
     if (dice_percent(dice, 20))
         n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
-    (void)instance_add_disk(n, "vda", "/var/lib/libvirt/images/vm.qcow2", DISK_FILE);
-    if (life->temper.has_local_storage && dice_percent(dice, 60)) {
-        (void)text_replace(&n->type, "ecs.i1.xlarge");
-        for (unsigned k = 1 + dice_below(dice, 2); k > 0; k--) {
-            snprintf(text, sizeof(text), "vd%c", 'a' + (int)k);
-            (void)instance_add_disk(n, text, "/dev/nvme0n1", DISK_BLOCK);
-        }
-    }
-    n->vcpus = 2;
-    n->memory_kib = 4 << 20;
+    choose_terms(life, n);
+    choose_storage(life, n);
+    n->vcpus = 1 + dice_below(dice, 8);
+    n->memory_kib = (uint64_t)n->vcpus << 21;
     return n;
 }
 
@@ -104,6 +150,14 @@ static struct simulated_domain *create_guest(struct life *life, unsigned i)
     else
         d->manners = (struct guest_manners){.answer_delay = USEC_PER_SEC};
     return d;
+}
+
+static void tell_terms(const struct life *life, const struct instance *i)
+{
+    tell(life, "  %s, %s, %s%s%s%s%s", network_kind_to_string(i->network),
+         charge_kind_to_string(i->charge), account_status_to_string(i->account),
+         i->spot ? ", spot" : "", i->n_locks > 0 ? ", locked" : "", i->type ? ", " : "",
+         i->type ? i->type : "");
 }
 
 void cast_create(struct life *life)
@@ -130,5 +184,6 @@ void cast_create(struct life *life)
         tell(life, "%s is %s, on the button it %s after %.1f s", domain_word(d),
              domain_state_to_string(d->state), guest_answer_to_string(d->manners.answer),
              (double)d->manners.answer_delay / 1e6);
+        tell_terms(life, d->definition);
     }
 }

@@ -28,7 +28,7 @@ static bool parse_event(sqlite3_stmt *q, struct event *ret)
 {
     _cleanup_(json) json_object *body = json_tokener_parse(column_text(q, 3, NULL));
     const char *from = NULL, *to = NULL, *sequence = NULL;
-    json_object *data;
+    json_object *data, *resources;
     char expected[24];
 
     *ret = (struct event){0};
@@ -45,6 +45,13 @@ static bool parse_event(sqlite3_stmt *q, struct event *ret)
     copy_member(data, "localStorage", ret->local_storage, sizeof(ret->local_storage));
     if (ret->kind != EVENT_STATE)
         return ret->kind != EVENT_UNKNOWN;
+    copy_member(data, "stoppedMode", ret->stopped_mode, sizeof(ret->stopped_mode));
+    ret->has_resources = json_get_object(data, "resources", &resources) == 0 &&
+                         json_get_bool(resources, "released", &ret->is_released) == 0 &&
+                         json_get_number(resources, "vcpus", &ret->vcpus) == 0 &&
+                         json_get_number(resources, "memoryKiB", &ret->memory_kib) == 0;
+    if (ret->has_resources)
+        copy_member(resources, "publicIp", ret->public_ip, sizeof(ret->public_ip));
     return json_get_string(data, "from", &from) == 0 && json_get_string(data, "to", &to) == 0 &&
            from && to && instance_state_from_string(from, &ret->from) == 0 &&
            instance_state_from_string(to, &ret->to) == 0;

@@ -21,6 +21,10 @@ struct event {
     enum instance_state from, to;
     char local_storage[16];
     char request_id[UUID_TEXT_SIZE], code[64], reason[200];
+    char stopped_mode[16];
+    bool has_resources, is_released; /* of a transition */
+    uint64_t vcpus, memory_kib;
+    char public_ip[32];
 };
 
 /* What was committed behind the last event that the witness has seen, at most EVENTS_MOST;

@@ -132,6 +132,7 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->is_defined = d->state != DOMAIN_ABSENT;
             g->shows_run = g->version > 0 && shows_run(life, d);
             g->is_up = simulated_is_present(d);
+            g->is_crashed = d->state == DOMAIN_CRASHED;
             g->is_dark = g->version == 0 || (!g->shows_run && !d->is_misjudged);
             snprintf(g->id, sizeof(g->id), "%s",
                      g->is_defined ? instance_public_id(d->definition) : "");

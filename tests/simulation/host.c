@@ -35,7 +35,7 @@ void host_consider_crash(struct life *life, uint64_t number)
     if (!life->temper.has_crashes || life->is_quiet || !life->engine || life->countdown > 0)
         return;
     fate_draw(life, FATE_CRASH, number);
-    if (dice_percent(&life->dice, 2)) {
+    if (dice_percent(&life->dice, life->temper.is_aimed ? 5 : 2)) {
         unsigned points = 1 + dice_below(&life->dice, 12);
 
         if (fate_happens(life, FATE_CRASH, number))
@@ -261,6 +261,7 @@ void host_turn(struct life *life)
     }
     watch_spinning(life);
     witness_turn(life);
+    aim_watch(life);
 }
 
 /* --- Time ----------------------------------------------------------------------------------- */

@@ -116,9 +116,11 @@ static void choose_temper(struct life *life)
     bool is_rough = dice_percent(dice, 60);
 
     t->commands = 1 + dice_below(dice, 7);
+    t->is_aimed = dice_percent(dice, 35);
+    t->commands += t->is_aimed ? dice_below(dice, 5) : 0;
     t->weather = dice_below(dice, is_rough ? 12 : 4);
     t->slow_calls = dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
-    t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, 8) : 0;
+    t->hung_calls = is_rough && dice_percent(dice, 30) ? dice_below(dice, t->is_aimed ? 20 : 8) : 0;
     t->failing_calls = is_rough && dice_percent(dice, 50) ? dice_below(dice, 20) : 0;
     t->lost_answers = is_rough && dice_percent(dice, 40) ? dice_below(dice, 15) : 0;
     t->lost_hints = dice_percent(dice, 30) ? dice_below(dice, 40) : 0;
@@ -131,10 +133,10 @@ static void choose_temper(struct life *life)
     t->has_identity_changes = dice_percent(dice, 10);
     t->has_parallel_bound = dice_percent(dice, 30);
     t->is_forgetful = dice_percent(dice, 10);
-    t->has_bad_disks = dice_percent(dice, 30);
-    t->is_crowded = dice_percent(dice, 8);
+    t->has_bad_disks = dice_percent(dice, t->is_aimed ? 80 : 30);
+    t->is_crowded = dice_percent(dice, t->is_aimed ? 40 : 8);
     t->has_parallel_bound |= t->is_crowded;
-    t->has_local_storage = dice_percent(dice, 30) || t->is_crowded;
+    t->has_local_storage = dice_percent(dice, t->is_aimed ? 75 : 30) || t->is_crowded;
     t->has_operator = dice_percent(dice, 30);
     t->reading_failures = is_rough && dice_percent(dice, 40) ? 1 + dice_below(dice, 15) : 0;
 }
@@ -152,7 +154,8 @@ static void choose_settings(struct life *life)
                          .method = (enum stop_method)(1 + dice_below(dice, METHOD_MAX - 1)),
                          .on_timeout = dice_percent(dice, 40) ? ON_TIMEOUT_FORCE : ON_TIMEOUT_FAIL},
                 .resend = dice_between(dice, 1, 15) * USEC_PER_SEC,
-                .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
+                .stopped_mode = dice_percent(dice, 40) ? STOPPED_MODE_STOP_CHARGING
+                                                       : STOPPED_MODE_KEEP_CHARGING,
                 .local_families = families,
                 .n_local_families = ELEMENTSOF(families),
             },
@@ -182,14 +185,16 @@ static void begin(struct life *life)
     journal_faults_attend(life);
     fibers_attend(life);
     readings_attend(life);
-    life->world = simulated_new(dice_percent(&life->dice, 88));
+    choose_temper(life);
+    life->world = simulated_new(dice_percent(&life->dice, life->temper.is_aimed ? 60 : 88));
     if (!life->world)
         abort();
     life->world->pids = 2 + (pid_t)dice_below(&life->dice, 20);
     life->world->observer = (struct simulated_observer){witness_happened, life};
     life->available_at = life->lost_at = life->arrived_at = life->journal_well_at = USEC_NEVER;
     life->restart_at = USEC_NEVER;
-    choose_temper(life);
+    for (unsigned i = 0; i < LIFE_DOMAINS_MOST; i++)
+        life->aims[i] = (struct aim){.stage = STAGE_DONE, .at = USEC_NEVER};
     choose_settings(life);
     sinks_create(life);
     life->parallel_most = life->settings.parallel;
@@ -228,6 +233,7 @@ static usec_t next_due(const struct life *life)
     if (!life->is_quiet) {
         earlier(&due, life->next_command);
         earlier(&due, life->next_weather);
+        earlier(&due, aim_next(life));
     }
     if (life->engine)
         earlier(&due, life->has_arrivals ? life->now : engine_due(life));
@@ -302,6 +308,7 @@ static void advance(struct life *life)
     host_advance(life);
     if (!life->is_quiet)
         stir(life);
+    aim_advance(life);
     if (!life->engine && life->restart_at <= life->now)
         host_start_engine(life);
     if (life->engine && (life->has_arrivals || engine_due(life) <= life->now))

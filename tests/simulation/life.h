@@ -32,7 +32,8 @@ struct flight {
         bool is_defined;
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
-        bool is_dark;   /* whether it runs, or as what process, could not be told */
+        bool is_crashed;
+        bool is_dark; /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;
@@ -55,6 +56,7 @@ struct temper {
     bool has_local_storage;
     bool has_bad_disks;
     bool has_operator; /* who wants things of the sinks */
+    bool is_aimed;     /* things befall guests just as their stops get somewhere */
     bool is_crowded;   /* four guests with local disks, one turn at a time */
 };
 
@@ -89,6 +91,11 @@ struct life {
     unsigned n_guests;
     struct flight *flights;
     const struct flight *executing; /* whose effect it is that is happening */
+    struct aim {                    /* at the stop of each guest, see aim.c */
+        enum stage stage;
+        uint64_t number;
+        usec_t at; /* NEVER: nothing befalls it */
+    } aims[LIFE_DOMAINS_MOST];
     struct hint_in_flight *hints;
     struct wiping *wipings; /* helpers at work, see wiping.c */
     bool has_lost_hints, has_misjudged, has_crash;
@@ -177,13 +184,21 @@ void wiping_forget(struct life *life);
 
 /* --- asks.c: what is asked of stopd --------------------------------------------------------- */
 void ask_something(struct life *life);
+/* A power cut of it; a clear of its kept disks; a word about its stop (false: there is none). */
+void ask_force(struct life *life, struct simulated_domain *d);
+void ask_clear(struct life *life, struct simulated_domain *d);
+bool ask_about(struct life *life, const struct simulated_domain *d, enum request_kind kind);
 
 /* --- cast.c: who lives in the world --------------------------------------------------------- */
 void cast_create(struct life *life);
 /* Any of them; NULL: one that was left out. */
 struct simulated_domain *cast_any(struct life *life);
+/* Expired, or in arrears. */
+void cast_account(struct life *life, struct instance *n);
 /* Other manners, at random. */
 void cast_manners(struct life *life, struct simulated_domain *d);
+/* Is it of a family whose local disks are cleared? */
+bool cast_is_cleared(const struct instance *i);
 /* Is it one that is cleared? Neither the system's disk is nor one that was attached later. */
 bool cast_is_local_disk(const struct disk *disk);
 
@@ -194,6 +209,20 @@ void weather_calm(struct life *life);
 void weather_advance(struct life *life);
 usec_t weather_next(const struct life *life);
 void weather_lose_hypervisor(struct life *life, usec_t away);
+/* What befalls a domain. False: it cannot in this state. */
+bool weather_start(struct life *life, struct simulated_domain *d);
+bool weather_start_briefly(struct life *life, struct simulated_domain *d);
+bool weather_run_briefly(struct life *life, struct simulated_domain *d);
+bool weather_misjudge(struct life *life, struct simulated_domain *d);
+bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d);
+
+/* --- aim.c: what befalls a guest just as its stop has got somewhere -------------------------- */
+/* Some seconds from now, at one that is in no stop. */
+void aim_at_kept_disks(struct life *life, const struct simulated_domain *d);
+/* After each turn. */
+void aim_watch(struct life *life);
+void aim_advance(struct life *life);
+usec_t aim_next(const struct life *life);
 
 /* --- journal-faults.c --- */
 void journal_faults_attend(struct life *life); /* NULL: to none */

@@ -44,7 +44,7 @@ static bool kill_process(struct life *life, struct simulated_domain *d)
     return simulated_kill(life->world, d, causes[dice_below(&life->dice, ELEMENTSOF(causes))]);
 }
 
-static bool start(struct life *life, struct simulated_domain *d)
+bool weather_start(struct life *life, struct simulated_domain *d)
 {
     return d->run + 1 < WITNESS_RUNS && simulated_start(life->world, d);
 }
@@ -52,16 +52,37 @@ static bool start(struct life *life, struct simulated_domain *d)
 /* Off and on again before anybody looks. */
 static bool restart(struct life *life, struct simulated_domain *d)
 {
-    return simulated_destroy(life->world, d) && start(life, d);
+    return simulated_destroy(life->world, d) && weather_start(life, d);
+}
+
+static bool migrate(struct life *life, struct simulated_domain *d)
+{
+    life->arrived_at = life->now + seconds(life, 0, 20);
+    return simulated_migrate(life->world, d);
+}
+
+/* All that anybody may see of it is how it ends, which takes its process a while. */
+bool weather_run_briefly(struct life *life, struct simulated_domain *d)
+{
+    if (dice_percent(&life->dice, 50)) {
+        d->manners.flush = seconds(life, 1, 5);
+        d->manners.linger = seconds(life, 1, 60);
+    }
+    aim_at_kept_disks(life, d);
+    return weather_start(life, d) && simulated_power_off(life->world, d);
 }
 
 /* Nobody has seen it run. */
-static bool start_briefly(struct life *life, struct simulated_domain *d)
+bool weather_start_briefly(struct life *life, struct simulated_domain *d)
 {
     static bool (*const what_next[])(struct simulated *, struct simulated_domain *) = {
-        simulated_pause, simulated_suspend, simulated_panic, simulated_power_off};
+        simulated_pause, simulated_suspend, simulated_panic};
 
-    return start(life, d) &&
+    if (dice_percent(&life->dice, 25))
+        return weather_run_briefly(life, d);
+    if (dice_percent(&life->dice, 15))
+        return weather_start(life, d) && migrate(life, d);
+    return weather_start(life, d) &&
            (dice_percent(&life->dice, 20)
                 ? simulated_save(life->world, d, true)
                 : what_next[dice_below(&life->dice, ELEMENTSOF(what_next))](life->world, d));
@@ -70,12 +91,6 @@ static bool start_briefly(struct life *life, struct simulated_domain *d)
 static bool save(struct life *life, struct simulated_domain *d)
 {
     return simulated_save(life->world, d, dice_percent(&life->dice, 60));
-}
-
-static bool migrate(struct life *life, struct simulated_domain *d)
-{
-    life->arrived_at = life->now + seconds(life, 0, 20);
-    return simulated_migrate(life->world, d);
 }
 
 static bool pause_or_resume(struct life *life, struct simulated_domain *d)
@@ -107,7 +122,7 @@ static bool hide_fate(struct life *life, struct simulated_domain *d)
 }
 
 /* Without a process to hold it against, nobody could tell. */
-static bool misjudge(struct life *life, struct simulated_domain *d)
+bool weather_misjudge(struct life *life, struct simulated_domain *d)
 {
     if (!life->world->has_processes || d->state == DOMAIN_ENDING)
         return false;
@@ -117,12 +132,29 @@ static bool misjudge(struct life *life, struct simulated_domain *d)
     return true;
 }
 
+/* In the live definition alone a lock goes with the run. */
 static bool lock(struct life *life, struct simulated_domain *d)
 {
     if (d->state == DOMAIN_ABSENT || d->definition->n_locks > 0)
         return false;
     (void)instance_add_lock(d->definition, "security");
-    witness_domain(life, d)->locked_version = d->version + 1;
+    d->is_locked_live = simulated_is_present(d) && dice_percent(&life->dice, 50);
+    return simulated_redefine(life->world, d);
+}
+
+static bool unlock(struct life *life, struct simulated_domain *d)
+{
+    return d->state != DOMAIN_ABSENT && simulated_unlock(life->world, d);
+}
+
+static bool change_account(struct life *life, struct simulated_domain *d)
+{
+    if (d->state == DOMAIN_ABSENT)
+        return false;
+    if (d->definition->account == ACCOUNT_OK)
+        cast_account(life, d->definition);
+    else
+        d->definition->account = ACCOUNT_OK;
     return simulated_redefine(life->world, d);
 }
 
@@ -142,7 +174,7 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
 }
 
 /* Before anybody looks. */
-static bool attach_disk_and_end(struct life *life, struct simulated_domain *d)
+bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d)
 {
     return attach_disk(life, d) && power_off(life, d);
 }
@@ -180,9 +212,9 @@ static const struct {
     {5, "panics", panic},
     {8, "is destroyed by another hand", destroy},
     {5, "loses its process", kill_process},
-    {20, "is started", start},
+    {20, "is started", weather_start},
     {8, "is destroyed and started again", restart},
-    {8, "is started, and something else at once", start_briefly},
+    {8, "is started, and something else at once", weather_start_briefly},
     {6, "is saved", save},
     {6, "begins to migrate", migrate},
     {8, "is paused or resumed", pause_or_resume},
@@ -190,10 +222,12 @@ static const struct {
     {4, "is undefined, or defined again", undefine},
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
-    {8, "is said to be off while it runs, or no more", misjudge},
+    {8, "is said to be off while it runs, or no more", weather_misjudge},
     {3, "is locked", lock},
+    {2, "is locked no more", unlock},
+    {4, "is in arrears, or no more", change_account},
     {2, "is given another disk", attach_disk},
-    {2, "is given another disk, and is powered off from inside", attach_disk_and_end},
+    {2, "is given another disk, and is powered off from inside", weather_attach_disk_and_end},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
 };
@@ -285,7 +319,7 @@ static void reboot_host(struct life *life)
     simulated_reboot_host(life->world, boot_id);
     for (struct simulated_domain *d = life->world->domains; d; d = d->next)
         if (d->is_persistent && dice_percent(&life->dice, 40))
-            start(life, d);
+            weather_start(life, d);
 }
 
 static void break_journal(struct life *life)
@@ -315,6 +349,20 @@ static void change_bound(struct life *life)
     engine_configure(life->engine, &life->settings);
 }
 
+/* What a command means that does not say. */
+static void change_mode(struct life *life)
+{
+    enum stopped_mode *mode = &life->settings.policy.stopped_mode;
+
+    if (!life->engine)
+        return;
+    *mode = *mode == STOPPED_MODE_KEEP_CHARGING ? STOPPED_MODE_STOP_CHARGING
+                                                : STOPPED_MODE_KEEP_CHARGING;
+    census_count("weather", "stop.stopped_mode is set");
+    tell(life, "stop.stopped_mode is %s now", stopped_mode_to_string(*mode));
+    engine_configure(life->engine, &life->settings);
+}
+
 static void step_clock(struct life *life)
 {
     set_clock(life);
@@ -325,8 +373,8 @@ static void step_clock(struct life *life)
 void weather_change(struct life *life)
 {
     static void (*const host_weather[])(struct life *) = {
-        lose_hypervisor, lose_hypervisor, end_stopd,     end_stopd,    end_stopd,
-        reboot_host,     break_journal,   break_journal, change_bound, step_clock,
+        lose_hypervisor, lose_hypervisor, end_stopd,    end_stopd,  end_stopd,   reboot_host,
+        break_journal,   break_journal,   change_bound, step_clock, change_mode,
     };
 
     if (dice_percent(&life->dice, 60))

@@ -20,6 +20,19 @@ bool witness_is_durable(struct life *life, const char *request_id)
            journal_resolve(life->journal, request_id, operation, NULL) > 0;
 }
 
+/* Whoever commanded it may have died with its answer on the way. */
+bool witness_is_forced(struct life *life, const struct ask *stop)
+{
+    char operation[UUID_TEXT_SIZE];
+
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        if (a->kind == REQUEST_STOP && a->domain == stop->domain && a->force &&
+            journal_resolve(life->journal, a->request_id, operation, NULL) > 0 &&
+            text_equal(operation, stop->request_id))
+            return true;
+    return false;
+}
+
 /* What a token was answered with, and what with an answer that is not known may have been. */
 static void check_token(struct life *life, const struct ask *ask)
 {
@@ -74,7 +87,7 @@ static void check_refused_token(struct life *life, const struct ask *ask)
 
 void witness_accepted_late(struct life *life, struct ask *ask)
 {
-    if (is_set(ask->domain->definition->type))
+    if (cast_is_cleared(ask->domain->definition))
         ask->run = witness_domain(life, ask->domain)->known_run;
 }
 
@@ -91,10 +104,13 @@ static void check_force(struct life *life, const struct ask *ask, const struct a
     if (!ask->is_operation && running && (running->force || running->is_escalated))
         rule_broken(life, "3 force", "%.8s goes over %.8s, which is forced already",
                     ask->request_id, running->request_id);
+    if (!ask->is_operation)
+        witness_check_went_over(life, ask);
 }
 
 static void see_stop_answered(struct life *life, struct ask *ask)
 {
+    witness_check_answer(life, ask);
     if (ask->code != ERROR_NONE) {
         ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
         if (ask->token && !life->temper.is_forgetful)
@@ -182,7 +198,7 @@ void witness_answered(struct ask *ask, const struct answer *a)
         rule_broken(life, "5 answers", "%.8s is answered twice", ask->request_id);
     ask->is_answered = true;
     ask->code = a->code;
-    census_count("answer", a->code ? error_public_code(a->code) : "OK");
+    census_count("answer", a->code ? error_name(a->code) : "OK");
     memcpy(ask->answer_id, a->request_id, sizeof(ask->answer_id));
     switch (ask->kind) {
     case REQUEST_STOP:

@@ -101,7 +101,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
     check_disks(life, a);
     check_kept(life, job, a);
     census_count("rule", "4.2 consent");
-    if (a->is_cancelled && !a->is_escalated)
+    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
         rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
     if (!engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "a clear begins while the hypervisor is away");
@@ -159,7 +159,7 @@ void witness_check_cleared(struct life *life, const struct ask *ask)
     const struct instance *i = ask->domain->definition;
     unsigned n = 0;
 
-    for (size_t k = 0; is_set(i->type) && k < i->n_disks; k++)
+    for (size_t k = 0; cast_is_cleared(i) && k < i->n_disks; k++)
         n += cast_is_local_disk(&i->disks[k]);
     if (n == 0)
         return;

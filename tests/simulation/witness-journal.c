@@ -42,16 +42,6 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
 
 /* --- Stops ---------------------------------------------------------------------------------- */
 
-static void check_lock(struct life *life, const struct ask *ask)
-{
-    const struct seen_domain *seen = witness_domain(life, ask->domain);
-
-    census_count("rule", "3 locked");
-    if (seen->locked_version && seen->settled_version >= seen->locked_version)
-        rule_broken(life, "3 locked", "%s is known to be locked, and %.8s is accepted",
-                    domain_word(ask->domain), ask->request_id);
-}
-
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
     if (!ask || ask->is_dry) {
@@ -79,7 +69,7 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     if (journal_faults_is_on_reserve())
         rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
                     ask->request_id);
-    check_lock(life, ask);
+    witness_check_accepted(life, ask, e);
     witness_accepted_late(life, ask);
     ask->known_version = witness_domain(life, ask->domain)->known_version;
     ask->is_operation = true;
@@ -97,51 +87,13 @@ static void see_ended(struct life *life, struct ask *ask)
             a->is_void = true;
 }
 
-#define AND_CLEARED "local disks cleared"
-
-/* Is this what the event says, alone or with what became of the disks? */
-static bool says(const char *reason, const char *meaning)
-{
-    size_t n = strlen(meaning);
-
-    return strncmp(reason, meaning, n) == 0 &&
-           (!reason[n] || text_equal(reason + n, ", " AND_CLEARED));
-}
-
-/* What the event says of how the guest ended, where it says so. */
-static void check_reason(struct life *life, const struct simulated_domain *d,
-                         const struct seen_run *run, const char *reason)
-{
-    static const struct {
-        const char *reason;
-        enum end_cause cause;
-    } meanings[] = {
-        {"guest shut down", END_SHUTDOWN},
-        {"guest shut down by itself", END_SHUTDOWN},
-        {"destroyed by another hand", END_DESTROYED},
-        {"destroyed", END_DESTROYED},
-        {"guest crashed", END_CRASHED},
-        {"hypervisor failure", END_FAILED},
-        {"ended by the hypervisor's daemon", END_DAEMON},
-        {"saved", END_SAVED},
-    };
-
-    census_count("rule", "4.6 cause");
-    for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
-        if (says(reason, meanings[i].reason) && run->cause != meanings[i].cause)
-            rule_broken(life, "4.6 cause", "%s ended as %s, and the event says '%s'",
-                        domain_word(d), end_cause_to_string(run->cause), reason);
-    if (text_equal(reason, AND_CLEARED))
-        rule_broken(life, "4.6 cause", "%s ended as %s, and the event tells of its disks only",
-                    domain_word(d), end_cause_to_string(run->cause));
-}
-
 static void check_stopped(struct life *life, const struct ask *ask, const char *reason)
 {
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
     witness_check_cleared(life, ask);
     witness_check_failures(life, ask);
+    witness_check_told(life, ask, reason);
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
         return;
@@ -149,7 +101,7 @@ static void check_stopped(struct life *life, const struct ask *ask, const char *
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)
         rule_broken(life, "4.6 saved", "%s was %s and is reported as stopped",
                     domain_word(ask->domain), end_cause_to_string(run->cause));
-    check_reason(life, ask->domain, run, reason);
+    witness_check_cause(life, ask->domain, run, reason);
 }
 
 static bool has_ended_as(const struct seen_domain *seen, const struct ask *ask,
@@ -257,7 +209,7 @@ static void check_proof(struct life *life, struct simulated_domain *d, const str
         if (seen->runs[run].is_gone || (is_superseded && run < seen->known_run)) {
             seen->accounted = run;
             if (life->world->has_processes && run == d->run && !seen->runs[run].is_cause_lost)
-                check_reason(life, d, &seen->runs[run], e->reason);
+                witness_check_cause(life, d, &seen->runs[run], e->reason);
             return;
         }
     rule_broken(life, "4.7 proof", "%s is reported Stopped (%s), and no run of it has ended",
@@ -297,16 +249,19 @@ static void take_transition(struct life *life, const struct event *e, const stru
         check_chain(life, d, e);
         if (e->to == STATE_STOPPED)
             check_proof(life, d, e);
-        if (e->to == STATE_STOPPED && !ask && is_set(d->definition->type))
+        if (e->to == STATE_STOPPED && !ask && cast_is_cleared(d->definition))
             census_count("rule", "4.7 kept");
         if (e->to == STATE_STOPPED && !ask && *witness_domain(life, d)->known_id &&
-            is_set(d->definition->type) && !text_equal(e->local_storage, "kept"))
+            cast_is_cleared(d->definition) && !text_equal(e->local_storage, "kept"))
             rule_broken(life, "4.7 kept",
                         "%s went off by itself, and its disks are not said to be kept",
                         domain_word(d));
         if (e->to == STATE_RUNNING && e->from != STATE_STOPPING)
             check_start(life, d);
     }
+    witness_check_mode(life, ask, e, failure != NULL);
+    if (d && !life->temper.has_identity_changes)
+        witness_check_resources(life, d, e);
     if (e->to != STATE_STOPPING && e->from == STATE_STOPPING) {
         if (!ask || !ask->is_operation || ask->is_ended) {
             rule_broken(life, "4.4 outbox", "a stop ends that does not go on: %.8s", e->request_id);

@@ -193,6 +193,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
         break;
     case HAPPENED_CHANGED:
         life->has_crash |= d->state == DOMAIN_CRASHED;
+        seen->runs[run].is_crashed = d->state == DOMAIN_CRASHED;
         break;
     case HAPPENED_REBOOTED:
         see_reboot(life, d, run);
@@ -210,6 +211,7 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
             seen->chain_is_open = true;
         break;
     case HAPPENED_DEFINED:
+        witness_defined(life, d);
         if (d->state == DOMAIN_ABSENT)
             seen->chain_is_open = true;
         break;
@@ -351,6 +353,8 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->known_run = g->run;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
+        if (g->shows_run && g->is_up)
+            seen->runs[g->run].was_crashed = g->is_crashed;
         if (g->is_defined)
             seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));

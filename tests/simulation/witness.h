@@ -16,6 +16,7 @@ struct wipe_job;
 
 #define WITNESS_DOMAINS 4
 #define WITNESS_RUNS 64
+#define WITNESS_VERSIONS 64
 #define WITNESS_ID 48
 
 /* Something that was asked, and what became of it. */
@@ -31,9 +32,14 @@ struct ask {
     /* Of STOP */
     char named[64]; /* as the command calls it; the sink of a wish */
     unsigned run;   /* the last that the engine knew of when it was asked: the one that is meant */
-    unsigned token; /* 0: none; each caller has numbers of its own */
+    unsigned asked_version; /* and of the definition */
+    unsigned token;         /* 0: none; each caller has numbers of its own */
+    unsigned caller;
+    bool is_by_root;
     char *fingerprint;
-    bool force, is_dry;
+    bool force, is_dry, hibernates, confirms;
+    bool overrides_lock, overrides_arrears;
+    enum stopped_mode asks_mode;
     enum timeout_action asks_on_timeout;
     unsigned asks_grace;   /* seconds; 0: nothing said */
     bool force_on_timeout; /* what holds for it in the end, with the metadata and the policy */
@@ -46,6 +52,7 @@ struct ask {
 
     /* What a STOP has become in the journal, as its events say */
     bool is_operation, is_ended, is_cancelled;
+    enum stopped_mode came_of_mode;
     bool is_confirmed;      /* of CLEAR */
     unsigned known_version; /* of the definition that it was accepted with */
     bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
@@ -71,6 +78,15 @@ static inline bool ask_is_under_way(const struct ask *a)
     return a->is_operation && !a->is_ended;
 }
 
+/* What a definition says that decides about commands. */
+struct facts {
+    bool is_locked, is_classic, is_prepaid, is_spot;
+    bool has_local_disks; /* of whatever family */
+    bool owes_clears;     /* of one that is cleared */
+    bool is_in_arrears;
+    enum tristate economical;
+};
+
 /* What the witness remembers of a domain. */
 struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
@@ -93,9 +109,8 @@ struct seen_domain {
                                lifecycle cannot be put back */
     unsigned late_lock_run; /* a call that was written off, or whose stop is over, has interlocked
                                this one, and nobody has put that right since */
-    unsigned
-        locked_version; /* an operation lock stands in this definition and later ones; 0: none */
-    unsigned disks_version, disks_run; /* and another disk, since the guest runs */
+    struct facts facts[WITNESS_VERSIONS]; /* of each version of its definition */
+    unsigned disks_version, disks_run;    /* and another disk, since the guest runs */
     unsigned restored_run; /* its lifecycle actions were put back, and not set again since */
     unsigned unlocked_run; /* a button was pressed that could set no interlock */
     struct seen_run {
@@ -103,6 +118,8 @@ struct seen_domain {
         bool is_off;  /* the hypervisor says that it has, or has said so when it had not */
         enum end_cause cause;
         bool is_cause_lost; /* the hypervisor does not know it any more */
+        bool is_crashed;    /* its guest has panicked, and its process was kept */
+        bool was_crashed;   /* when stopd last saw it there */
     } runs[WITNESS_RUNS];   /* by their number */
 };
 
@@ -154,6 +171,8 @@ void witness_accepted_late(struct life *life, struct ask *ask);
 void witness_restarted(struct life *life);
 /* The life is over. */
 void witness_end(struct life *life);
+/* Is it one by force, or has one by force gone over it? */
+bool witness_is_forced(struct life *life, const struct ask *stop);
 void witness_answered(struct ask *ask, const struct answer *a);
 /* REWIND_SINK, REPLAY_LETTERS, DROP_LETTERS. */
 void witness_sink_answered(struct life *life, const struct ask *ask);
@@ -165,5 +184,29 @@ void witness_not_cleared(struct life *life, const struct wipe_job *job);
 /* Every failure was reported; where nothing can have come between. */
 void witness_check_failures(struct life *life, const struct ask *ask);
 void witness_check_cleared(struct life *life, const struct ask *ask);
+
+/* --- witness-cause.c: how a guest has ended, as an event tells it --- */
+/* Of a run that no other has followed, and whose end the hypervisor still knows. */
+void witness_check_cause(struct life *life, const struct simulated_domain *d,
+                         const struct seen_run *run, const char *reason);
+/* … of a stop's Stopped, whatever is known of its run. */
+void witness_check_told(struct life *life, const struct ask *ask, const char *reason);
+
+/* --- witness-table.c: which answer has to come by the contract's table --- */
+struct event;
+/* The definition is another. */
+void witness_defined(struct life *life, const struct simulated_domain *d);
+/* The edge has refused a command, or taken it. */
+void witness_parsed(struct life *life, struct ask *ask, const struct error *error);
+void witness_check_answer(struct life *life, const struct ask *ask);
+/* It is in the journal as a stop of its own, or has gone over one by force. */
+void witness_check_accepted(struct life *life, struct ask *ask, const struct event *e);
+void witness_check_went_over(struct life *life, const struct ask *ask);
+/* Where the event has them. */
+void witness_check_resources(struct life *life, const struct simulated_domain *d,
+                             const struct event *e);
+/* ask: of the stop that the transition is of; NULL: of none. */
+void witness_check_mode(struct life *life, const struct ask *ask, const struct event *e,
+                        bool has_failed);
 
 #endif

@@ -484,6 +484,27 @@ static void an_override_stands_in_the_journal(void **state)
     op = begun(s);
     assert_string_equal(op->timeline[0].what, "accepted");
     assert_non_null(strstr(op->timeline[0].detail, "overriding the security lock"));
+    assert_null(strstr(op->timeline[0].detail, "arrears"));
+}
+
+/* … also of a command that forces a stop which somebody else has begun. */
+static void an_override_of_a_force_command_stands_in_the_journal(void **state)
+{
+    struct scene *s = *state;
+    _cleanup_(operation_free) struct operation *op = begun(s);
+    struct input in = {.kind = IN_FORCE, .request_id = "R", .principal = "root"};
+    struct reaction reaction;
+
+    s->command.override_lock = s->command.override_arrears = true;
+    in.overriding = command_overriding(&s->command);
+    step(op, &in, (struct moment){0}, &reaction);
+    for (size_t i = 0; i < op->n_timeline; i++)
+        if (text_equal(op->timeline[i].what, "force")) {
+            assert_non_null(
+                strstr(op->timeline[i].detail, "overriding the security lock, expiry and arrears"));
+            return;
+        }
+    fail_msg("the force command is not in the journal");
 }
 
 /* --- A clear of kept disks (contract 4.7)
@@ -543,6 +564,7 @@ int main(void)
         TEST(a_force_passes_all_other_checks_too),
         TEST(policy_is_the_commands_then_the_metadatas_then_the_configurations),
         TEST(an_override_stands_in_the_journal),
+        TEST(an_override_of_a_force_command_stands_in_the_journal),
         TEST(kept_disks_are_cleared_of_an_instance_that_is_off),
     };
 

@@ -71,7 +71,7 @@ static void it_is_stopped_with_the_last_certificate(void **state)
     assert_int_equal(operation_state(s->op), STATE_STOPPING);
     cleared(s, 2);
     assert_outcome(s, OUTCOME_STOPPED);
-    assert_reported(s, "Stopping→Stopped (guest shut down, local disks cleared); ");
+    assert_reported(s, "Stopping→Stopped (guest shut down; local disks cleared); ");
     assert_wants(s, EFFECT_END_CLEAR);
     assert_int_equal(operation_next_due(s->op), USEC_NEVER);
 }

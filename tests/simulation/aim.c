@@ -1,0 +1,268 @@
+/* aim.c - what befalls a guest just as its stop has got somewhere
+ *
+ * Theory of operation. Weather comes at any time, and most of what two things make of each other
+ * needs them within milliseconds. In some lives a stop is therefore watched: when it enters a
+ * stage, something is done to its guest at once or a little later that is of consequence in just
+ * this stage. It is weather like any other, with numbers of its own, and can be left out of a
+ * story.
+ */
+#include "simulation/census.h"
+#include "simulation/life.h"
+
+#include <stdio.h>
+
+/* --- Strokes -------------------------------------------------------------------------------- */
+
+static bool power_off(struct life *life, struct simulated_domain *d)
+{
+    return simulated_power_off(life->world, d);
+}
+
+static bool pause_it(struct life *life, struct simulated_domain *d)
+{
+    return simulated_pause(life->world, d);
+}
+
+static bool suspend(struct life *life, struct simulated_domain *d)
+{
+    return simulated_suspend(life->world, d);
+}
+
+static bool migrate(struct life *life, struct simulated_domain *d)
+{
+    life->arrived_at = life->now + dice_between(&life->dice, 0, 20 * USEC_PER_SEC);
+    return simulated_migrate(life->world, d);
+}
+
+static bool panic_and_stay(struct life *life, struct simulated_domain *d)
+{
+    d->manners.kept_when_crashed = true;
+    return simulated_panic(life->world, d);
+}
+
+/* By another hand, and it may stand still behind that. */
+static bool reset_crashed(struct life *life, struct simulated_domain *d)
+{
+    static const enum domain_state states[] = {DOMAIN_RUNNING, DOMAIN_PAUSED, DOMAIN_PMSUSPENDED};
+
+    if (d->state != DOMAIN_CRASHED)
+        return false;
+    d->manners.after_reset = states[dice_below(&life->dice, ELEMENTSOF(states))];
+    d->reset_at = life->now;
+    return true;
+}
+
+/* The hypervisor comes to its senses, and something else has happened before anybody looks. */
+static bool come_back(struct life *life, struct simulated_domain *d)
+{
+    static bool (*const as_well[])(struct life *, struct simulated_domain *) = {
+        pause_it, suspend, migrate, migrate, panic_and_stay};
+
+    if (!d->is_misjudged || !simulated_is_present(d))
+        return false;
+    if (!weather_misjudge(life, d))
+        return false;
+    if (dice_percent(&life->dice, 85))
+        (void)as_well[dice_below(&life->dice, ELEMENTSOF(as_well))](life, d);
+    return true;
+}
+
+/* Whether its process has ended cannot be told any more, and something makes stopd look. */
+static bool doubt(struct life *life, struct simulated_domain *d)
+{
+    if (d->version > WITNESS_VERSIONS / 2 || d->state == DOMAIN_ABSENT)
+        return false;
+    d->manners.fate_is_unprovable = true;
+    return simulated_redefine(life->world, d);
+}
+
+static bool force(struct life *life, struct simulated_domain *d)
+{
+    ask_force(life, d);
+    return true;
+}
+
+static bool cancel(struct life *life, struct simulated_domain *d)
+{
+    return ask_about(life, d, REQUEST_CANCEL);
+}
+
+static bool retry(struct life *life, struct simulated_domain *d)
+{
+    return ask_about(life, d, REQUEST_RETRY);
+}
+
+static bool clear_kept(struct life *life, struct simulated_domain *d)
+{
+    ask_clear(life, d);
+    return true;
+}
+
+static const struct stroke {
+    enum stage stage;
+    unsigned weight;
+    const char *what;
+    bool (*happen)(struct life *life, struct simulated_domain *d);
+} strokes[] = {
+    {STAGE_QUEUED, 3, "is powered off from inside", power_off},
+    {STAGE_QUEUED, 4, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_QUEUED, 2, "is said to be off while it runs", weather_misjudge},
+    {STAGE_QUEUED, 2, "begins to migrate", migrate},
+    {STAGE_QUEUED, 1, "is paused", pause_it},
+    {STAGE_QUEUED, 1, "is suspended", suspend},
+    {STAGE_QUEUED, 1, "panics", panic_and_stay},
+    {STAGE_QUEUED, 3, "is to be forced", force},
+    {STAGE_QUEUED, 3, "is to go on", cancel},
+
+    {STAGE_SHUTTING_DOWN, 5, "panics", panic_and_stay},
+    {STAGE_SHUTTING_DOWN, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_SHUTTING_DOWN, 2, "is said to be off while it runs", weather_misjudge},
+    {STAGE_SHUTTING_DOWN, 2, "begins to migrate", migrate},
+    {STAGE_SHUTTING_DOWN, 2, "is suspended", suspend},
+    {STAGE_SHUTTING_DOWN, 1, "is paused", pause_it},
+    {STAGE_SHUTTING_DOWN, 1, "is to be forced", force},
+    {STAGE_SHUTTING_DOWN, 4, "is to go on", cancel},
+
+    {STAGE_RELENTING, 2, "is suspended", suspend},
+    {STAGE_RELENTING, 3, "panics", panic_and_stay},
+    {STAGE_RELENTING, 2, "begins to migrate", migrate},
+    {STAGE_RELENTING, 1, "is paused", pause_it},
+    {STAGE_RELENTING, 8, "is said to be off while it runs", weather_misjudge},
+    {STAGE_RELENTING, 2, "is powered off from inside", power_off},
+    {STAGE_RELENTING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_RELENTING, 1, "is to be forced", force},
+
+    {STAGE_FORCING, 9, "is reset since it crashed", reset_crashed},
+    {STAGE_FORCING, 1, "is suspended", suspend},
+    {STAGE_FORCING, 1, "is paused", pause_it},
+    {STAGE_FORCING, 1, "begins to migrate", migrate},
+    {STAGE_FORCING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_FORCING, 3, "is said to be off while it runs", weather_misjudge},
+
+    {STAGE_BLOCKED, 12, "runs after all", come_back},
+    {STAGE_BLOCKED, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_BLOCKED, 1, "is powered off from inside", power_off},
+
+    {STAGE_CLEARING, 1, "is started", weather_start},
+    {STAGE_CLEARING, 4, "is started, and something else at once", weather_start_briefly},
+    {STAGE_CLEARING, 3, "is started, and is off again", weather_run_briefly},
+    {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},
+    {STAGE_CLEARING, 2, "is to be cleared again", retry},
+
+    {STAGE_QUARANTINED, 2, "is started", weather_start},
+    {STAGE_QUARANTINED, 8, "is started, and something else at once", weather_start_briefly},
+    {STAGE_QUARANTINED, 3, "is started, and is off again", weather_run_briefly},
+    {STAGE_QUARANTINED, 2, "has a process that cannot be judged", doubt},
+    {STAGE_QUARANTINED, 3, "is to be cleared again", retry},
+
+    {STAGE_DONE, 1, "is to have its kept disks cleared", clear_kept},
+};
+
+static const struct stroke *choose(struct life *life, enum stage stage)
+{
+    const struct stroke *chosen = NULL;
+    unsigned weights = 0;
+
+    for (size_t i = 0; i < ELEMENTSOF(strokes); i++) {
+        if (strokes[i].stage != stage)
+            continue;
+        weights += strokes[i].weight;
+        if (dice_below(&life->dice, weights) < strokes[i].weight)
+            chosen = &strokes[i];
+    }
+    return chosen;
+}
+
+/* --- Aiming --------------------------------------------------------------------------------- */
+
+static const struct operation *operation_of(const struct life *life,
+                                            const struct simulated_domain *d)
+{
+    return life->engine ? engine_find_operation(life->engine, d->definition->uuid) : NULL;
+}
+
+/* At once, or while the stage is likely to last. */
+static void aim(struct life *life, unsigned i, unsigned chance)
+{
+    const struct dice kept = life->dice;
+    struct dice *dice = &life->dice;
+
+    life->aims[i].number = fate_number(life, FATE_WEATHER, life->guests[i], 1);
+    life->aims[i].at = USEC_NEVER;
+    fate_draw(life, FATE_WEATHER, life->aims[i].number);
+    if (dice_percent(dice, chance)) {
+        usec_t most = (dice_percent(dice, 60) ? 1 : 20) * USEC_PER_SEC;
+
+        life->aims[i].at = life->now + (dice_percent(dice, 40) ? 0 : dice_between(dice, 0, most));
+    }
+    life->dice = kept;
+}
+
+void aim_at_kept_disks(struct life *life, const struct simulated_domain *d)
+{
+    for (unsigned i = 0; i < life->n_guests && life->temper.is_aimed; i++) {
+        if (life->guests[i] != d || life->aims[i].stage != STAGE_DONE)
+            continue;
+        aim(life, i, 100);
+        life->aims[i].at = life->now + dice_between(&life->dice, 0, 8 * USEC_PER_SEC);
+    }
+}
+
+void aim_watch(struct life *life)
+{
+    if (!life->temper.is_aimed || life->is_quiet)
+        return;
+    for (unsigned i = 0; i < life->n_guests; i++) {
+        const struct simulated_domain *d = life->guests[i];
+        const struct operation *op = d ? operation_of(life, d) : NULL;
+        enum stage stage = op ? op->stage : STAGE_DONE;
+
+        if (!d || life->aims[i].stage == stage)
+            continue;
+        life->aims[i].stage = stage;
+        if (stage == STAGE_DONE)
+            life->aims[i].at = USEC_NEVER;
+        else
+            aim(life, i, stage == STAGE_QUARANTINED || stage == STAGE_BLOCKED ? 95 : 65);
+    }
+}
+
+static void strike(struct life *life, struct simulated_domain *d, uint64_t number)
+{
+    const struct operation *op = operation_of(life, d);
+    const struct dice kept = life->dice;
+    const struct stroke *s;
+
+    fate_draw(life, FATE_WEATHER, number + 50000);
+    s = choose(life, op ? op->stage : STAGE_DONE);
+    if (s && life->engine && fate_happens(life, FATE_WEATHER, number)) {
+        tell(life, "%s %s, just now", domain_word(d), s->what);
+        if (s->happen(life, d))
+            census_count("just now", s->what);
+        else
+            tell(life, "  (not in this state)");
+        host_consider_crash(life, number);
+    }
+    life->dice = kept;
+}
+
+void aim_advance(struct life *life)
+{
+    for (unsigned i = 0; i < life->n_guests && !life->is_quiet; i++) {
+        if (life->aims[i].at > life->now || !life->guests[i])
+            continue;
+        life->aims[i].at = USEC_NEVER;
+        strike(life, life->guests[i], life->aims[i].number);
+        if (life->aims[i].stage != STAGE_DONE)
+            aim(life, i, 40);
+    }
+}
+
+usec_t aim_next(const struct life *life)
+{
+    usec_t due = USEC_NEVER;
+
+    for (unsigned i = 0; i < life->n_guests; i++)
+        earlier(&due, life->aims[i].at);
+    return due;
+}

@@ -1,0 +1,112 @@
+/* test_engine_unasked.c - what happens to a guest without a command, under the real engine */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "scratch.h"
+#include "engine-kit.h"
+#include "stopd/log.h"
+
+static void engine_calm(void)
+{
+}
+
+static void engine_rough(void)
+{
+}
+
+static void pass(struct life *l, usec_t time)
+{
+    usec_t until = l->now + time;
+
+    while (l->now < until)
+        life_step(l, until);
+}
+
+static void assert_answered(struct life *l, const char *token, enum error_code code)
+{
+    struct reply reply;
+
+    ask_stop(l, token, &reply);
+    life_until(l, reply.is_there);
+    assert_string_equal(error_name(reply.code), error_name(code));
+}
+
+static void assert_history(const struct life *l, const char *expected)
+{
+    struct history h;
+
+    read_history(l->path, &h);
+    assert_string_equal(h.text, expected);
+}
+
+/* A guest that is off. It is started and goes off again before anybody looks; its process takes
+ * half a minute longer than libvirt's word. */
+static void a_brief_run(struct scratch *s, struct life *l)
+{
+    *l = (struct life){.path = scratch_path(s, "stopd.db")};
+    world_make(l);
+    assert_true(simulated_destroy(l->world, l->guest));
+    life_start(l);
+    life_until(l, engine_is_attached(l->engine));
+    pass(l, USEC_PER_SEC);
+    l->guest->manners.flush = 2 * USEC_PER_SEC;
+    l->guest->manners.linger = 30 * USEC_PER_SEC;
+    assert_true(simulated_start(l->world, l->guest));
+    assert_true(simulated_power_off(l->world, l->guest));
+    pass(l, 5 * USEC_PER_SEC);
+    assert_int_equal(l->guest->state, DOMAIN_OFF);
+}
+
+/* Contract 4.2: that libvirt says off is not enough, of a run that was never reported either. */
+static void a_run_seen_only_on_its_way_off_is_off_with_its_process(void **state)
+{
+    struct life l;
+
+    a_brief_run(*state, &l);
+    assert_answered(&l, "while it lingers", ERROR_UNAVAILABLE);
+    pass(&l, 60 * USEC_PER_SEC);
+    assert_answered(&l, "behind it", ERROR_INSTANCE_STATUS);
+    assert_history(&l, "");
+    life_end(&l);
+}
+
+static void that_it_lingers_outlives_a_restart(void **state)
+{
+    struct life l;
+
+    a_brief_run(*state, &l);
+    life_die(&l);
+    life_start(&l);
+    life_until(&l, engine_is_attached(l.engine));
+    pass(&l, USEC_PER_SEC);
+    assert_answered(&l, "while it lingers", ERROR_UNAVAILABLE);
+    pass(&l, 60 * USEC_PER_SEC);
+    assert_answered(&l, "behind it", ERROR_INSTANCE_STATUS);
+    life_end(&l);
+}
+
+static void another_start_behind_it_is_reported(void **state)
+{
+    struct life l;
+
+    a_brief_run(*state, &l);
+    assert_true(simulated_start(l.world, l.guest));
+    pass(&l, USEC_PER_SEC);
+    assert_history(&l, "Stopped→Running");
+    life_end(&l);
+}
+
+int main(void)
+{
+#define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        RULE(a_run_seen_only_on_its_way_off_is_off_with_its_process),
+        RULE(that_it_lingers_outlives_a_restart),
+        RULE(another_start_behind_it_is_reported),
+    };
+
+    log_set_level(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
