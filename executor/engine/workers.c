@@ -206,6 +206,7 @@ static int add_worker(struct workers *w)
         free(self);
         return -r;
     }
+    pthread_setname_np(thread, "hypervisor call");
     self->next = w->all;
     w->all = self;
     w->n_alive++;
