@@ -228,7 +228,7 @@ int command_parse(const struct parameters *p, struct command *ret, struct error 
         r = error_set(err, ERROR_MISSING_PARAMETER, NULL);
     if (r == 0)
         r = read_all(p, ret, err);
-    if (r == 0)
+    if (r == 0 && ret->client_token)
         r = make_fingerprint(p, ret, err);
     if (r < 0)
         command_clear(ret);

@@ -27,7 +27,8 @@ static void say_operation(const struct operation *op, bool is_new)
                 op->request_id);
     else if (op->outcome == OUTCOME_STOPPED)
         log_say(LOG_LEVEL_INFO, &fields, "%s: Stopped (%s, RequestId %s)", op->instance_id,
-                op->n_timeline ? op->timeline[op->n_timeline - 1].detail : "off", op->request_id);
+                op->timeline.n ? op->timeline.items[op->timeline.n - 1].detail : "off",
+                op->request_id);
     else
         log_say(LOG_LEVEL_NOTICE, &fields, "%s: the stop ended as %s: %s (RequestId %s)",
                 op->instance_id, outcome_to_string(op->outcome), op->error_message, op->request_id);

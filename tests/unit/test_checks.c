@@ -482,8 +482,8 @@ static void an_override_stands_in_the_journal(void **state)
 
     s->command.override_lock = true;
     op = begun(s);
-    assert_string_equal(op->timeline[0].what, "accepted");
-    assert_non_null(strstr(op->timeline[0].detail, "overriding the security lock"));
+    assert_string_equal(op->timeline.items[0].what, "accepted");
+    assert_non_null(strstr(op->timeline.items[0].detail, "overriding the security lock"));
 }
 
 /* --- A clear of kept disks (contract 4.7)
