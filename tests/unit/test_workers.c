@@ -244,6 +244,12 @@ static void calls_that_come_together_are_made_side_by_side(void **state)
     struct workers *w = some_workers(8);
     struct call *first = NULL;
 
+    hold(CALL_LOOK, true);
+    start_many(w, CALL_LOOK, 8, 100);
+    wait_inside(CALL_LOOK, 8);
+    hold(CALL_LOOK, false);
+    for (unsigned i = 0; i < 8; i++)
+        result_of(100 + i, false); /* all are awake, and fall asleep again */
     hold(CALL_PRESS, true);
     hold(CALL_LOOK, true);
     for (unsigned i = 0; i < 10; i++) {
