@@ -167,15 +167,24 @@ void operation_note(struct operation *op, usec_t realtime, bool merge, const cha
                     const char *format, ...)
 {
     const struct timeline_entry *last = timeline_last(&op->timeline);
-    _cleanup_(freep) char *detail = NULL;
+    _cleanup_(freep) char *longer = NULL;
+    char text[256]; /* most clauses fit */
+    const char *detail = NULL;
 
     if (format) {
         va_list ap;
+        int n;
 
         va_start(ap, format);
-        if (vasprintf(&detail, format, ap) < 0)
-            detail = NULL;
+        n = vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
+        detail = n < 0 ? NULL : text;
+        if (n >= (int)sizeof(text)) {
+            va_start(ap, format);
+            n = vasprintf(&longer, format, ap);
+            va_end(ap);
+            detail = longer = n < 0 ? NULL : longer;
+        }
     }
     if (merge && last && text_equal(last->what, what))
         timeline_drop_last(&op->timeline);

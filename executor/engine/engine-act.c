@@ -58,6 +58,7 @@ static void adopt_operation(struct engine *e, struct domain *d)
         say_operation(d->op, false);
         e->counters.ended[d->op->outcome]++;
         lh_table_delete(e->operations, d->op->request_id);
+        e->n_marks++;
         e->n_operations--;
         /* A hint may have come while the last look was out; and a stop that was given up may take
          * effect late. */

@@ -85,6 +85,7 @@ struct engine {
     struct journal *journal;
     struct inventory inventory;
     struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
+    size_t n_marks;              /* of what was deleted there; see make_room() */
     size_t n_operations, n_shutting_down;
     size_t n_queued, n_queued_forced; /* soft stops that wait for their turn, and power cuts */
     uint64_t last_place;              /* of the queue of stops */
