@@ -46,8 +46,9 @@ struct command {
     struct principal principal;
     char *traceparent; /* W3C trace context, or NULL */
     usec_t expires;    /* realtime: later it is refused, unless its token is known; 0: never */
-    /* What the ClientToken binds: every parameter but the common ones, sorted, "Name=length:value"
-     * a line. NULL where there is no token. */
+    /* What a ClientToken binds: every parameter but the common ones, sorted, "Name=length:value" a
+     * line.
+     */
     char *fingerprint;
 };
 

@@ -139,7 +139,8 @@ static inline void stand_in_post(void *userdata, struct request *r)
         command_clear(&s->last);
         s->last = r->command;
         s->last.instance_id = strdup(r->command.instance_id);
-        s->last.client_token = s->last.fingerprint = NULL;
+        s->last.fingerprint = strdup(r->command.fingerprint);
+        s->last.client_token = NULL;
         s->last.traceparent = NULL;
         text_replace(&s->last.client_token, r->command.client_token);
         text_replace(&s->last.traceparent, r->command.traceparent);
