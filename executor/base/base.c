@@ -9,6 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of a time as text, up to the second. */
+#define SECONDS_SIZE (sizeof("2006-01-02T15:04:05") - 1)
+
 static usec_t clock_usec(clockid_t clock)
 {
     struct timespec ts;
@@ -31,11 +34,10 @@ static char *put_digits(char *to, unsigned n, unsigned digits)
     return to + digits;
 }
 
-const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE])
+/* Up to the second. */
+static void put_seconds(char *to, time_t seconds)
 {
-    time_t seconds = (time_t)(realtime / USEC_PER_SEC);
     struct tm tm = {0};
-    char *to = ret;
 
     gmtime_r(&seconds, &tm);
     to = put_digits(to, (unsigned)tm.tm_year + 1900, 4);
@@ -48,7 +50,22 @@ const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE])
     *to++ = ':';
     to = put_digits(to, (unsigned)tm.tm_min, 2);
     *to++ = ':';
-    to = put_digits(to, (unsigned)tm.tm_sec, 2);
+    put_digits(to, (unsigned)tm.tm_sec, 2);
+}
+
+const char *time_to_text(usec_t realtime, char ret[static TIME_TEXT_SIZE])
+{
+    /* Most times that are written down are of the same second as the one before. */
+    static _Thread_local char last_text[SECONDS_SIZE];
+    static _Thread_local time_t last = -1;
+    time_t seconds = (time_t)(realtime / USEC_PER_SEC);
+    char *to;
+
+    if (seconds != last)
+        put_seconds(last_text, seconds);
+    last = seconds;
+    memcpy(ret, last_text, SECONDS_SIZE);
+    to = ret + SECONDS_SIZE;
     *to++ = '.';
     to = put_digits(to, (unsigned)(realtime % USEC_PER_SEC / USEC_PER_MSEC), 3);
     *to++ = 'Z';

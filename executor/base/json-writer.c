@@ -51,20 +51,19 @@ static void put(struct json_writer *w, const char *bytes, size_t n)
     w->size += n;
 }
 
-static void put_key(struct json_writer *w, const char *key)
+static void put_key(struct json_writer *w, struct json_key key)
 {
-    size_t n = key ? strlen(key) : 0;
-    char *to = reserve(w, n + 4);
+    char *to = reserve(w, key.size + 4);
 
     if (!to)
         return;
     if (w->follows)
         *to++ = ',';
     w->follows = true;
-    if (key) {
+    if (key.text) {
         *to++ = '"';
-        memcpy(to, key, n);
-        to += n;
+        memcpy(to, key.text, key.size);
+        to += key.size;
         *to++ = '"';
         *to++ = ':';
     }
@@ -91,7 +90,7 @@ static char *escape(char *to, unsigned char c)
     return to;
 }
 
-void json_write_begin(struct json_writer *w, const char *key, char kind)
+void json_put_begin(struct json_writer *w, struct json_key key, char kind)
 {
     put_key(w, key);
     put(w, &kind, 1);
@@ -104,21 +103,40 @@ void json_write_end(struct json_writer *w, char kind)
     w->follows = true;
 }
 
-void json_write_string(struct json_writer *w, const char *key, const char *value)
-{
-    size_t n = value ? strlen(value) : 0;
-    char *to, *from;
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-    put_key(w, key);
-    if (!value) {
-        put(w, "null", 4);
-        return;
+static bool has_zero(uint64_t bytes)
+{
+    return (bytes - EACH_BYTE(1)) & ~bytes & EACH_BYTE(0x80);
+}
+
+/* Is each of eight bytes ASCII that stands for itself in a JSON string? */
+static bool are_plain(uint64_t bytes)
+{
+    bool has_control = (bytes - EACH_BYTE(0x20)) & ~bytes & EACH_BYTE(0x80);
+
+    return !(bytes & EACH_BYTE(0x80)) && !has_control && !has_zero(bytes ^ EACH_BYTE('"')) &&
+           !has_zero(bytes ^ EACH_BYTE('\\'));
+}
+
+static bool is_plain(const char *value, size_t n)
+{
+    uint64_t bytes;
+
+    for (; n >= sizeof(bytes); n -= sizeof(bytes), value += sizeof(bytes)) {
+        memcpy(&bytes, value, sizeof(bytes));
+        if (!are_plain(bytes))
+            return false;
     }
-    to = reserve(w, 6 * n + 2); /* each byte may become \u0000 */
-    if (!to)
-        return;
-    *to++ = '"';
-    from = to;
+    bytes = EACH_BYTE(' ');
+    memcpy(&bytes, value, n);
+    return are_plain(bytes);
+}
+
+static char *put_escaped(char *to, const char *value, size_t n)
+{
+    char *from = to;
+
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)value[i];
 
@@ -128,17 +146,41 @@ void json_write_string(struct json_writer *w, const char *key, const char *value
             *to++ = (char)c;
     }
     utf8_repair(from, (size_t)(to - from));
+    return to;
+}
+
+void json_put_string(struct json_writer *w, struct json_key key, const char *value)
+{
+    size_t n = value ? strlen(value) : 0;
+    bool plain = value && is_plain(value, n);
+    char *to;
+
+    put_key(w, key);
+    if (!value) {
+        put(w, "null", 4);
+        return;
+    }
+    to = reserve(w, (plain ? n : 6 * n) + 2); /* each byte may become \u0000 */
+    if (!to)
+        return;
+    *to++ = '"';
+    if (plain) {
+        memcpy(to, value, n);
+        to += n;
+    } else {
+        to = put_escaped(to, value, n);
+    }
     *to++ = '"';
     w->size = (size_t)(to - w->text);
 }
 
-void json_write_bool(struct json_writer *w, const char *key, bool value)
+void json_put_bool(struct json_writer *w, struct json_key key, bool value)
 {
     put_key(w, key);
     put(w, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_write_number(struct json_writer *w, const char *key, uint64_t value)
+void json_put_number(struct json_writer *w, struct json_key key, uint64_t value)
 {
     char digits[20], *first = digits + sizeof(digits);
 
@@ -150,11 +192,11 @@ void json_write_number(struct json_writer *w, const char *key, uint64_t value)
     put(w, first, (size_t)(digits + sizeof(digits) - first));
 }
 
-void json_write_time(struct json_writer *w, const char *key, usec_t realtime)
+void json_put_time(struct json_writer *w, struct json_key key, usec_t realtime)
 {
     char text[TIME_TEXT_SIZE];
 
-    json_write_string(w, key, realtime ? time_to_text(realtime, text) : NULL);
+    json_put_string(w, key, realtime ? time_to_text(realtime, text) : NULL);
 }
 
 void json_write_object(struct json_writer *w, const char *key, json_object *value)
@@ -164,7 +206,7 @@ void json_write_object(struct json_writer *w, const char *key, json_object *valu
     if (value)
         text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
                                                          JSON_C_TO_STRING_NOSLASHESCAPE);
-    put_key(w, key);
+    put_key(w, json_key(key));
     if (text)
         put(w, text, strlen(text));
     else

@@ -92,22 +92,8 @@ static void say_as_json(enum log_level level, const struct log_fields *f, const 
         (void)!write(STDERR_FILENO, w.text, w.size);
 }
 
-void log_say(enum log_level level, const struct log_fields *fields, const char *format, ...)
+static void say(enum log_level level, const struct log_fields *fields, const char *text)
 {
-    static const struct log_fields none;
-    _cleanup_(freep) char *text = NULL;
-    va_list ap;
-
-    if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed))
-        return;
-    va_start(ap, format);
-    if (vasprintf(&text, format, ap) < 0)
-        text = NULL;
-    va_end(ap);
-    if (!text)
-        return;
-    if (!fields)
-        fields = &none;
     if (log_as == LOG_FORMAT_JOURNALD)
         say_to_journald(level, fields, text);
     else if (log_as == LOG_FORMAT_JSON)
@@ -116,4 +102,31 @@ void log_say(enum log_level level, const struct log_fields *fields, const char *
         dprintf(STDERR_FILENO, "%s%s%s\n",
                 level <= LOG_LEVEL_WARNING ? log_level_to_string(level) : "",
                 level <= LOG_LEVEL_WARNING ? ": " : "", text);
+}
+
+void log_say(enum log_level level, const struct log_fields *fields, const char *format, ...)
+{
+    static const struct log_fields none;
+    _cleanup_(freep) char *longer = NULL;
+    char text[512]; /* most lines fit */
+    va_list ap;
+    int n;
+
+    if ((int)level > atomic_load_explicit(&threshold, memory_order_relaxed))
+        return;
+    va_start(ap, format);
+    n = vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    if ((size_t)n >= sizeof(text)) {
+        va_start(ap, format);
+        n = vasprintf(&longer, format, ap);
+        va_end(ap);
+        if (n < 0)
+            longer = NULL; /* cut, then */
+    }
+    if (!fields)
+        fields = &none;
+    say(level, fields, longer ? longer : text);
 }

@@ -10,14 +10,29 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+/* Chance for so many at once: asking the kernel for each would take longer than all the rest. */
+#define POOL 16
+
+static void draw(uuid_t ret)
+{
+    static _Thread_local uuid_t pool[POOL];
+    static _Thread_local unsigned left;
+
+    if (left == 0) {
+        /* Early in a boot it waits for the kernel's first random numbers, and a signal interrupts
+         * that. */
+        if (TEMP_FAILURE_RETRY(getrandom(pool, sizeof(pool), 0)) != (ssize_t)sizeof(pool))
+            abort(); /* not for so few bytes */
+        left = POOL;
+    }
+    uuid_copy(ret, pool[--left]);
+}
+
 static void uuid_new(uuid_t ret)
 {
     uint64_t milliseconds = moment_now().realtime / USEC_PER_MSEC;
 
-    /* Early in a boot it waits for the kernel's first random numbers, and a signal interrupts
-     * that. */
-    if (TEMP_FAILURE_RETRY(getrandom(ret, sizeof(uuid_t), 0)) != (ssize_t)sizeof(uuid_t))
-        abort(); /* not for so few bytes */
+    draw(ret);
     for (int i = 5; i >= 0; i--, milliseconds >>= 8)
         ret[i] = (unsigned char)milliseconds;
     ret[6] = (unsigned char)((ret[6] & 0x0f) | 0x70);

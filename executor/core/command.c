@@ -205,11 +205,14 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* Of a fingerprint's line, beside name and value: signs and the digits of a size. */
+#define LINE_REST 24
+
 static int make_fingerprint(const struct parameters *p, struct command *c, struct error **err)
 {
     _cleanup_(freep) const struct parameter **sorted = calloc(p->n, sizeof(*sorted));
-    size_t n = 0, size = 0;
-    FILE *text;
+    size_t n = 0, room = 1;
+    char *to;
 
     if (!sorted)
         return error_no_memory(err);
@@ -217,15 +220,16 @@ static int make_fingerprint(const struct parameters *p, struct command *c, struc
         if (!parameter_is_common(p->items[i].name) && is_set(p->items[i].value))
             sorted[n++] = &p->items[i];
     qsort(sorted, n, sizeof(*sorted), compare_names);
-    text = open_memstream(&c->fingerprint, &size);
-    if (!text)
+    for (size_t i = 0; i < n; i++)
+        room += strlen(sorted[i]->name) + strlen(sorted[i]->value) + LINE_REST;
+    to = c->fingerprint = malloc(room);
+    if (!to)
         return error_no_memory(err);
+    *to = '\0';
     for (size_t i = 0; i < n; i++)
         if (!text_equal(sorted[i]->name, "Action") && !text_equal(sorted[i]->name, "ClientToken"))
-            fprintf(text, "%s=%zu:%s\n", sorted[i]->name, strlen(sorted[i]->value),
-                    sorted[i]->value);
-    if (fclose(text) != 0)
-        return error_no_memory(err);
+            to += sprintf(to, "%s=%zu:%s\n", sorted[i]->name, strlen(sorted[i]->value),
+                          sorted[i]->value);
     return 0;
 }
 

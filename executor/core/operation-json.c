@@ -13,8 +13,8 @@
 static void write_timeline(struct json_writer *w, const struct operation *op)
 {
     json_write_begin(w, "timeline", '[');
-    for (size_t i = 0; i < op->n_timeline; i++) {
-        const struct timeline_entry *entry = &op->timeline[i];
+    for (size_t i = 0; i < op->timeline.n; i++) {
+        const struct timeline_entry *entry = &op->timeline.items[i];
 
         json_write_begin(w, NULL, '{');
         json_write_time(w, "at", entry->at);
@@ -245,20 +245,17 @@ static int get_incarnation(json_object *o, struct incarnation *ret)
 static int get_timeline(json_object *o, struct operation *op)
 {
     json_object *array;
-    size_t n;
 
     if (json_get_array(o, "timeline", &array) < 0)
         return -EINVAL;
-    n = json_object_array_length(array);
-    op->timeline = calloc(n ? n : 1, sizeof(*op->timeline));
-    if (!op->timeline)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < json_object_array_length(array); i++) {
         json_object *line = json_object_array_get_idx(array, i);
-        struct timeline_entry *entry = &op->timeline[op->n_timeline++];
-        int r = json_get_time(line, "at", &entry->at)
-                    ?: get_text(line, "what", &entry->what)
-                    ?: (entry->what ? 0 : -EINVAL) ?: get_text(line, "detail", &entry->detail);
+        const char *what, *detail;
+        usec_t at;
+        int r = json_get_time(line, "at", &at)
+                    ?: json_get_string(line, "what", &what)
+                    ?: (what ? 0 : -EINVAL) ?: json_get_string(line, "detail", &detail)
+                    ?: timeline_add(&op->timeline, at, what, detail);
 
         if (r < 0)
             return r;

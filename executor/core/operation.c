@@ -59,11 +59,7 @@ void operation_free(struct operation *op)
 {
     if (!op)
         return;
-    for (size_t i = 0; i < op->n_timeline; i++) {
-        free(op->timeline[i].what);
-        free(op->timeline[i].detail);
-    }
-    free(op->timeline);
+    timeline_clear(&op->timeline);
     free(op->instance_id);
     free(op->domain_name);
     free(op->principal);
@@ -95,8 +91,7 @@ struct operation *operation_copy(const struct operation *op)
     if (!copy)
         return NULL;
     *copy = *op;
-    copy->timeline = NULL;
-    copy->n_timeline = 0;
+    copy->timeline = (struct timeline){0};
     copy->disks = (struct disk_plan){0};
     strings[0] = &copy->instance_id;
     strings[1] = &copy->domain_name;
@@ -113,20 +108,8 @@ struct operation *operation_copy(const struct operation *op)
                 *strings[k] = NULL;
             return NULL;
         }
-    if (op->n_timeline > 0) {
-        copy->timeline = calloc(op->n_timeline, sizeof(*copy->timeline));
-        if (!copy->timeline)
-            return NULL;
-    }
-    for (size_t i = 0; i < op->n_timeline; i++) {
-        struct timeline_entry *to = &copy->timeline[copy->n_timeline++];
-
-        to->at = op->timeline[i].at;
-        if (text_replace(&to->what, op->timeline[i].what) < 0 ||
-            text_replace(&to->detail, op->timeline[i].detail) < 0)
-            return NULL;
-    }
-    if (disk_plan_copy(&copy->disks, &op->disks) < 0)
+    if (timeline_copy(&copy->timeline, &op->timeline) < 0 ||
+        disk_plan_copy(&copy->disks, &op->disks) < 0)
         return NULL;
     return take(copy);
 }
@@ -185,31 +168,27 @@ usec_t operation_next_due(const struct operation *op)
 void operation_note(struct operation *op, usec_t realtime, bool merge, const char *what,
                     const char *format, ...)
 {
-    _cleanup_(freep) char *detail = NULL;
-    struct timeline_entry *entry;
+    const struct timeline_entry *last = timeline_last(&op->timeline);
+    _cleanup_(freep) char *longer = NULL;
+    char text[256]; /* most clauses fit */
+    const char *detail = NULL;
 
     if (format) {
         va_list ap;
+        int n;
 
         va_start(ap, format);
-        if (vasprintf(&detail, format, ap) < 0)
-            detail = NULL;
+        n = vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
+        detail = n < 0 ? NULL : text;
+        if (n >= (int)sizeof(text)) {
+            va_start(ap, format);
+            n = vasprintf(&longer, format, ap);
+            va_end(ap);
+            detail = longer = n < 0 ? NULL : longer;
+        }
     }
-    entry = op->n_timeline > 0 ? &op->timeline[op->n_timeline - 1] : NULL;
-    if (!merge || !entry || !text_equal(entry->what, what)) {
-        struct timeline_entry *grown =
-            reallocarray(op->timeline, op->n_timeline + 1, sizeof(*grown));
-
-        if (!grown)
-            return;
-        op->timeline = grown;
-        grown[op->n_timeline] = (struct timeline_entry){.what = strdup(what)};
-        if (!grown[op->n_timeline].what)
-            return;
-        entry = &grown[op->n_timeline++];
-    }
-    entry->at = realtime;
-    free(entry->detail);
-    entry->detail = take(detail);
+    if (merge && last && text_equal(last->what, what))
+        timeline_drop_last(&op->timeline);
+    (void)timeline_add(&op->timeline, realtime, what, detail);
 }

@@ -2,6 +2,7 @@
 #ifndef STOPD_CORE_OPERATION_H
 #define STOPD_CORE_OPERATION_H
 
+#include "core/timeline.h"
 #include "base/json-writer.h"
 #include "core/command.h"
 #include "core/disks.h"
@@ -49,12 +50,6 @@ struct interlock {
 };
 bool interlock_is_owed(const struct interlock *i);
 
-struct timeline_entry {
-    usec_t at;    /* realtime */
-    char *what;   /* a word or two: "accepted", "button", "power cut", "off" */
-    char *detail; /* a clause, or NULL */
-};
-
 struct operation {
     /* Fixed at acceptance */
     char request_id[UUID_TEXT_SIZE];
@@ -80,8 +75,7 @@ struct operation {
     char *forced_by; /* the RequestId of the command that made a soft stop a power cut, or NULL */
     usec_t off_at, finished_at;
     char *ended; /* how its guest came to an end, once that is known: "guest crashed"; or NULL */
-    struct timeline_entry *timeline;
-    size_t n_timeline;
+    struct timeline timeline;
     char *detail; /* what it waits for, or NULL */
 
     /* What acting on the guest needs */

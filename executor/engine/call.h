@@ -40,7 +40,9 @@ struct call {
     struct sightings list;    /* CONNECT, GLANCE: every domain */
     struct sighting sighting; /* LOOK */
 
-    struct call *next; /* of whoever queues it */
+    /* Of whoever queues it */
+    struct call *next;
+    uint64_t place;
 };
 struct call *call_new(enum call_kind kind);
 void call_free(struct call *c);

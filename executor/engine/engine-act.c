@@ -27,7 +27,8 @@ static void say_operation(const struct operation *op, bool is_new)
                 op->request_id);
     else if (op->outcome == OUTCOME_STOPPED)
         log_say(LOG_LEVEL_INFO, &fields, "%s: Stopped (%s, RequestId %s)", op->instance_id,
-                op->n_timeline ? op->timeline[op->n_timeline - 1].detail : "off", op->request_id);
+                op->timeline.n ? op->timeline.items[op->timeline.n - 1].detail : "off",
+                op->request_id);
     else
         log_say(LOG_LEVEL_NOTICE, &fields, "%s: the stop ended as %s: %s (RequestId %s)",
                 op->instance_id, outcome_to_string(op->outcome), op->error_message, op->request_id);
@@ -57,6 +58,7 @@ static void adopt_operation(struct engine *e, struct domain *d)
         say_operation(d->op, false);
         e->counters.ended[d->op->outcome]++;
         lh_table_delete(e->operations, d->op->request_id);
+        e->n_marks++;
         e->n_operations--;
         /* A hint may have come while the last look was out; and a stop that was given up may take
          * effect late. */

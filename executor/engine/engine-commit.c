@@ -80,7 +80,9 @@ static bool has_something_durable(const struct engine *e)
     return false;
 }
 
-/* After the commit nothing may fail: what begins with this turn has its place by then. */
+/* After the commit nothing may fail: what begins with this turn has its place by then. The table
+ * leaves a mark where something was deleted, and who looks for what is not there, an operation that
+ * is over above all, walks over all of them: so it is made anew before they are many. */
 static int make_room(struct engine *e)
 {
     int n = lh_table_length(e->operations), size = e->operations->size;
@@ -89,7 +91,10 @@ static int make_room(struct engine *e)
         n += d->next_op && !d->op;
     while (n > size * LH_LOAD_FACTOR)
         size *= 2;
-    return size == e->operations->size ? 0 : lh_table_resize(e->operations, size);
+    if (size == e->operations->size && e->n_marks < (size_t)size / 2)
+        return 0;
+    e->n_marks = 0;
+    return lh_table_resize(e->operations, size);
 }
 
 int engine_commit(struct engine *e, struct error **err)

@@ -9,15 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void staged_event_free(struct staged_event *s)
-{
-    if (!s)
-        return;
-    free(s->instance_id);
-    free(s->body);
-    free(s);
-}
-
 static void write_resources(struct json_writer *w, const struct domain *d, bool released)
 {
     const struct instance *i = domain_definition(d);
@@ -34,24 +25,20 @@ static void write_resources(struct json_writer *w, const struct domain *d, bool 
 
 /* An event that is being written; its data come between its beginning and stage(). */
 struct draft {
-    struct json_writer w;
+    struct json_writer *w; /* the engine's, so that it takes memory once */
     const char *type;
     char id[UUID_TEXT_SIZE];
 };
-
-static void draft_cleanup(struct draft *draft)
-{
-    json_writer_clear(&draft->w);
-}
 
 /* op: NULL where it is of none. */
 static void begin_event(struct engine *e, const struct domain *d, const char *type,
                         const struct operation *op, struct draft *ret)
 {
-    struct json_writer *w = &ret->w;
+    struct json_writer *w = &e->event_writer;
     char source[300], sequence[24], time[TIME_TEXT_SIZE];
 
-    *ret = (struct draft){.type = type};
+    *ret = (struct draft){.w = w, .type = type};
+    json_writer_reset(w);
     uuid_new_lower(ret->id);
     snprintf(source, sizeof(source), "/hosts/%s", e->settings.host_id);
     snprintf(sequence, sizeof(sequence), "%020" PRIu64, e->staged_sequence + 1);
@@ -71,24 +58,26 @@ static void begin_event(struct engine *e, const struct domain *d, const char *ty
 
 static int stage(struct engine *e, const struct domain *d, struct draft *draft)
 {
-    struct staged_event *s = calloc(1, sizeof(*s));
-    size_t size;
+    const char *id = d->instance_id ? d->instance_id : d->key, *body;
+    size_t of_id = strlen(id) + 1, of_body;
+    struct staged_event *s;
 
-    json_write_end(&draft->w, '}');
-    json_write_end(&draft->w, '}');
-    size = draft->w.size;
-    if (!s || text_replace(&s->instance_id, d->instance_id) < 0 ||
-        !(s->body = json_writer_take(&draft->w))) {
-        staged_event_free(s);
+    json_write_end(draft->w, '}');
+    json_write_end(draft->w, '}');
+    body = json_written(draft->w);
+    of_body = draft->w->size + 1;
+    s = body ? malloc(sizeof(*s) + of_id + of_body) : NULL;
+    if (!s)
         return -ENOMEM;
-    }
     memcpy(s->id, draft->id, sizeof(s->id));
+    memcpy(s->texts, id, of_id);
+    memcpy(s->texts + of_id, body, of_body);
     s->event = (struct upstream_event){.sequence = ++e->staged_sequence,
                                        .id = s->id,
-                                       .instance_id = s->instance_id,
+                                       .instance_id = s->texts,
                                        .type = draft->type,
-                                       .body = s->body,
-                                       .body_size = size};
+                                       .body = s->texts + of_id,
+                                       .body_size = of_body - 1};
     list_append(&e->events, s);
     return 0;
 }
@@ -107,8 +96,8 @@ static bool keeps_local_storage(const struct engine *e, const struct domain *d,
 int engine_stage_transition(struct engine *e, const struct domain *d, const struct operation *op,
                             enum instance_state from, enum instance_state to, const char *reason)
 {
-    _cleanup_(draft) struct draft draft = {0};
-    struct json_writer *w = &draft.w;
+    struct draft draft;
+    struct json_writer *w = &e->event_writer;
     /* What was saved is Stopped too, and goes on with what is its own. */
     bool released =
         op && op->outcome == OUTCOME_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
@@ -142,14 +131,14 @@ static void write_disk(struct json_writer *w, const struct domain *d, const stru
 int engine_stage_disk_failure(struct engine *e, const struct domain *d, const struct operation *op,
                               size_t index)
 {
-    _cleanup_(draft) struct draft draft = {0};
+    struct draft draft;
     const struct planned_disk *disk = &op->disks.items[index];
 
     begin_event(e, d, "stopd.storage.failed.v1", op, &draft);
-    write_disk(&draft.w, d, op, index);
-    json_write_string(&draft.w, "message", disk->problem);
-    json_write_number(&draft.w, "tries", disk->tries);
-    json_write_bool(&draft.w, "quarantined", disk->state == DISK_QUARANTINED);
+    write_disk(draft.w, d, op, index);
+    json_write_string(draft.w, "message", disk->problem);
+    json_write_number(draft.w, "tries", disk->tries);
+    json_write_bool(draft.w, "quarantined", disk->state == DISK_QUARANTINED);
     return stage(e, d, &draft);
 }
 
@@ -157,7 +146,7 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
                              size_t index, json_object *certificate)
 {
     struct staged_certificate *c = calloc(1, sizeof(*c));
-    _cleanup_(draft) struct draft draft = {0};
+    struct draft draft;
 
     if (!c || json_to_text(certificate, &c->document) ||
         text_replace(&c->target, op->disks.items[index].target)) {
@@ -169,20 +158,20 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
     memcpy(c->request_id, op->request_id, sizeof(c->request_id));
     list_append(&e->certificates, c);
     begin_event(e, d, "stopd.storage.cleared.v1", op, &draft);
-    write_disk(&draft.w, d, op, index);
-    json_write_object(&draft.w, "certificate", certificate);
+    write_disk(draft.w, d, op, index);
+    json_write_object(draft.w, "certificate", certificate);
     return stage(e, d, &draft);
 }
 
 int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op)
 {
-    _cleanup_(draft) struct draft draft = {0};
+    struct draft draft;
 
     begin_event(e, d, "stopd.operation.failed.v1", op, &draft);
-    json_write_string(&draft.w, "instanceId", d->instance_id);
-    json_write_string(&draft.w, "requestId", op->request_id);
-    json_write_string(&draft.w, "outcome", outcome_to_string(op->outcome));
-    json_write_string(&draft.w, "code", error_public_code(op->error));
-    json_write_string(&draft.w, "message", op->error_message);
+    json_write_string(draft.w, "instanceId", d->instance_id);
+    json_write_string(draft.w, "requestId", op->request_id);
+    json_write_string(draft.w, "outcome", outcome_to_string(op->outcome));
+    json_write_string(draft.w, "code", error_public_code(op->error));
+    json_write_string(draft.w, "message", op->error_message);
     return stage(e, d, &draft);
 }

@@ -2,17 +2,18 @@
 #ifndef STOPD_ENGINE_INTERNAL_H
 #define STOPD_ENGINE_INTERNAL_H
 
+#include "base/json-writer.h"
 #include "engine/engine.h"
 #include "engine/inventory.h"
 
 enum attachment { DETACHED, ATTACHING, ATTACHED };
 
-/* An event that this turn writes. */
+/* An event that this turn writes. One block of memory: free() is all that it needs. */
 struct staged_event {
-    struct upstream_event event; /* its pointers are the four below */
-    char id[UUID_TEXT_SIZE];
-    char *instance_id, *body;
+    struct upstream_event event; /* its pointers lead into this struct */
     struct staged_event *next;
+    char id[UUID_TEXT_SIZE];
+    char texts[]; /* the instance's id, the body */
 };
 
 /* A reply that goes out when the turn is durable. */
@@ -84,6 +85,7 @@ struct engine {
     struct journal *journal;
     struct inventory inventory;
     struct lh_table *operations; /* RequestId of an unfinished operation → its domain */
+    size_t n_marks;              /* of what was deleted there; see make_room() */
     size_t n_operations, n_shutting_down;
     size_t n_queued, n_queued_forced; /* soft stops that wait for their turn, and power cuts */
     uint64_t last_place;              /* of the queue of stops */
@@ -120,6 +122,7 @@ struct engine {
     bool turn_failed; /* out of memory: it must not be committed */
     size_t n_admitted;
     LIST_OF(struct staged_event) events;
+    struct json_writer event_writer; /* of the event that is being made */
     LIST_OF(struct staged_reply) replies;
     LIST_OF(struct staged_binding) bindings;
     LIST_OF(struct staged_certificate) certificates;
@@ -205,7 +208,6 @@ int engine_stage_disk_failure(struct engine *e, const struct domain *d, const st
 /* certificate: signed. */
 int engine_stage_certificate(struct engine *e, const struct domain *d, const struct operation *op,
                              size_t index, json_object *certificate);
-void staged_event_free(struct staged_event *s);
 
 /* --- engine-attach.c -------------------------------------------------------------------------- */
 void engine_process_lost(struct engine *e);

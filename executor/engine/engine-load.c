@@ -192,6 +192,7 @@ void engine_free(struct engine *e)
     json_object_put(e->letter_counts);
     free(e->lost);
     free(e->away_why);
+    json_writer_clear(&e->event_writer);
     free(e);
 }
 

@@ -132,7 +132,7 @@ void engine_forget_turn(struct engine *e)
     struct staged_certificate *c;
 
     while ((s = list_take_first(&e->events)))
-        staged_event_free(s);
+        free(s);
     while ((b = list_take_first(&e->bindings))) {
         free(b->principal);
         free(b->token);

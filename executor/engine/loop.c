@@ -56,6 +56,8 @@ struct loop {
     sd_event_source *timer;
     int bell;
 
+    struct call *calls, **calls_end; /* that a turn has begun; the workers get them together */
+
     pthread_mutex_t lock;
     struct message *inbox, **inbox_end;
 };
@@ -208,11 +210,19 @@ static void set_timer(struct loop *l)
     sd_event_source_set_enabled(l->timer, due == USEC_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+static void run_turn(struct loop *l)
+{
+    engine_turn(l->engine);
+    if (l->calls)
+        workers_start(l->workers, take(l->calls));
+    l->calls_end = &l->calls;
+}
+
 static int turn(struct loop *l)
 {
     empty_inbox(l);
     workers_expire(l->workers, moment_now().monotonic);
-    engine_turn(l->engine);
+    run_turn(l);
     set_timer(l);
     return 0;
 }
@@ -237,7 +247,7 @@ static int on_term(sd_event_source *s, const struct signalfd_siginfo *si, void *
         si->ssi_signo, engine_unfinished(l->engine));
     empty_inbox(l);
     engine_quiesce(l->engine);
-    engine_turn(l->engine);
+    run_turn(l);
     return sd_event_exit(l->event, 0);
 }
 
@@ -255,7 +265,9 @@ static void host_start_call(void *userdata, struct call *c)
 {
     struct loop *l = userdata;
 
-    workers_start(l->workers, c);
+    c->next = NULL;
+    *l->calls_end = c;
+    l->calls_end = &c->next;
 }
 
 static struct moment host_now(void *userdata)
@@ -378,6 +390,7 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
     }
     l->settings = *settings;
     l->hypervisor = h;
+    l->calls_end = &l->calls;
     l->inbox_end = &l->inbox;
     l->bell = -1;
     pthread_mutex_init(&l->lock, NULL);
@@ -415,7 +428,7 @@ void loop_finish(struct loop *l)
 {
     empty_inbox(l);
     engine_quiesce(l->engine);
-    engine_turn(l->engine);
+    run_turn(l);
 }
 
 struct engine *loop_engine(struct loop *l)

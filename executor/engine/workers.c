@@ -12,8 +12,14 @@
  * power cut, for which libvirt waits on a process in uninterruptible sleep. So a quarter of the
  * workers, at least one, is kept for asking, or nobody would see what becomes of the rest; and of
  * those that may act power cuts leave one, so that other guests' buttons go by them.
+ *
+ * Waking a thread costs more than many a call, and most of all it costs whoever wakes. So calls
+ * come a turn's at a time, whoever brings them wakes one worker, and a worker that leaves a call
+ * behind which another could make wakes the next before it makes its own.
  */
 #include "engine/workers.h"
+
+#include "engine/call-queue.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -40,7 +46,7 @@ struct workers {
 
     pthread_mutex_t lock;
     pthread_cond_t work, gone;
-    struct call *queue, **queue_end;
+    struct call_queue queue;
     struct worker *all; /* those whose thread lives */
     unsigned n_alive, n_written_off, n_busy;
     unsigned n_acting, n_cutting; /* of those that are not written off; cuts are acts */
@@ -69,13 +75,6 @@ static unsigned most_cuts(const struct workers *w)
     return acts > 1 ? acts - 1 : acts;
 }
 
-static bool may_run(const struct workers *w, const struct call *c)
-{
-    if (!call_acts(c))
-        return true;
-    return w->n_acting < most_acts(w) && (c->kind != CALL_CUT || w->n_cutting < most_cuts(w));
-}
-
 /* Counts a call that begins (1) or is over (-1). */
 static void count(struct workers *w, const struct call *c, int change)
 {
@@ -83,21 +82,31 @@ static void count(struct workers *w, const struct call *c, int change)
     w->n_cutting += (unsigned)((c->kind == CALL_CUT) * change);
 }
 
+/* What one more worker could make now. */
+static void find_out_what_may_run(const struct workers *w, bool ret[static CALL_CLASS_MAX])
+{
+    ret[CALL_ASKS] = true;
+    ret[CALL_ACTS] = w->n_acting < most_acts(w);
+    ret[CALL_CUTS] = ret[CALL_ACTS] && w->n_cutting < most_cuts(w);
+}
+
 /* The first call that may run now. With the lock held. */
 static struct call *take_call(struct workers *w)
 {
-    struct call **link = &w->queue, *c;
+    bool may[CALL_CLASS_MAX];
 
-    while (*link && !may_run(w, *link))
-        link = &(*link)->next;
-    c = *link;
-    if (!c)
-        return NULL;
-    *link = c->next;
-    if (w->queue_end == &c->next)
-        w->queue_end = link;
-    c->next = NULL;
-    return c;
+    find_out_what_may_run(w, may);
+    return call_queue_take(&w->queue, may);
+}
+
+/* With the lock held. */
+static void wake_one(struct workers *w)
+{
+    bool may[CALL_CLASS_MAX];
+
+    find_out_what_may_run(w, may);
+    if (call_queue_first(&w->queue, may))
+        pthread_cond_signal(&w->work);
 }
 
 static void unlock_and_release(struct workers *w)
@@ -136,6 +145,7 @@ static bool run(struct worker *self, struct call *c)
     self->deadline = moment_now().monotonic + c->timeout;
     w->n_busy++;
     count(w, c, 1);
+    wake_one(w);
     pthread_mutex_unlock(&w->lock);
 
     call_execute(c, w->hypervisor);
@@ -179,9 +189,6 @@ static void *work(void *arg)
                 break;
             self->written_off = false;
         }
-        /* One that was passed over may run now. */
-        if (w->queue)
-            pthread_cond_signal(&w->work);
     }
     retire(self);
     return NULL;
@@ -206,6 +213,7 @@ static int add_worker(struct workers *w)
         free(self);
         return -r;
     }
+    pthread_setname_np(thread, "hypervisor call");
     self->next = w->all;
     w->all = self;
     w->n_alive++;
@@ -226,7 +234,7 @@ int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, s
     w->done = done;
     w->userdata = userdata;
     w->wanted = n;
-    w->queue_end = &w->queue;
+    call_queue_init(&w->queue);
     w->references = 1;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
@@ -258,22 +266,35 @@ static bool is_hanging(const struct workers *w, const struct call *c)
     return false;
 }
 
+static void refuse(struct workers *w, struct call *c)
+{
+    c->is_unmade = true;
+    c->result = error_set(&c->error, ERROR_UNKNOWN,
+                          "libvirt has not come back from an earlier call of this kind");
+    w->done(w->userdata, c);
+}
+
 void workers_start(struct workers *w, struct call *c)
 {
+    struct call *refused = NULL, *next;
+
     pthread_mutex_lock(&w->lock);
-    if (is_hanging(w, c)) {
-        pthread_mutex_unlock(&w->lock);
-        c->is_unmade = true;
-        c->result = error_set(&c->error, ERROR_UNKNOWN,
-                              "libvirt has not come back from an earlier call of this kind");
-        w->done(w->userdata, c);
-        return;
+    for (; c; c = next) {
+        next = c->next;
+        if (is_hanging(w, c)) {
+            c->next = refused;
+            refused = c;
+        } else {
+            call_queue_add(&w->queue, c);
+        }
     }
-    c->next = NULL;
-    *w->queue_end = c;
-    w->queue_end = &c->next;
+    wake_one(w);
     pthread_mutex_unlock(&w->lock);
-    pthread_cond_signal(&w->work);
+    for (; refused; refused = next) {
+        next = refused->next;
+        refused->next = NULL;
+        refuse(w, refused);
+    }
 }
 
 /* What the engine gets in place of a call that is still out. */
@@ -304,8 +325,8 @@ static void write_off(struct workers *w, struct worker *worker)
     w->n_written_off++;
     count(w, worker->call, -1);
     if (w->n_written_off <= w->wanted * WRITTEN_OFF_FACTOR)
-        (void)add_worker(w);       /* fewer workers, where it cannot be had */
-    pthread_cond_signal(&w->work); /* one that was passed over may run now */
+        (void)add_worker(w); /* fewer workers, where it cannot be had */
+    wake_one(w);             /* one that was passed over may run now */
     w->done(w->userdata, s);
 }
 
@@ -323,13 +344,14 @@ bool workers_are_busy(struct workers *w)
     bool busy;
 
     pthread_mutex_lock(&w->lock);
-    busy = w->queue || w->n_busy > w->n_written_off;
+    busy = !call_queue_is_empty(&w->queue) || w->n_busy > w->n_written_off;
     pthread_mutex_unlock(&w->lock);
     return busy;
 }
 
 bool workers_free(struct workers *w, usec_t patience)
 {
+    const bool all[CALL_CLASS_MAX] = {true, true, true};
     struct timespec until;
     struct call *c;
     bool all_gone;
@@ -347,10 +369,8 @@ bool workers_free(struct workers *w, usec_t patience)
     pthread_mutex_lock(&w->lock);
     w->stopping = true;
     pthread_cond_broadcast(&w->work);
-    while ((c = w->queue)) {
-        w->queue = c->next;
+    while ((c = call_queue_take(&w->queue, all)))
         call_free(c);
-    }
     while (w->n_alive > 0 && pthread_cond_timedwait(&w->gone, &w->lock, &until) == 0)
         ;
     /* From now on nobody is told of what comes late. */

@@ -14,7 +14,7 @@ int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, s
                 void *userdata, struct workers **ret, struct error **err);
 /* So many calls can be out at once at the most, those included that are written off. */
 unsigned workers_most_calls(unsigned n);
-/* Takes the call. Any thread; never blocks. */
+/* Takes the call, and those that hang on its next. Any thread; never blocks. */
 void workers_start(struct workers *w, struct call *c);
 /* Writes off workers whose call has run past its time-out, and puts others in their place. To be
  * called every second or so while workers_are_busy(). */

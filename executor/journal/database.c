@@ -11,6 +11,7 @@
 #include "journal/database.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,16 +98,31 @@ int database_error(struct database *d, struct error **err, const char *doing)
     }
 }
 
+/* Counting each allocation takes a lock that all connections share, and nobody asks for the count.
+ */
+static void set_up_library(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+/* A row of ours, above all an operation's document, is more than the 1200 bytes of SQLite's own
+ * reserve for short-lived memory. */
+#define RESERVE_SIZE 4096
+#define RESERVE_PIECES 24
+
 int database_open(struct database *d, const char *path, enum database_mode mode, struct error **err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int flags = mode == DATABASE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
 
+    pthread_once(&once, set_up_library);
     *d = (struct database){0};
     if (text_replace(&d->path, path) < 0)
         return error_no_memory(err);
     if (sqlite3_open_v2(path, &d->sqlite, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                         NULL) != SQLITE_OK)
         return d->sqlite ? database_error(d, err, "opening") : error_no_memory(err);
+    sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_LOOKASIDE, NULL, RESERVE_SIZE, RESERVE_PIECES);
     sqlite3_busy_timeout(d->sqlite, BUSY_MS);
     /* A file that somebody has prepared can bring no code of its own. */
     sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

@@ -232,13 +232,10 @@ static void command(struct bench *b, unsigned guest)
     struct parameters p = {0};
     struct error *error = NULL;
     char text[32];
-    uuid_t id;
 
     snprintf(text, sizeof(text), "i-%u", guest);
     if (!r || parameters_add(&p, "InstanceId", text) < 0)
         err(1, "out of memory");
-    uuid_generate_random(id);
-    uuid_unparse_upper(id, r->request_id);
     memcpy(r->command.request_id, r->request_id, sizeof(r->request_id));
     snprintf(r->principal.name, sizeof(r->principal.name), "bench");
     r->principal.may_change = true;
@@ -289,18 +286,26 @@ static double median(double *values)
     return values[COMMANDS / 2];
 }
 
-/* Each command by itself: from its arrival to its answer, in one turn. What it leads to (the
- * button) is done outside of the measured time. */
-static void measure_commands(struct bench *b, unsigned first, struct cost *ret)
+/* One command by itself: from its arrival to its answer, in one turn. What it leads to (the button)
+ * is done outside of the measured time. */
+static void measure_command(struct bench *b, unsigned guest, double *ret_wall, double *ret_cpu)
+{
+    double wall = (double)moment_now().monotonic, cpu = cpu_seconds();
+
+    command(b, guest);
+    engine_turn(b->engine);
+    *ret_wall = ((double)moment_now().monotonic - wall) / 1e3;
+    *ret_cpu = (cpu_seconds() - cpu) * 1e3;
+    settle(b);
+}
+
+/* In turns, so that whatever else the machine does, it does to both. */
+static void measure_commands(struct bench *few, struct cost *ret_few, struct bench *many,
+                             unsigned operations, struct cost *ret_many)
 {
     for (unsigned i = 0; i < COMMANDS; i++) {
-        double wall = (double)moment_now().monotonic, cpu = cpu_seconds();
-
-        command(b, first + i);
-        engine_turn(b->engine);
-        ret->wall[i] = ((double)moment_now().monotonic - wall) / 1e3;
-        ret->cpu[i] = (cpu_seconds() - cpu) * 1e3;
-        settle(b);
+        measure_command(few, FEW + i, &ret_few->wall[i], &ret_few->cpu[i]);
+        measure_command(many, operations + i, &ret_many->wall[i], &ret_many->cpu[i]);
     }
 }
 
@@ -373,40 +378,66 @@ static void measure_idling(struct bench *b, unsigned operations)
            turns, (cpu_seconds() - cpu) * 10);
 }
 
-static void run(struct bench *b, const char *folder, unsigned operations)
+static void attach(struct bench *b)
 {
-    static struct cost few, many;
-    static double rows[COMMANDS];
-    struct deaf deaf = {.hypervisor = {.ops = &deaf_ops}, .n = operations + COMMANDS};
-    double empty = resident_mib(), idle;
-
-    b->hypervisor = &deaf;
     start_engine(b);
     settle(b);
     if (!engine_is_attached(b->engine))
         errx(1, "the engine is not attached");
-    idle = resident_mib();
+}
 
-    accept_many(b, 0, FEW);
-    measure_rows(folder, rows);
-    measure_commands(b, FEW, &few);
-    accept_many(b, FEW + COMMANDS, operations - FEW - COMMANDS);
-    double before = resident_mib();
-    measure_commands(b, operations, &many);
-    if (b->refused > 0 || b->answered != operations + COMMANDS)
+static void check_answers(const struct bench *b, unsigned commands)
+{
+    if (b->refused > 0 || b->answered != commands)
         errx(1, "%u commands were accepted, %u refused", b->answered, b->refused);
+}
+
+static void run(struct bench *few, struct bench *many, const char *folder, unsigned operations)
+{
+    static struct cost beside_few, beside_many;
+    static double rows[COMMANDS];
+    struct deaf less = {.hypervisor = {.ops = &deaf_ops}, .n = FEW + COMMANDS},
+                deaf = {.hypervisor = {.ops = &deaf_ops}, .n = operations + COMMANDS};
+    double empty = resident_mib(), idle, full;
+
+    many->hypervisor = &deaf;
+    attach(many);
+    idle = resident_mib();
+    accept_many(many, 0, operations);
+    full = resident_mib();
+    few->hypervisor = &less;
+    attach(few);
+    accept_many(few, 0, FEW);
+
+    measure_rows(folder, rows);
+    measure_commands(few, &beside_few, many, operations, &beside_many);
+    check_answers(few, FEW + COMMANDS);
+    check_answers(many, operations + COMMANDS);
+    end_engine(few);
     printf("one row alone:                    %6.3f ms\n", median(rows));
     printf("a command beside %5u operations: %6.3f ms, %.3f ms of processor\n", FEW,
-           median(few.wall), median(few.cpu));
+           median(beside_few.wall), median(beside_few.cpu));
     printf("a command beside %5u operations: %6.3f ms, %.3f ms of processor; ratio %.2f, %.2f\n",
-           operations, median(many.wall), median(many.cpu), median(many.wall) / median(few.wall),
-           median(many.cpu) / median(few.cpu));
+           operations, median(beside_many.wall), median(beside_many.cpu),
+           median(beside_many.wall) / median(beside_few.wall),
+           median(beside_many.cpu) / median(beside_few.cpu));
     printf("memory: %.1f MiB at first, %.1f with %u domains, %.1f with %u operations besides\n",
-           empty, idle, deaf.n, before, operations);
-    measure_idling(b, operations + COMMANDS);
-    end_engine(b);
-    measure_recovery(b, operations + COMMANDS);
-    end_engine(b);
+           empty, idle, deaf.n, full, operations);
+    measure_idling(many, operations + COMMANDS);
+    end_engine(many);
+    measure_recovery(many, operations + COMMANDS);
+    end_engine(many);
+}
+
+static void remove_journal(const char *journal)
+{
+    static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
+    char path[4200];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s%s", journal, names[i]);
+        unlink(path);
+    }
 }
 
 int main(int argc, char **argv)
@@ -417,7 +448,7 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct bench b = {0};
+    struct bench few = {0}, many = {0};
     unsigned operations = 10000;
     const char *within = ".";
     char folder[2048];
@@ -432,21 +463,17 @@ int main(int argc, char **argv)
             return c == 'h' ? 0 : 64;
         }
     }
-    if (operations < FEW + COMMANDS)
-        errx(64, "--operations has to be at least %d", FEW + COMMANDS);
+    if (operations < FEW)
+        errx(64, "--operations has to be at least %d", FEW);
     snprintf(folder, sizeof(folder), "%s/stopd-bench-XXXXXX", within);
     if (!mkdtemp(folder))
         err(1, "%s", within);
-    snprintf(b.path, sizeof(b.path), "%s/stopd.db", folder);
+    snprintf(few.path, sizeof(few.path), "%s/few.db", folder);
+    snprintf(many.path, sizeof(many.path), "%s/many.db", folder);
     log_set_level(LOG_LEVEL_ERROR);
-    run(&b, folder, operations);
-    for (size_t i = 0; i < 5; i++) {
-        static const char *const names[] = {"", "-wal", "-shm", ".lock", ".reserve"};
-        char path[4200];
-
-        snprintf(path, sizeof(path), "%s%s", b.path, names[i]);
-        unlink(path);
-    }
+    run(&few, &many, folder, operations);
+    remove_journal(few.path);
+    remove_journal(many.path);
     if (rmdir(folder) < 0)
         warn("%s is left", folder);
     return 0;

@@ -482,9 +482,9 @@ static void an_override_stands_in_the_journal(void **state)
 
     s->command.override_lock = true;
     op = begun(s);
-    assert_string_equal(op->timeline[0].what, "accepted");
-    assert_non_null(strstr(op->timeline[0].detail, "overriding the security lock"));
-    assert_null(strstr(op->timeline[0].detail, "arrears"));
+    assert_string_equal(op->timeline.items[0].what, "accepted");
+    assert_non_null(strstr(op->timeline.items[0].detail, "overriding the security lock"));
+    assert_null(strstr(op->timeline.items[0].detail, "arrears"));
 }
 
 /* … also of a command that forces a stop which somebody else has begun. */
@@ -498,10 +498,10 @@ static void an_override_of_a_force_command_stands_in_the_journal(void **state)
     s->command.override_lock = s->command.override_arrears = true;
     in.overriding = command_overriding(&s->command);
     step(op, &in, (struct moment){0}, &reaction);
-    for (size_t i = 0; i < op->n_timeline; i++)
-        if (text_equal(op->timeline[i].what, "force")) {
+    for (size_t i = 0; i < op->timeline.n; i++)
+        if (text_equal(op->timeline.items[i].what, "force")) {
             assert_non_null(
-                strstr(op->timeline[i].detail, "overriding the security lock, expiry and arrears"));
+                strstr(op->timeline.items[i].detail, "overriding the security lock, expiry and arrears"));
             return;
         }
     fail_msg("the force command is not in the journal");

@@ -54,7 +54,7 @@ static int check_operation(void *userdata, struct operation *op)
     assert_string_equal(op->instance_id, "i-1");
     assert_int_equal(op->stage, STAGE_SHUTTING_DOWN);
     assert_int_equal(op->grace_left, 120 * USEC_PER_SEC);
-    assert_int_equal(op->n_timeline, 1);
+    assert_int_equal(op->timeline.n, 1);
     operation_free(op);
     ++*(unsigned *)userdata;
     return 0;

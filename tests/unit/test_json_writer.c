@@ -67,6 +67,29 @@ static void every_byte_comes_back(void **state)
     assert_string_equal(json_written(&w), "\"\xc3\xa9\xe2\x82\xac\"");
 }
 
+/* Wherever it stands: eight bytes are looked at together where they can be. */
+static void one_odd_byte_changes_nothing_around_it(void **state)
+{
+    _cleanup_(json_writer) struct json_writer w = {0};
+
+    for (unsigned size = 1; size < 20; size++)
+        for (unsigned at = 0; at < size; at++)
+            for (unsigned byte = 1; byte < 256; byte++) {
+                char value[20] = {0};
+                json_object *read;
+
+                memset(value, 'z', size);
+                value[at] = (char)byte;
+                json_writer_reset(&w);
+                json_write_string(&w, NULL, value);
+                read = json_tokener_parse(json_written(&w));
+                if (byte >= 0x80)
+                    value[at] = '?';
+                assert_string_equal(json_object_get_string(read), value);
+                json_object_put(read);
+            }
+}
+
 /* The journal's reader takes nothing else than UTF-8, and what it refuses is a damaged journal. */
 static void what_is_written_is_utf8(void **state)
 {
@@ -154,6 +177,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_value_is_written),
         cmocka_unit_test(every_byte_comes_back),
+        cmocka_unit_test(one_odd_byte_changes_nothing_around_it),
         cmocka_unit_test(what_is_written_is_utf8),
         cmocka_unit_test(a_text_may_be_long),
         cmocka_unit_test(a_writer_is_used_again),

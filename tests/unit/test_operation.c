@@ -347,10 +347,10 @@ static void a_button_that_is_pressed_for_a_day_stays_one_line(void **state)
     for (unsigned n = 2; n < 9000; n++)
         operation_note(op, n, true, "button again", "acpi, pressed %u times", n);
     operation_note(op, 9000, false, "off", NULL);
-    assert_int_equal(op->n_timeline, 3);
-    assert_int_equal(op->timeline[1].at, 8999);
-    assert_string_equal(op->timeline[1].detail, "acpi, pressed 8999 times");
-    assert_null(op->timeline[2].detail);
+    assert_int_equal(op->timeline.n, 3);
+    assert_int_equal(op->timeline.items[1].at, 8999);
+    assert_string_equal(op->timeline.items[1].detail, "acpi, pressed 8999 times");
+    assert_null(op->timeline.items[2].detail);
 }
 
 static void the_instance_is_stopping_until_the_operation_is_over(void **state)

@@ -182,9 +182,9 @@ static void its_timeline_tells_how_it_ended(void **state)
 
     seen_off(s, END_CRASHED);
     cleared(s, 0);
-    for (size_t i = 0; i < s->op->n_timeline; i++)
-        told += text_equal(s->op->timeline[i].what, "off") &&
-                text_equal(s->op->timeline[i].detail, "guest crashed");
+    for (size_t i = 0; i < s->op->timeline.n; i++)
+        told += text_equal(s->op->timeline.items[i].what, "off") &&
+                text_equal(s->op->timeline.items[i].detail, "guest crashed");
     assert_int_equal(told, 1);
 }
 

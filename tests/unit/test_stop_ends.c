@@ -140,7 +140,7 @@ static void restoring_that_is_refused_for_good_is_said(void **state)
         seen(s, DOMAIN_RUNNING);
     }
     assert_outcome(s, OUTCOME_CANCELLED);
-    assert_string_equal(s->op->timeline[s->op->n_timeline - 2].what, "not put back");
+    assert_string_equal(s->op->timeline.items[s->op->timeline.n - 2].what, "not put back");
 }
 
 static void a_stop_cannot_be_cancelled_once_the_power_is_being_cut(void **state)

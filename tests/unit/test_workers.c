@@ -1,4 +1,5 @@
 /* Calls that hang hold nobody else up: contract section 2, hypervisor.workers and its time-outs. */
+#include "engine/call-queue.h"
 #include "engine/workers.h"
 
 #include <pthread.h>
@@ -147,7 +148,7 @@ static void hold(enum call_kind kind, bool holds)
     pthread_mutex_unlock(&scene.lock);
 }
 
-static void start(struct workers *w, enum call_kind kind, uint64_t id, unsigned char domain)
+static struct call *some_call(enum call_kind kind, uint64_t id, unsigned char domain)
 {
     struct call *c = call_new(kind);
 
@@ -155,7 +156,12 @@ static void start(struct workers *w, enum call_kind kind, uint64_t id, unsigned 
     c->id = id;
     c->timeout = 30 * USEC_PER_SEC;
     c->domain[0] = domain;
-    workers_start(w, c);
+    return c;
+}
+
+static void start(struct workers *w, enum call_kind kind, uint64_t id, unsigned char domain)
+{
+    workers_start(w, some_call(kind, id, domain));
 }
 
 static void start_many(struct workers *w, enum call_kind kind, unsigned n, uint64_t first_id)
@@ -230,6 +236,84 @@ static void stuck_acts_of_any_kind_leave_a_share_for_asking(void **state)
         assert_in_range(scene.most_inside[CALL_PRESS], 1, sizes[i] - 1);
         clear_scene(state);
     }
+}
+
+/* A turn's calls come in one piece, and each worker that can be had is at one of them. */
+static void calls_that_come_together_are_made_side_by_side(void **state)
+{
+    struct workers *w = some_workers(8);
+    struct call *first = NULL;
+
+    hold(CALL_LOOK, true);
+    start_many(w, CALL_LOOK, 8, 100);
+    wait_inside(CALL_LOOK, 8);
+    hold(CALL_LOOK, false);
+    for (unsigned i = 0; i < 8; i++)
+        result_of(100 + i, false); /* all are awake, and fall asleep again */
+    hold(CALL_PRESS, true);
+    hold(CALL_LOOK, true);
+    for (unsigned i = 0; i < 10; i++) {
+        struct call *c = some_call(i < 8 ? CALL_PRESS : CALL_LOOK, i + 1, (unsigned char)i);
+
+        c->next = first;
+        first = c;
+    }
+    workers_start(w, first);
+    wait_inside(CALL_PRESS, 6);
+    wait_inside(CALL_LOOK, 2);
+    hold(CALL_LOOK, false);
+    hold(CALL_PRESS, false);
+    for (unsigned i = 0; i < 10; i++)
+        assert_false(result_of(i + 1, false)->stuck);
+    end(w);
+    assert_int_equal(scene.most_inside[CALL_PRESS], 6);
+}
+
+static void whoever_hangs_is_refused_among_those_that_come_together(void **state)
+{
+    struct workers *w = some_workers(4);
+    struct call *first;
+
+    hold(CALL_PRESS, true);
+    start(w, CALL_PRESS, 1, 1);
+    wait_inside(CALL_PRESS, 1);
+    time_passes(w);
+    first = some_call(CALL_LOOK, 2, 2);
+    first->next = some_call(CALL_PRESS, 3, 1);
+    first->next->next = some_call(CALL_LOOK, 4, 4);
+    workers_start(w, first);
+    assert_true(result_of(3, false)->is_unmade);
+    assert_false(result_of(2, false)->is_unmade);
+    assert_false(result_of(4, false)->is_unmade);
+    end(w);
+}
+
+static void calls_wait_in_the_order_in_which_they_came(void **state)
+{
+    static const enum call_kind kinds[] = {CALL_PRESS, CALL_CUT,  CALL_LOOK,
+                                           CALL_CUT,   CALL_LOOK, CALL_WAKE};
+    static const bool all[CALL_CLASS_MAX] = {true, true, true},
+                      no_cuts[CALL_CLASS_MAX] = {true, true, false},
+                      asks[CALL_CLASS_MAX] = {true, false, false};
+    static const struct {
+        const bool *may;
+        uint64_t id;
+    } taken[] = {{asks, 3}, {no_cuts, 1}, {all, 2}, {no_cuts, 5}, {asks, 0}, {all, 4}, {all, 6}};
+    struct call_queue q;
+
+    call_queue_init(&q);
+    for (uint64_t i = 0; i < ELEMENTSOF(kinds); i++)
+        call_queue_add(&q, some_call(kinds[i], i + 1, 1));
+    for (size_t i = 0; i < ELEMENTSOF(taken); i++) {
+        struct call *c = call_queue_take(&q, taken[i].may);
+
+        assert_int_equal(c ? c->id : 0, taken[i].id);
+        call_free(c);
+    }
+    assert_true(call_queue_is_empty(&q));
+    call_queue_add(&q, some_call(CALL_LOOK, 7, 1));
+    call_free(call_queue_take(&q, all));
+    assert_true(call_queue_is_empty(&q));
 }
 
 static void a_call_that_hangs_is_written_off_and_its_worker_replaced(void **state)
@@ -325,6 +409,10 @@ int main(void)
         cmocka_unit_test_teardown(stuck_power_cuts_leave_buttons_and_questions_through,
                                   clear_scene),
         cmocka_unit_test_teardown(stuck_acts_of_any_kind_leave_a_share_for_asking, clear_scene),
+        cmocka_unit_test_teardown(calls_that_come_together_are_made_side_by_side, clear_scene),
+        cmocka_unit_test_teardown(whoever_hangs_is_refused_among_those_that_come_together,
+                                  clear_scene),
+        cmocka_unit_test(calls_wait_in_the_order_in_which_they_came),
         cmocka_unit_test_teardown(a_call_that_hangs_is_written_off_and_its_worker_replaced,
                                   clear_scene),
         cmocka_unit_test_teardown(an_act_that_comes_back_late_is_told, clear_scene),
