@@ -38,7 +38,8 @@ def reason_of(stopd, instance):
 
 def test_whatever_ends_a_guest_in_the_middle_it_is_stopped_with_that_cause(guest, loops, stopd_for):  # noqa: F811
     """The consent to a clear stands. The last one goes by its own will while it waits for its turn."""
-    made = boot(guest, loops, destroyed={}, killed={}, reset={}, panicked={"devices": PANIC}, willing={"behaviour": "obey"})
+    made = boot(guest, loops, destroyed={}, killed={}, reset={}, panicked={"devices": PANIC},
+                willing={"behaviour": "obey"})
     stopd = stopd_for(stop__parallel="4")
     requests = {kind: stopd.accepted(f"i-{kind}", ConfirmStop="true") for kind in made}
     for kind in ("destroyed", "killed", "reset", "panicked"):
@@ -93,7 +94,7 @@ def test_an_instance_that_is_gone_is_cleared_by_what_was_journalled(guest, loops
         kit.domain("renamed").undefine()
 
 
-def test_saved_its_disks_are_kept_and_no_operator_clears_them_by_mistake(guest, loops, stopd_for, tmp_path):  # noqa: F811
+def test_saved_its_disks_are_kept_and_nobody_clears_them_by_mistake(guest, loops, stopd_for, tmp_path):  # noqa: F811
     made = boot(guest, loops, managed={}, filed={})
     before = {kind: disk.bytes() for kind, (_, disk) in made.items()}
     stopd = stopd_for()
@@ -104,15 +105,17 @@ def test_saved_its_disks_are_kept_and_no_operator_clears_them_by_mistake(guest, 
     kit.domain(made["managed"][0]).managedSave()
     kit.domain(made["filed"][0]).save(str(tmp_path / "image"))
 
-    for kind, (_, disk) in made.items():
-        operation = stopd.finished(requests[kind])
-        assert operation["outcome"] == "Failed" and operation["error"]["code"] == "InstanceSaved", operation
-        stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
-        shown(stopd, f"i-{kind}", detail="saved", owed=None)
-        refused = stopctl(stopd, "clear", f"i-{kind}", "--confirm", "--yes")
-        assert refused.returncode == 76 and "saved" in refused.stderr, refused
-        assert disk.bytes() == before[kind] and disk_events(stopd, f"i-{kind}") == []
-    kit.domain(made["managed"][0]).managedSaveRemove()
+    try:
+        for kind, (_, disk) in made.items():
+            operation = stopd.finished(requests[kind])
+            assert operation["outcome"] == "Failed" and operation["error"]["code"] == "InstanceSaved", operation
+            stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
+            shown(stopd, f"i-{kind}", detail="saved", owed=None)
+            refused = stopctl(stopd, "clear", f"i-{kind}", "--confirm", "--yes")
+            assert refused.returncode == 76 and "saved" in refused.stderr, refused
+            assert disk.bytes() == before[kind] and disk_events(stopd, f"i-{kind}") == []
+    finally:
+        kit.domain(made["managed"][0]).managedSaveRemove()
 
 
 def test_started_again_nothing_more_is_cleared(guest, loops, stopd_for):  # noqa: F811
@@ -124,9 +127,9 @@ def test_started_again_nothing_more_is_cleared(guest, loops, stopd_for):  # noqa
     requests = {"clearing": stopd.accepted("i-clearing", ConfirmStop="true")}
     wait_until(lambda: stopd.operation(requests["clearing"])["storage"][0]["done"] > 0, "some of it is cleared")
     kit.start(clearing)
+    failed = stopd.finished(requests["clearing"])
     requests["unseen"] = stopd.accepted("i-unseen", ConfirmStop="true")
     pressed(stopd, requests["unseen"])
-    failed = stopd.finished(requests["clearing"])
     stopd.kill()
     kit.wait_off(unseen)
     kit.start(unseen)
