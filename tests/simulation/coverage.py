@@ -84,7 +84,8 @@ def main():
         print(f"not in the stop's table: {row}", file=sys.stderr)
     for row in missed:
         print(f"never reached: {row}", file=sys.stderr)
-    print(f"{sum(n > 0 for n in rows.values())} of {len(rows)} rows of the stop's table were reached")
+    print(f"{options.lives} lives, no rule broken; "
+          f"{sum(n > 0 for n in rows.values())} of {len(rows)} rows of the stop's table were reached")
     return 1 if unknown or missed or not rows else 0
 
 
