@@ -15,6 +15,8 @@ import kit
 from daemon import BUILD, stopctl, wait_until
 
 MIB = 1 << 20
+# As in tests/wipe, which runs beside.
+LOSETUP = ["flock", "/dev/loop-control", "losetup"]
 ID = "i-local"
 
 
@@ -26,7 +28,7 @@ class Loop:
         with open(self.path, "wb") as file:
             file.write(os.urandom(1 << 16) * (size >> 16))
         self.size = size
-        self.device = subprocess.run(["losetup", "--find", "--show", self.path], check=True,
+        self.device = subprocess.run([*LOSETUP, "--find", "--show", self.path], check=True,
                                      text=True, stdout=subprocess.PIPE).stdout.strip()
 
     def bytes(self):
@@ -38,7 +40,7 @@ class Loop:
         return not any(self.bytes())
 
     def detach(self):
-        subprocess.run(["losetup", "--detach", self.device], check=True)
+        subprocess.run([*LOSETUP, "--detach", self.device], check=True)
 
 
 @pytest.fixture

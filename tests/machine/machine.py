@@ -40,6 +40,8 @@ ASIDE = 30  # for a question about something that hangs already
 # second of SMP out again; the others leave out work.
 CMDLINE = ("console=ttyS0 quiet panic=-1 cryptomgr.notests noreplace-smp random.trust_cpu=on "
            "ipv6.disable=1 possible_cpus=1")
+# What the kernel does not know goes to its first process, and so to all programs: how sanitizers end theirs.
+CMDLINE += "".join(f" {name}={os.environ[name]}" for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ)
 
 # One CPU, but one more that could be plugged in. With a single one QEMU before 8.1 leaves all memory
 # barriers of the guest out of the code it makes, as if its devices were not other threads. The NVMe

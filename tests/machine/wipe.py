@@ -15,6 +15,7 @@ class Outcome:
         self.status = result.status
         self.lines = result.lines
         self.error = result.error
+        assert "Sanitizer" not in self.error and "runtime error:" not in self.error, self.error
 
     def __repr__(self):
         said = "\n  ".join(json.dumps(line) for line in self.lines if line["event"] != "progress")

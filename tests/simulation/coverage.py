@@ -47,7 +47,8 @@ def main():
         print(f"not reached yet: {', '.join(missed)}")
     for row in missed:
         print(f"never reached: {row}", file=sys.stderr)
-    print(f"{len(taken) - len(missed)} of {len(taken)} rows of the stop's table were reached")
+    print(f"{(number + 1) * options.lives} lives, no rule broken; "
+          f"{len(taken) - len(missed)} of {len(taken)} rows of the stop's table were reached")
     return 1 if missed else 0
 
 

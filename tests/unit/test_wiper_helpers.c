@@ -99,7 +99,7 @@ static void a_certificate_counts_after_what_it_certifies(void **state)
 static void nonsense_ends_the_helper(void **state)
 {
     static const char *const nonsense[] = {
-        "listen; claimed; echo hello; touch working; hangs_for_good\n",
+        "listen; claimed; echo hello; deaf; touch working; hangs_for_good\n",
         "listen; claimed; echo; hangs_for_good\n",
         "listen; claimed; say '{\"event\":\"dance\"}'; hangs_for_good\n",
         "listen; claimed; say '[1,2,3]'; hangs_for_good\n",
@@ -293,7 +293,7 @@ static void a_served_helper_is_ended_by_nobody_listening(void **state)
 /* It may have the disk for as long as it lives: so long it is marked, and the job is not over. */
 static void a_served_helper_that_hangs_keeps_its_marker(void **state)
 {
-    struct kit *k = with_socket(state, "listen; claimed; touch working; hangs_for_good\n");
+    struct kit *k = with_socket(state, "listen; claimed; deaf; touch working; hangs_for_good\n");
     uint64_t job = kit_clear(k);
     struct wipe_report *r;
 

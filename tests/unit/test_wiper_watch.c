@@ -116,7 +116,7 @@ static void what_ends_is_the_domains_alone(void **state)
 
 static void a_helper_that_does_not_stop_is_killed(void **state)
 {
-    struct kit *k = with_script(state, "listen; claimed; touch working; hangs_for_good\n");
+    struct kit *k = with_script(state, "listen; claimed; deaf; touch working; hangs_for_good\n");
     uint64_t job = kit_clear(k);
 
     await(k, kit_exists(k, "working"));
@@ -161,7 +161,7 @@ static void going_down_waits_only_so_long(void **state)
     size_t n;
 
     settings.stop_patience = PATIENCE * USEC_PER_SEC;
-    kit_script(k, "helper", "listen; claimed; touch working; hangs_for_good\n");
+    kit_script(k, "helper", "listen; claimed; deaf; touch working; hangs_for_good\n");
     kit_start(k, &settings);
     job = kit_clear(k);
     await(k, kit_exists(k, "working"));

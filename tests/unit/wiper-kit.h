@@ -310,7 +310,8 @@ static const char kit_prelude[] =
     "\"guards\":[],\"method\":'$1',\"passedOver\":['$2'],\"verify\":\"sample\"}'; }\n"
     "waits_for() { while [ ! -e $1 ]; do sleep 0.02; done; }\n"
     "hangs() { exec sleep 1000; }\n"
-    "hangs_for_good() { trap '' TERM PIPE; exec sleep 1000; }\n";
+    "deaf() { trap '' TERM PIPE; }\n"
+    "hangs_for_good() { deaf; exec sleep 1000; }\n";
 
 /* A good clear, line by line. */
 static const char *const kit_lines[] = {"claimed",
