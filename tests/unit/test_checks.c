@@ -500,8 +500,8 @@ static void an_override_of_a_force_command_stands_in_the_journal(void **state)
     step(op, &in, (struct moment){0}, &reaction);
     for (size_t i = 0; i < op->timeline.n; i++)
         if (text_equal(op->timeline.items[i].what, "force")) {
-            assert_non_null(
-                strstr(op->timeline.items[i].detail, "overriding the security lock, expiry and arrears"));
+            assert_non_null(strstr(op->timeline.items[i].detail,
+                                   "overriding the security lock, expiry and arrears"));
             return;
         }
     fail_msg("the force command is not in the journal");
