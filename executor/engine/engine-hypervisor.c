@@ -52,7 +52,7 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
     const struct operation *op = engine_operation_now(d);
     struct input in = {.sighting = s, .error = error};
     const struct last_report *last;
-    bool is_defined = s->instance != NULL, is_clear = op && op->action == ACTION_CLEAR;
+    bool is_clear = op && op->action == ACTION_CLEAR;
 
     engine_take_picture(e, d, s);
     if (!op) {
@@ -62,7 +62,7 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
         return;
     }
     in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
-    in.definition = is_defined ? d->instance : NULL;
+    in.definition = d->instance; /* of one that is gone as it was last known */
     engine_step(e, d, &in);
     /* A start that ends a clear of kept disks is no part of it, and a stop may be accepted next. */
     if (is_clear && !engine_operation_now(d))

@@ -19,10 +19,16 @@ static struct ask *owner_of(const struct life *life, const struct wipe_job *job)
     return NULL;
 }
 
-static bool was_retried(const struct life *life, const struct ask *stop)
+/* By its own RequestId, or by that of a command that has gone over it. */
+static bool was_retried(struct life *life, const struct ask *stop)
 {
+    char operation[UUID_TEXT_SIZE];
+
     for (const struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->kind == REQUEST_RETRY && a->about == stop)
+        if (a->kind == REQUEST_RETRY &&
+            (a->about == stop ||
+             (journal_resolve(life->journal, a->about->request_id, operation, NULL) > 0 &&
+              text_equal(operation, stop->request_id))))
             return true;
     return false;
 }

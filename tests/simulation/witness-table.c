@@ -144,8 +144,10 @@ void witness_check_answer(struct life *life, const struct ask *ask)
             rule_broken(life, "3 DryRun", "%.8s was to change nothing, and is in the journal",
                         ask->request_id);
     }
-    if (ask->code != ERROR_NONE || text_equal(ask->answer_id, ask->request_id))
-        check_row(life, ask, ask->code); /* and not what was answered once before */
+    /* Not what was answered once before, or would have been, had the journal been well. */
+    if (ask->code == ERROR_NONE ? text_equal(ask->answer_id, ask->request_id)
+                                : ask->code != ERROR_INTERNAL || ask->token == 0)
+        check_row(life, ask, ask->code);
 }
 
 /* --- What an accepted one says --------------------------------------------------------------- */

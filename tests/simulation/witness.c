@@ -353,7 +353,8 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->known_run = g->run;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
-        if (g->shows_run && g->is_up)
+        /* A full read is no look at what a stop is about. */
+        if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->runs[g->run].was_crashed = g->is_crashed;
         if (g->is_defined)
             seen->known_version = g->version;
