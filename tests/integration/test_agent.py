@@ -9,6 +9,7 @@ def words(operation):
 
 def test_an_agent_shuts_its_guest_down(daemon, guest):
     name, stopd = guest("ignore", agent="obey"), daemon(stop__method="agent").start()
+    kit.wait_agent(name)
 
     operation = stopd.finished(stopd.accepted(name))
 

@@ -326,6 +326,18 @@ def wait_ready(*names, boots=1, timeout=120):
     return wait_console(*names, text="stopd-guest: ready", times=boots, timeout=timeout)
 
 
+def wait_agent(*names, timeout=120):
+    """Waits until each guest's agent answers libvirt, if only that it does not know the word."""
+    def answers(name):
+        try:
+            libvirt_qemu.qemuAgentCommand(domain(name), '{"execute": "guest-ping"}', 5, 0)
+        except libvirt.libvirtError as error:
+            return error.get_error_code() != libvirt.VIR_ERR_AGENT_UNRESPONSIVE
+        return True
+
+    return _wait(names, answers, "answering by its agent", timeout)
+
+
 def is_off(name):
     """Whether libvirt says that the guest is off or unknown. False when libvirt cannot be asked."""
     try:
