@@ -10,8 +10,11 @@
  * on_reboot while on_poweroff is "restart", so power-off is set first, and put back last. A
  * hypervisor that cannot do this can still press the button.
  *
- * A power cut asks libvirt as little as possible before it, and nothing that waits for a monitor: a
- * domain whose monitor is stuck is just what it is for.
+ * A power cut asks libvirt as little as possible before it: a domain whose monitor is stuck is just
+ * what it is for. Of what it asks, only whether the domain migrates can wait for the monitor, and
+ * that is not asked while a call has the control interface (libvirt-look.c). A long job leaves it
+ * askable, since that could be a migration: where QEMU stops answering in the middle of one, the
+ * first cut can wait until its own time-out, and a later one until libvirt gives up the question.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 

@@ -74,7 +74,8 @@ struct libvirt {
 
     struct watch *watches; /* guarded by libvirt-watch.c's own lock */
     size_t n_watches;
-    struct later *later; /* guarded by libvirt-later.c's own lock */
+    struct later *later;  /* guarded by libvirt-later.c's own lock, as the next */
+    bool later_is_closed; /* nothing is put off any more */
 
     pthread_mutex_t listener_lock;
     enum { LISTENER_AWAITED, LISTENER_HEARS, LISTENER_GONE } listener_state;
@@ -120,9 +121,11 @@ void watch_process(struct libvirt *l, const uuid_t domain, const struct incarnat
 void watches_clear(struct libvirt *l);
 
 /* libvirt-later.c */
-/* Tells that this domain has changed if, in a second, tell_at_last() has not done so. */
+/* Tells that this domain has changed if, in a second, tell_at_last() has not done so; at once where
+ * that cannot be put off. */
 void tell_later(struct libvirt *l, const uuid_t domain);
 void tell_at_last(struct libvirt *l, const uuid_t domain);
+/* Drops what is put off; from now on nothing is. */
 void later_clear(struct libvirt *l);
 
 /* libvirt-look.c */

@@ -6,10 +6,12 @@
  * for the domain, which libvirt holds meanwhile, and takes its calls from guests that still run.
  *
  * So the first two are put off. STOPPED drops them; if none has come when their time is up, then
- * something hangs, or libvirt has gone, and that is worth a look.
+ * something hangs, or libvirt has gone, and that is worth a look. One that cannot be put off is
+ * told at once: a look too many does no harm.
  *
  * What is put off sits on libvirt's event loop, and is freed by it after its removal, when no
- * callback can hold it any more.
+ * callback can hold it any more. A callback that runs while the driver is freed puts nothing off:
+ * it would be told to a driver that is no more.
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
@@ -66,26 +68,32 @@ static void on_time(int timer, void *userdata)
         tell_changed(l, domain);
 }
 
+/* Takes *new where it can be put off. lock is held. */
+static void put_off(struct libvirt *l, struct later **new)
+{
+    (*new)->timer = virEventAddTimeout(PUT_OFF_MSEC, on_time, *new, free);
+    if ((*new)->timer < 0)
+        return;
+    (*new)->next = l->later;
+    l->later = take(*new);
+}
+
 void tell_later(struct libvirt *l, const uuid_t domain)
 {
-    struct later *new = calloc(1, sizeof(*new));
+    _cleanup_(freep) struct later *new = calloc(1, sizeof(*new));
+    bool is_left; /* with us: it could not be put off */
 
-    if (!new)
-        return; /* a hint may be lost */
-    new->driver = l;
-    uuid_copy(new->domain, domain);
-
-    pthread_mutex_lock(&lock);
-    if (!*find(l, domain)) {
-        new->timer = virEventAddTimeout(PUT_OFF_MSEC, on_time, new, free);
-        if (new->timer >= 0) {
-            new->next = l->later;
-            l->later = new;
-            new = NULL;
-        }
+    if (new) {
+        new->driver = l;
+        uuid_copy(new->domain, domain);
     }
+    pthread_mutex_lock(&lock);
+    if (new && !l->later_is_closed && !*find(l, domain))
+        put_off(l, &new);
+    is_left = !l->later_is_closed && !*find(l, domain);
     pthread_mutex_unlock(&lock);
-    free(new);
+    if (is_left)
+        tell_changed(l, domain);
 }
 
 void tell_at_last(struct libvirt *l, const uuid_t domain)
@@ -99,6 +107,7 @@ void tell_at_last(struct libvirt *l, const uuid_t domain)
 void later_clear(struct libvirt *l)
 {
     pthread_mutex_lock(&lock);
+    l->later_is_closed = true;
     while (drop(&l->later))
         ;
     pthread_mutex_unlock(&lock);
