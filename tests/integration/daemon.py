@@ -129,6 +129,22 @@ class Daemon:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def free_descriptor(self):
+        """The number that its next file gets; a limit of as much leaves it none. A file that is open for a moment is
+        waited for."""
+        def lowest():
+            taken = {int(name) for name in os.listdir(f"/proc/{self.process.pid}/fd")}
+            return next(number for number in range(len(taken) + 1) if number not in taken)
+
+        seen = [lowest()]
+
+        def is_settled():
+            seen.append(lowest())
+            return seen[-1] == seen[-2]
+
+        wait_until(is_settled, "its open files stay the same", seen=lambda: seen)
+        return seen[-1]
+
     # --- Asking ---
 
     def ask(self, method, target, body=None, headers=None, timeout=DEADLINE):

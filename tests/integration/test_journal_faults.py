@@ -139,7 +139,7 @@ def use_up_and_free(stopd, size):
 def test_a_clear_begins_and_ends_while_the_disk_is_full(guest, loops, stopd_for, small_disk):  # noqa: F811
     """The journal needs no room, but the marker does without which no clear begins."""
     disk = loops(size=2 * MIB)
-    name = guest("slow:3", metadata=i1("vda"), disks=[disk.device])
+    name = guest("ignore", metadata=i1("vda"), disks=[disk.device])
     stopd = stopd_for(journal__path=str(small_disk / "stopd.db"))
     use_up_and_free(stopd, 2 * MIB)
     request = stopd.accepted(name, ConfirmStop="true")
@@ -147,6 +147,7 @@ def test_a_clear_begins_and_ends_while_the_disk_is_full(guest, loops, stopd_for,
 
     fill(small_disk)
     assert gauge(stopd, "stopd_journal_reserve_in_use") == 0
+    kit.domain(name).destroy()
 
     operation = stopd.finished(request)
     assert operation["outcome"] == "Stopped", operation
@@ -289,7 +290,7 @@ def test_without_descriptors_clients_wait_and_nothing_is_lost(daemon):
     assert before.getresponse().read()
     pid = stopd.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (stopd.free_descriptor(), hard))
     outside = [UnixConnection(stopd.socket, DEADLINE) for _ in range(8)]
     try:
         for each in outside:

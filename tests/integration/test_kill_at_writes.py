@@ -294,6 +294,7 @@ def test_killed_at_a_write_nothing_is_lost_or_doubled(guest, loops, tmp_path):  
             live(kills)
         for place in PLACES:
             inside = [number for number, each in enumerate(places, 1) if each == place]
+            assert inside, f"no write in any {place} where nothing is killed: {collections.Counter(places)}"
             for _ in range(AIMS):
                 if not hit[place]:
                     live([(chance.choice(inside), "before")])

@@ -1,9 +1,9 @@
 """Local disks of I1-class instances are cleared before Stopped, or the stop says why not (rules 2, 3 and 7)."""
 
 import contextlib
-import glob
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -15,8 +15,7 @@ import kit
 from daemon import BUILD, stopctl, wait_until
 
 MIB = 1 << 20
-# As in tests/wipe, which runs beside.
-LOSETUP = ["flock", "/dev/loop-control", "losetup"]
+LOSETUP = os.path.join(os.path.dirname(kit.__file__), "losetup")
 ID = "i-local"
 
 
@@ -28,7 +27,7 @@ class Loop:
         with open(self.path, "wb") as file:
             file.write(os.urandom(1 << 16) * (size >> 16))
         self.size = size
-        self.device = subprocess.run([*LOSETUP, "--find", "--show", self.path], check=True,
+        self.device = subprocess.run([LOSETUP, "--find", "--show", self.path], check=True,
                                      text=True, stdout=subprocess.PIPE).stdout.strip()
 
     def bytes(self):
@@ -40,12 +39,12 @@ class Loop:
         return not any(self.bytes())
 
     def detach(self):
-        subprocess.run([*LOSETUP, "--detach", self.device], check=True)
+        subprocess.run([LOSETUP, "--detach", self.device], check=True)
 
 
 @pytest.fixture
 def loops(tmp_path):
-    if os.geteuid() != 0 or not glob.glob("/dev/loop-control"):
+    if os.geteuid() != 0 or not pathlib.Path("/dev/loop-control").is_char_device():
         pytest.skip("needs root and loop devices")
     made = []
 
@@ -201,7 +200,7 @@ def test_a_disk_that_is_another_than_while_the_instance_ran_is_refused(guest, lo
                seen=stopd.log)
 
     os.truncate(disk.path, 2 * disk.size)
-    subprocess.run(["losetup", "--set-capacity", disk.device], check=True)
+    subprocess.run([LOSETUP, "--set-capacity", disk.device], check=True)
 
     refused = stopd.stop_instance(name, ConfirmStop="true")
     assert (refused.status, refused.code) == (403, "IncorrectDiskStatus"), refused

@@ -1,5 +1,6 @@
 """Real guests, stopped: contract section 4 as an operator and a control plane see it."""
 
+import datetime
 import os
 import signal
 
@@ -10,6 +11,11 @@ from daemon import wait_until
 
 def words(operation):
     return [line["what"] for line in operation["timeline"]]
+
+
+def time_of(operation, what):
+    """When it was first."""
+    return datetime.datetime.fromisoformat(next(line["at"] for line in operation["timeline"] if line["what"] == what))
 
 
 def test_a_soft_stop_ends_off_and_is_reported_once(daemon, guest):
@@ -171,9 +177,9 @@ def test_a_paused_guest_is_stopped_by_force_only(daemon, guest):
 
 def test_a_guest_that_stands_still_in_the_middle_has_what_is_left_of_its_grace(daemon, guest):
     """Paused, its power is cut by consent and not before; suspended, it is woken and pressed again."""
-    paused, suspended = guest("ignore", "slow:2")
+    paused, suspended = guest("ignore", "slow:10")
     stopd = daemon(stop__resend="1s").start()
-    requests = [stopd.accepted(paused, GracePeriod="4", OnGraceTimeout="Force"), stopd.accepted(suspended)]
+    requests = [stopd.accepted(paused, GracePeriod="10", OnGraceTimeout="Force"), stopd.accepted(suspended)]
     for request in requests:
         wait_until(lambda: "button" in words(stopd.operation(request)), "the button is pressed")
 
@@ -182,6 +188,7 @@ def test_a_guest_that_stands_still_in_the_middle_has_what_is_left_of_its_grace(d
 
     cut, woken = [stopd.finished(request) for request in requests]
     assert cut["outcome"] == "Stopped" and words(cut)[-2:] == ["power cut", "off"], cut
+    assert time_of(cut, "power cut") - time_of(cut, "button") >= datetime.timedelta(seconds=10), cut
     assert woken["outcome"] == "Stopped" and "waking" in words(woken) and "power cut" not in words(woken), woken
     for name in paused, suspended:
         stopd.reported(name, "Running→Stopping", "Stopping→Stopped")

@@ -98,7 +98,7 @@ def test_without_descriptors_a_stop_waits_and_an_end_is_not_missed(daemon, guest
         held.request("GET", target)
         return held.getresponse().read()
 
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (stopd.free_descriptor(), hard))
     try:
         request = json.loads(ask(f"/?InstanceId={name}"))["RequestId"]
         stopd.reported(name, "Running→Stopping")

@@ -4,6 +4,10 @@
 
 #include "scratch.h"
 
+/* What is attached, by the names that were given. */
+static char loop_attached[8][32];
+static size_t loop_n_attached;
+
 /* Attaches a file of the scratch folder, made with so many MiB (0: it is there), and gives the
  * device's path. False, with the reason printed: not possible here. */
 static inline bool loop_setup(struct scratch *s, const char *name, unsigned mib,
@@ -17,8 +21,10 @@ static inline bool loop_setup(struct scratch *s, const char *name, unsigned mib,
         if (truncate(scratch_path(s, name), (off_t)mib << 20) < 0)
             abort();
     }
-    snprintf(command, sizeof(command), "losetup -f --show %s %s/%s 2>/dev/null", options, s->folder,
-             name);
+    snprintf(command, sizeof(command), TESTS_LOSETUP " -f --show %s %s/%s 2>/dev/null", options,
+             s->folder, name);
+    if (loop_n_attached == ELEMENTSOF(loop_attached))
+        abort();
     f = geteuid() == 0 ? popen(command, "r") : NULL;
     ret[0] = '\0';
     if (f) {
@@ -29,6 +35,8 @@ static inline bool loop_setup(struct scratch *s, const char *name, unsigned mib,
     ret[strcspn(ret, "\n")] = '\0';
     if (!ret[0])
         print_message("skipped: loop devices need root and a kernel that has them\n");
+    else
+        strcpy(loop_attached[loop_n_attached++], ret);
     return ret[0];
 }
 
@@ -49,18 +57,22 @@ static inline bool loop_partition(const char *loop, char first[static 40], char 
     return false;
 }
 
-/* Detaches what is attached to the folder's files. */
+static inline void loop_detach_all(void)
+{
+    char command[128];
+
+    while (loop_n_attached > 0) {
+        const char *loop = loop_attached[--loop_n_attached];
+
+        snprintf(command, sizeof(command), TESTS_LOSETUP " -d %s", loop);
+        if (system(command) != 0)
+            print_message("%s is left attached\n", loop);
+    }
+}
+
 static inline int loop_teardown(void **state)
 {
-    const struct scratch *s = *state;
-    char command[512];
-
-    snprintf(command, sizeof(command),
-             "for i in %s/*.img; do for l in $(losetup -n -O NAME -j $i 2>/dev/null); do "
-             "losetup -d $l; done; done",
-             s->folder);
-    if (geteuid() == 0 && system(command) != 0)
-        print_message("some loop device may be left\n");
+    loop_detach_all();
     return scratch_teardown(state);
 }
 

@@ -282,7 +282,7 @@ static void a_reader_may_only_read(void **state)
     api_configure(f->api, &f->settings);
     c = client_as(f, 12345, 12345);
     if (c.fd < 0)
-        return;
+        skip();
     assert_refused(ask_on(&c, "GET", STOP, "", NULL), 403, "Forbidden", NULL);
     assert_refused(ask_on(&c, "GET", "/?Action=StopInstance", "", NULL), 403, "Forbidden", NULL);
     assert_refused(ask_on(&c, "POST", "/", "", "not a form"), 403, "Forbidden", NULL);
@@ -305,7 +305,7 @@ static void who_is_not_listed_may_only_ask_for_its_health(void **state)
     api_configure(f->api, &f->settings);
     c = client_as(f, 12345, 12345);
     if (c.fd < 0)
-        return;
+        skip();
     assert_refused(ask_on(&c, "GET", "/?Action=DescribeInstanceStatus", "", NULL), 403, "Forbidden",
                    NULL);
     assert_refused(ask_on(&c, "GET", "/v1/instances", "", NULL), 403, "Forbidden", NULL);
@@ -330,7 +330,7 @@ static void a_group_may_change_things_by_name_or_id(void **state)
     api_configure(f->api, &f->settings);
     c = client_as(f, 4321, 12345);
     if (c.fd < 0)
-        return;
+        skip();
     assert_accepted(ask_on(&c, "GET", STOP, "", NULL));
     assert_string_equal(f->engine.last.principal.name, "unix:uid=4321");
     assert_false(f->engine.last.principal.is_local_root);

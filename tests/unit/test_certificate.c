@@ -235,8 +235,8 @@ static void a_signed_certificate_verifies(void **state)
 
 static void another_implementation_agrees(void **state)
 {
-    _cleanup_(certificate_key_free) struct certificate_key *k = load(state, "key");
-    _cleanup_(freep) char *pem = pem_of(k), *encoding = NULL;
+    _cleanup_(certificate_key_free) struct certificate_key *k = NULL;
+    _cleanup_(freep) char *pem = NULL, *encoding = NULL;
     unsigned char signature[64];
     char command[512];
     size_t n = 0;
@@ -244,8 +244,10 @@ static void another_implementation_agrees(void **state)
 
     if (access("/usr/bin/openssl", X_OK) < 0) {
         print_message("skipped: openssl is not installed\n");
-        return;
+        skip();
     }
+    k = load(state, "key");
+    pem = pem_of(k);
     encoding = certificate_encoding("{}", 2, &n);
     assert_int_equal(certificate_sign_bytes(k, encoding, n, signature, NULL), 0);
     scratch_write(scratch_path(s, "text"), encoding, n);

@@ -69,7 +69,7 @@ static void a_device_is_its_number(void **state)
 
     if (!loop_setup(*state, "a.img", 4, "", loop[0]) ||
         !loop_setup(*state, "b.img", 4, "", loop[1]))
-        return;
+        skip();
     snprintf(node, sizeof(node), "%s", scratch_path(*state, "node"));
     assert_int_equal(stat(loop[0], &st), 0);
     assert_int_equal(mknod(node, S_IFBLK | 0600, st.st_rdev), 0);
@@ -84,7 +84,7 @@ static void a_loop_is_its_file_under_another_name(void **state)
 
     if (!loop_setup(*state, "a.img", 4, "", loop[0]) ||
         !loop_setup(*state, "a.img", 0, "", loop[1]))
-        return;
+        skip();
     snprintf(file, sizeof(file), "%s", scratch_path(*state, "a.img"));
     assert_share(loop[0], file, true);
     assert_share(loop[0], loop[1], true);
@@ -95,7 +95,7 @@ static void a_partition_is_a_stretch_of_its_disk(void **state)
     char loop[32], first[40], second[40];
 
     if (!loop_setup(*state, "a.img", 8, "-P", loop) || !loop_partition(loop, first, second))
-        return;
+        skip();
     assert_share(first, loop, true);
     assert_share(second, loop, true);
     assert_share(first, first, true);
@@ -134,7 +134,7 @@ static void a_nameless_disk_is_found_by_its_number(void **state)
 
     if (!loop_setup(*state, "a.img", 4, "", loop[0]) ||
         !loop_setup(*state, "b.img", 4, "", loop[1]))
-        return;
+        skip();
     identity = identity_of(loop[0], "");
     assert_found(disk_node_find(loop[1], DISK_BLOCK, identity, true, &found), &found, loop[0]);
     assert_found(disk_node_find(loop[1], DISK_BLOCK, identity, false, &found), &found, loop[1]);
@@ -148,7 +148,7 @@ static void another_disk_under_its_number_is_not_it(void **state)
     json_object *identity;
 
     if (!loop_setup(*state, "a.img", 4, "", loop))
-        return;
+        skip();
     snprintf(path, sizeof(path), "/sys/block/%s/diskseq", loop + 5);
     snprintf(sequence, sizeof(sequence), ",\"sequence\":\"%d\"", 1 << 30);
     identity = identity_of(loop, sequence);
@@ -170,7 +170,7 @@ static void a_named_disk_that_is_not_here_is_not_found(void **state)
     json_object *identity;
 
     if (!loop_setup(*state, "a.img", 4, "", loop))
-        return;
+        skip();
     identity = identity_of(loop, ",\"serial\":\"S4EWNX0R\"");
     assert_int_equal(disk_node_find(loop, DISK_BLOCK, identity, true, &found), -ENODEV);
     json_object_put(identity);
@@ -186,7 +186,7 @@ static void a_partition_is_found_by_its_stretch(void **state)
     json_object *identity;
 
     if (!loop_setup(*state, "a.img", 8, "-P", loop) || !loop_partition(loop, first, second))
-        return;
+        skip();
     identity = identity_of(second, ",\"partition\":\"4194304+2097152\"");
     json_add_number(identity, "size", 2 << 20);
     assert_found(disk_node_find(second, DISK_BLOCK, identity, false, &found), &found, second);
@@ -227,7 +227,7 @@ static void named_disks_of_this_machine_are_found(void **state)
         print_message("skipped: no disk of this machine has a serial number of its own\n");
         if (f)
             pclose(f);
-        return;
+        skip();
     }
     pclose(f);
     serial[strcspn(serial, " \n")] = '\0';

@@ -364,8 +364,7 @@ static int setup(void **state)
 {
     if (scratch_setup(state) < 0)
         return -1;
-    if (geteuid() == 0)
-        (void)scratch_small_disk(*state, "size=64m");
+    (void)scratch_mount(*state, "size=64m");
     return 0;
 }
 

@@ -95,7 +95,7 @@ static void a_marker_that_finds_no_room_gets_some_of_the_reserve(void **state)
     struct life l = {.now = 1000 * USEC_PER_SEC, .owe = owe};
 
     if (!scratch_small_disk(*state, "size=40m"))
-        return;
+        skip();
     assert_int_equal(mkdir(folder(state), 0700), 0);
     assert_success(marker_keeper_new(folder(state), no_room, NULL, &keeper, &err), err);
     l.path = journal = strdup(scratch_path(*state, "stopd.db"));

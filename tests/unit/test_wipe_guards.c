@@ -394,7 +394,7 @@ static void the_root_stands_on_it(void **state)
     char number[32];
 
     if (!device_of_scratch(f->scratch, number)) {
-        print_message("the scratch folder is on no device\n");
+        print_message("skipped: the scratch folder is on no device\n");
         skip();
     }
     /* root on dm-0, on md0, on a partition of the disk */
@@ -416,7 +416,7 @@ static void the_root_stands_elsewhere(void **state)
     plant_nvme(f);
     take_footprint(f);
     if (!device_of_scratch(f->scratch, number)) {
-        print_message("the scratch folder is on no device\n");
+        print_message("skipped: the scratch folder is on no device\n");
         skip();
     }
     assert_doubts(f, guard_root_chain, "following the root");
@@ -494,7 +494,7 @@ static void needs_root(void)
 {
     if (geteuid() == 0)
         return;
-    print_message("needs CAP_SYS_PTRACE\n");
+    print_message("skipped: needs CAP_SYS_PTRACE\n");
     skip();
 }
 

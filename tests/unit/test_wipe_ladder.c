@@ -417,7 +417,7 @@ int main(void)
     int failed = cmocka_run_group_tests_name("ladder", ladder, NULL, NULL);
 
     if (geteuid() != 0) {
-        print_message("tenancy is skipped: its guards need CAP_SYS_PTRACE\n");
+        print_message("skipped: tenancy, whose guards need CAP_SYS_PTRACE\n");
         return failed;
     }
     return failed + cmocka_run_group_tests_name("tenancy", tenancy, NULL, NULL);

@@ -121,7 +121,7 @@ static int clear(struct fake *f, struct error **err)
     struct storage_record record = {0};
 
     if (geteuid() != 0) {
-        print_message("needs CAP_SYS_PTRACE\n");
+        print_message("skipped: needs CAP_SYS_PTRACE\n");
         skip();
     }
     return spans_clear(&f->w, CLEAR_OVERWRITE, &record, err);

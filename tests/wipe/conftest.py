@@ -17,8 +17,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("STOPD_BUILD", HERE.parent.parent / "build"))
 MIB = 1 << 20
-# One at a time on this host: in search of a free device it opens one that another has just taken, and is an intruder there.
-LOSETUP = ["flock", "/dev/loop-control", "losetup"]
+LOSETUP = str(HERE.parent / "kit" / "losetup")
 
 
 def find_program(name):
@@ -144,7 +143,7 @@ class Loop(File):
     def __init__(self, path, size, *options, **kwargs):
         super().__init__(path, size, **kwargs)
         self.backing = pathlib.Path(path).resolve()
-        found = subprocess.run([*LOSETUP, "--find", "--show", *options, str(self.backing)], capture_output=True,
+        found = subprocess.run([LOSETUP, "--find", "--show", *options, str(self.backing)], capture_output=True,
                                text=True)
         if found.returncode:
             pytest.skip(f"no loop device to be had: {found.stderr.strip()}")
@@ -171,7 +170,7 @@ class Loop(File):
     def close(self):
         backing = pathlib.Path(f"/sys/block/{self.name}/loop/backing_file")
         if backing.exists() and backing.read_text().split(" (deleted)")[0].strip() == str(self.backing):
-            subprocess.run([*LOSETUP, "--detach", str(self.path)], check=False)
+            subprocess.run([LOSETUP, "--detach", str(self.path)], check=False)
 
 
 @pytest.fixture

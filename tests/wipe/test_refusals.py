@@ -181,12 +181,12 @@ def test_swap(assert_refused, loop):
 
 
 def test_a_loop_on_top(assert_refused, loop):
-    done = subprocess.run([*LOSETUP, "--find", "--show", loop.path], capture_output=True, text=True, check=True)
+    done = subprocess.run([LOSETUP, "--find", "--show", loop.path], capture_output=True, text=True, check=True)
     upper = done.stdout.strip()
     try:
         assert_refused(loop, "loop", os.path.basename(upper))
     finally:
-        subprocess.run([*LOSETUP, "--detach", upper], check=True)
+        subprocess.run([LOSETUP, "--detach", upper], check=True)
 
 
 def test_a_loop_on_a_file(assert_refused, make_loop):
