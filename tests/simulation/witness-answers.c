@@ -242,6 +242,7 @@ void witness_forsake(struct life *life)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
         a->is_forsaken |= !a->is_answered;
+    witness_keep_taken(life, false);
 }
 
 void witness_restarted(struct life *life)
