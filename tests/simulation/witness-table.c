@@ -197,7 +197,7 @@ void witness_check_locked(struct life *life, const struct ask *ask)
     for (unsigned v = ask->known_version; v <= seen->known_version; v++)
         was_locked |= seen->facts[v].is_locked;
     census_count("rule", "3 locked since");
-    if (!was_locked || ask->overrides_lock)
+    if (!was_locked || ask->overrides_lock || ask->is_past_locks)
         rule_broken(life, "3 locked since", "%.8s of %s fails for a lock that %s", ask->request_id,
                     domain_word(ask->domain), was_locked ? "it overrode" : "nobody has set");
     if (ask->is_taken || ask->is_cut)

@@ -61,6 +61,7 @@ struct ask {
     bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt;          /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;     /* a later force has gone over it */
+    bool is_past_locks;    /* … that overrides them */
     bool is_cut;           /* a power cut has gone out for it */
     bool is_taken;         /* stopd knows of a button that was */
     bool is_just_taken;    /* … by the turn that is to come */
