@@ -117,6 +117,18 @@ static void a_lock_that_a_look_brings_before_the_cut_goes_out_ends_the_stop(void
     }
 }
 
+static void nor_does_it_go_out_behind_a_migration(void **state)
+{
+    const struct sighting migrating = {.state = DOMAIN_RUNNING,
+                                       .in_migration = true,
+                                       .incarnation = first_run,
+                                       .remembered = PROCESS_ALIVE};
+    A_STOP = a_forced_stop();
+
+    shown(s, &migrating, (char *)"security");
+    assert_refused(s);
+}
+
 static void a_power_cut_of_what_is_known_to_be_locked_is_looked_at_first(void **state)
 {
     A_STOP = a_stop(.force = true);
@@ -246,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_lock_after_a_refused_button_ends_the_stop),
         cmocka_unit_test(a_lock_while_it_waits_is_held_against_it_when_its_turn_comes),
         cmocka_unit_test(a_lock_that_a_look_brings_before_the_cut_goes_out_ends_the_stop),
+        cmocka_unit_test(nor_does_it_go_out_behind_a_migration),
         cmocka_unit_test(a_power_cut_of_what_is_known_to_be_locked_is_looked_at_first),
         cmocka_unit_test(but_one_that_is_locked_no_more_is_cut),
         cmocka_unit_test(once_a_button_was_taken_a_lock_changes_nothing),
