@@ -231,6 +231,7 @@ struct operation *operation_begin(const struct command *c, const struct check_co
     op->method = own->method ? own->method : house->method;
     op->resend = context->policy->resend;
     op->force_stop = c->force_stop;
+    op->lock_overridden = c->override_lock;
     op->has_processes = context->has_processes;
     op->incarnation = *context->incarnation;
     /* Actions that it sees may be an earlier stop's. */

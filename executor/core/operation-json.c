@@ -113,6 +113,7 @@ static int write_private(struct json_writer *w, const struct operation *op)
     json_write_number(w, "resend", op->resend);
     json_write_string(w, "method", stop_method_to_string(op->method));
     json_write_string(w, "onTimeout", timeout_action_to_string(op->on_timeout));
+    json_write_bool(w, "lockOverridden", op->lock_overridden);
     json_write_number(w, "acceptedAt", op->accepted_at);
     json_write_number(w, "offAt", op->off_at);
     json_write_number(w, "finishedAt", op->finished_at);
@@ -197,7 +198,7 @@ static int get_unsigned(json_object *o, const char *key, unsigned *ret)
     return 0;
 }
 
-/* These two came later: older journals have none. */
+/* These three came later: older journals have none. */
 static int get_buttons_out(json_object *k, unsigned *ret)
 {
     if (!json_object_object_get_ex(k, "buttonsOut", NULL))
@@ -208,6 +209,15 @@ static int get_buttons_out(json_object *k, unsigned *ret)
 static int get_ended(json_object *k, char **ret)
 {
     return json_object_object_get_ex(k, "ended", NULL) ? get_text(k, "ended", ret) : 0;
+}
+
+/* A stop that began before locks were looked at again goes on as it began. */
+static int get_lock_overridden(json_object *k, bool *ret)
+{
+    *ret = true;
+    if (!json_object_object_get_ex(k, "lockOverridden", NULL))
+        return 0;
+    return json_get_bool(k, "lockOverridden", ret);
 }
 
 static int get_request_id(json_object *o, const char *key, char ret[static UUID_TEXT_SIZE])
@@ -316,6 +326,7 @@ static int read_private(json_object *k, struct operation *op)
                ?: json_get_number(k, "resend", &op->resend)
                ?: GET_WORD(k, "method", stop_method, &op->method)
                ?: GET_WORD(k, "onTimeout", timeout_action, &op->on_timeout)
+               ?: get_lock_overridden(k, &op->lock_overridden)
                ?: json_get_number(k, "acceptedAt", &op->accepted_at)
                ?: json_get_number(k, "offAt", &op->off_at)
                ?: json_get_number(k, "finishedAt", &op->finished_at)

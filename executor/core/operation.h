@@ -62,6 +62,7 @@ struct operation {
     usec_t resend;
     enum stop_method method;
     enum timeout_action on_timeout;
+    bool lock_overridden; /* by its command, or by one that made it a power cut */
     char *principal;
     char *traceparent;
     usec_t accepted_at; /* realtime, like the two below; 0: not yet */

@@ -68,6 +68,19 @@ bool never_pressed(const struct turn *t)
     return t->op->presses == 0;
 }
 
+/* While a look's result is taken no act is out: a cut that is awaited then still waits behind it.
+ */
+static bool never_cut(const struct turn *t)
+{
+    return t->op->cuts == (t->op->acting == EFFECT_CUT ? 1 : 0);
+}
+
+bool is_locked_since(const struct turn *t)
+{
+    return never_pressed(t) && never_cut(t) && !t->op->lock_overridden && t->in->definition &&
+           instance_is_locked_for(t->in->definition, "security");
+}
+
 static bool agent_was_asked(const struct turn *t)
 {
     return operation_button(t->op) == BUTTON_AGENT;
@@ -371,14 +384,15 @@ static void note_forcing(struct turn *t, const char *why)
 }
 
 /* The first cut needs no look of its own where the run that is meant is known: the call looks. In
- * migration the look decides. */
+ * migration, or where there may be a lock, the look decides. */
 static void start_cutting(struct turn *t, const char *why)
 {
     note_forcing(t, why);
     set_text(&t->op->detail, NULL);
     t->op->next_press = USEC_NEVER;
     t->op->look_delay = t->op->press_delay = 0;
-    if (!t->op->in_migration && (!t->op->has_processes || t->op->incarnation.pid))
+    if (!t->op->in_migration && !is_locked_since(t) &&
+        (!t->op->has_processes || t->op->incarnation.pid))
         cut(t);
     else
         look(t);
@@ -401,6 +415,7 @@ void escalate(struct turn *t)
     struct operation *op = t->op;
 
     op->force_stop = true;
+    op->lock_overridden |= t->in->overrides_lock;
     set_text(&op->forced_by, t->in->request_id);
     op->error = ERROR_NONE;
     set_text(&op->error_message, NULL);

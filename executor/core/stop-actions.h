@@ -23,6 +23,7 @@ bool cut_due(const struct turn *t);
 bool may_cut_now(const struct turn *t);
 bool button_due(const struct turn *t);
 bool never_pressed(const struct turn *t);
+bool is_locked_since(const struct turn *t);
 bool agent_is_absent(const struct turn *t);
 bool agent_gives_way(const struct turn *t);
 bool agent_is_silent(const struct turn *t);
@@ -79,6 +80,7 @@ void cancel(struct turn *t);
 void cancel_unbegun(struct turn *t);
 void refuse_paused(struct turn *t);
 void refuse_migrating(struct turn *t);
+void refuse_locked(struct turn *t);
 void refuse_agentless(struct turn *t);
 void restore_failed(struct turn *t);
 

@@ -202,6 +202,13 @@ void refuse_migrating(struct turn *t)
     begin_relenting(t);
 }
 
+void refuse_locked(struct turn *t)
+{
+    resolve(t, ERROR_LOCKED_FOR_SECURITY,
+            "The instance was locked for security reasons after its stop was accepted.");
+    begin_relenting(t);
+}
+
 void refuse_agentless(struct turn *t)
 {
     resolve(t, ERROR_AGENT_ABSENT, error_text(t));

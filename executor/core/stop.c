@@ -24,6 +24,11 @@
  * the guest yet is refused; one that has waits, its grace standing still, for how the migration
  * ends.
  *
+ * An operation lock may be set after the stop was accepted. Whichever look first shows one while no
+ * button has been taken and no cut is out ends the stop as failed, unless its command overrode
+ * locks; a guest that such a look finds off has stopped, by itself. Once something has been done to
+ * the guest a lock changes nothing: half a stop is worse than one that goes on.
+ *
  * This file is the table. The guards and actions that its rows name are in stop-actions.c and
  * stop-ends.c; those of the clear in stop-clear.c.
  */
@@ -67,6 +72,10 @@ static const struct rule {
     RULE(STAGE_QUEUED,        IN_SEEN_LINGERING, NULL,                look_later,         STAY),
     RULE(STAGE_QUEUED,        IN_SEEN_MIGRATING, NULL,                look_later,         STAY),
 
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_SUSPENDED, is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_CRASHED,   is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_ENDING,    is_locked_since,     refuse_locked,      STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESSED,        NULL,                count_press,        STAY),
@@ -104,6 +113,12 @@ static const struct rule {
     RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, NULL,                restore_failed,     STAY),
     RULE(STAGE_RELENTING,     IN_FORCE,          NULL,                escalate,           STAGE_FORCING),
 
+    RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_FORCING,       IN_SEEN_CRASHED,   is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_FORCING,       IN_SEEN_ENDING,    is_locked_since,     refuse_locked,      STAGE_RELENTING),
+    RULE(STAGE_FORCING,       IN_SEEN_MIGRATING, is_locked_since,     refuse_locked,      STAGE_RELENTING),
     RULE(STAGE_FORCING,       IN_SEEN_RUNNING,   may_cut_now,         cut_again,          STAY),
     RULE(STAGE_FORCING,       IN_SEEN_PAUSED,    may_cut_now,         cut_again,          STAY),
     RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, may_cut_now,         cut_again,          STAY),

@@ -75,7 +75,7 @@ struct disk_news {
 struct input {
     enum input_kind kind;
     const struct sighting *sighting;   /* SEEN_* */
-    const struct instance *definition; /* SEEN_*: as last known; or NULL */
+    const struct instance *definition; /* ADMITTED, SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
     bool is_back;  /* PRESSED, PRESS_FAILED, BUTTON_BACK: a button that was to set the
                       interlock is on its way no more */
@@ -84,6 +84,7 @@ struct input {
     const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;
     const char *overriding; /* FORCE: command_overriding() */
+    bool overrides_lock;    /* FORCE */
 };
 
 /* What is to be done once the operation is durable. A set; the engine carries out one for a domain

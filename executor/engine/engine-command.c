@@ -98,7 +98,8 @@ static int escalate(struct engine *e, struct domain *d, const struct command *c,
     const struct input in = {.kind = IN_FORCE,
                              .request_id = c->request_id,
                              .principal = c->principal.name,
-                             .overriding = command_overriding(c)};
+                             .overriding = command_overriding(c),
+                             .overrides_lock = c->override_lock};
     int r = stage_alias(e, c, engine_operation_now(d), err);
 
     if (r == 0)

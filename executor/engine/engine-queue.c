@@ -33,7 +33,7 @@ void engine_line_up(struct engine *e, struct domain *d)
 /* Its turn has come, unless stop.parallel guests are in shutdown already, or others came first. */
 void engine_admit(struct engine *e, struct domain *d)
 {
-    const struct input admitted = {.kind = IN_ADMITTED};
+    const struct input admitted = {.kind = IN_ADMITTED, .definition = d->instance};
     const struct operation *op = engine_operation_now(d);
 
     if (!op || op->stage != STAGE_QUEUED || e->attachment != ATTACHED)

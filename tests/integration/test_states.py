@@ -178,12 +178,49 @@ def test_a_domain_goes_by_its_new_name_and_a_stop_by_its_process(daemon, guest):
         kit.domain(renamed).undefine()
 
 
+def lock(name, flag):
+    element = kit.instance_xml({"id": name}, locks=["security"]).replace(
+        f"xmlns:ecs='{kit.NAMESPACE}'", "").replace("ecs:", "")
+    kit.domain(name).setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "ecs", kit.NAMESPACE, flag)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "forced"])
+def test_a_lock_while_a_stop_waits_for_its_turn_ends_it(daemon, guest, how):
+    """In either metadata. The first holds the line; behind it a soft stop, one with an override, and both locks."""
+    first, live, config, overridden = guest("ignore", "obey", "obey", "obey")
+    stopd = daemon(stop__parallel="1").start()
+    head = stopd.accepted(first)
+    pressed(stopd, head)
+    requests = {name: stopd.accepted(name) for name in (live, config)}
+    forced_through = stopd.accepted(overridden, Override="lock")
+    assert all(stopd.operation(request)["phase"] == "queued" for request in requests.values())
+
+    lock(live, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    lock(config, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    lock(overridden, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    for name in (live, config, overridden):
+        shown(stopd, name, locks=["security"])
+    assert stopd.stop_instance(live, ForceStop="true").code == "InstanceLockedForSecurity"
+    if how == "cancelled":
+        assert stopd.ask("POST", f"/v1/operations/{head}/cancel").status == 200
+    else:
+        stopd.accepted(first, ForceStop="true")
+
+    for name, request in requests.items():
+        operation = stopd.finished(request)
+        assert operation["outcome"] == "Failed" and operation["state"] == "Running", operation
+        assert operation["error"]["code"] == "InstanceLockedForSecurity", operation
+        assert "button" not in words(operation) and "power cut" not in words(operation), operation
+        stopd.reported(name, "Running→Stopping", "Stopping→Running")
+        assert kit.domain(name).state()[0] == libvirt.VIR_DOMAIN_RUNNING
+        assert "powering off" not in kit.console(name)
+    assert stopd.finished(forced_through)["outcome"] == "Stopped"
+
+
 def test_a_lock_in_either_metadata_refuses(daemon, guest):
     name, stopd = guest("obey"), daemon().start()
-    lock = kit.instance_xml({"id": name}, locks=["security"]).replace(f"xmlns:ecs='{kit.NAMESPACE}'", "").replace(
-        "ecs:", "")
     for flag in (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE):
-        kit.domain(name).setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, lock, "ecs", kit.NAMESPACE, flag)
+        lock(name, flag)
         shown(stopd, name, locks=["security"])
         for parameters in ({}, {"ForceStop": "true"}):
             assert stopd.stop_instance(name, **parameters).code == "InstanceLockedForSecurity"

@@ -76,6 +76,34 @@ static bool doubt(struct life *life, struct simulated_domain *d)
     return simulated_redefine(life->world, d);
 }
 
+static bool power_off_slowly(struct life *life, struct simulated_domain *d)
+{
+    d->manners.flush = dice_between(&life->dice, 1, 5) * USEC_PER_SEC;
+    return simulated_power_off(life->world, d);
+}
+
+/* And something else before anybody looks. */
+static bool lock(struct life *life, struct simulated_domain *d)
+{
+    static bool (*const as_well[])(struct life *, struct simulated_domain *) = {
+        pause_it, suspend, migrate, panic_and_stay, power_off_slowly};
+
+    if (d->version > WITNESS_VERSIONS / 2 || !weather_lock(life, d))
+        return false;
+    if (dice_percent(&life->dice, 60))
+        (void)as_well[dice_below(&life->dice, ELEMENTSOF(as_well))](life, d);
+    return true;
+}
+
+/* By those who do not know of the lock yet, while a look is on its way. */
+static bool lock_and_force(struct life *life, struct simulated_domain *d)
+{
+    if (!lock(life, d))
+        return false;
+    ask_force(life, d);
+    return true;
+}
+
 static bool force(struct life *life, struct simulated_domain *d)
 {
     ask_force(life, d);
@@ -113,6 +141,7 @@ static const struct stroke {
     {STAGE_QUEUED, 1, "panics", panic_and_stay},
     {STAGE_QUEUED, 3, "is to be forced", force},
     {STAGE_QUEUED, 3, "is to go on", cancel},
+    {STAGE_QUEUED, 4, "is locked", lock},
 
     {STAGE_SHUTTING_DOWN, 5, "panics", panic_and_stay},
     {STAGE_SHUTTING_DOWN, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
@@ -122,6 +151,8 @@ static const struct stroke {
     {STAGE_SHUTTING_DOWN, 1, "is paused", pause_it},
     {STAGE_SHUTTING_DOWN, 1, "is to be forced", force},
     {STAGE_SHUTTING_DOWN, 4, "is to go on", cancel},
+    {STAGE_SHUTTING_DOWN, 3, "is locked", lock},
+    {STAGE_SHUTTING_DOWN, 6, "is locked, and is to be forced", lock_and_force},
 
     {STAGE_RELENTING, 2, "is suspended", suspend},
     {STAGE_RELENTING, 3, "panics", panic_and_stay},
@@ -134,6 +165,7 @@ static const struct stroke {
 
     {STAGE_FORCING, 9, "is reset since it crashed", reset_crashed},
     {STAGE_FORCING, 1, "is suspended", suspend},
+    {STAGE_FORCING, 1, "is locked", lock},
     {STAGE_FORCING, 1, "is paused", pause_it},
     {STAGE_FORCING, 1, "begins to migrate", migrate},
     {STAGE_FORCING, 2, "is given another disk, and goes off", weather_attach_disk_and_end},

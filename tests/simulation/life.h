@@ -213,6 +213,7 @@ void weather_lose_hypervisor(struct life *life, usec_t away);
 bool weather_start(struct life *life, struct simulated_domain *d);
 bool weather_start_briefly(struct life *life, struct simulated_domain *d);
 bool weather_run_briefly(struct life *life, struct simulated_domain *d);
+bool weather_lock(struct life *life, struct simulated_domain *d);
 bool weather_misjudge(struct life *life, struct simulated_domain *d);
 bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d);
 

@@ -133,7 +133,7 @@ bool weather_misjudge(struct life *life, struct simulated_domain *d)
 }
 
 /* In the live definition alone a lock goes with the run. */
-static bool lock(struct life *life, struct simulated_domain *d)
+bool weather_lock(struct life *life, struct simulated_domain *d)
 {
     if (d->state == DOMAIN_ABSENT || d->definition->n_locks > 0)
         return false;
@@ -223,7 +223,7 @@ static const struct {
     {4, "changes its manners", change_manners},
     {3, "has a process that cannot be judged, or can again", hide_fate},
     {8, "is said to be off while it runs, or no more", weather_misjudge},
-    {3, "is locked", lock},
+    {3, "is locked", weather_lock},
     {2, "is locked no more", unlock},
     {4, "is in arrears, or no more", change_account},
     {2, "is given another disk", attach_disk},

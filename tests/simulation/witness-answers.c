@@ -110,6 +110,8 @@ static void check_force(struct life *life, const struct ask *ask, const struct a
 
 static void see_stop_answered(struct life *life, struct ask *ask)
 {
+    struct ask *running = witness_operation(life, ask->domain);
+
     witness_check_answer(life, ask);
     if (ask->code != ERROR_NONE) {
         ask->is_void |= ask->code != ERROR_INTERNAL; /* then it may be in the journal */
@@ -129,11 +131,13 @@ static void see_stop_answered(struct life *life, struct ask *ask)
     if (ask->token && !life->temper.is_forgetful)
         check_token(life, ask);
     if (text_equal(ask->answer_id, ask->request_id))
-        check_force(life, ask, witness_operation(life, ask->domain));
+        check_force(life, ask, running);
     if (!text_equal(ask->answer_id, ask->request_id))
         ask->is_void = true; /* the first one's consent stands, this one brings no other */
-    else if (ask->force && !ask->is_operation && witness_operation(life, ask->domain))
-        witness_operation(life, ask->domain)->is_escalated = true;
+    else if (ask->force && !ask->is_operation && running) {
+        running->is_escalated = true;
+        running->is_past_locks |= ask->overrides_lock;
+    }
 }
 
 static void check_instances(struct life *life, json_object *body)
@@ -242,6 +246,7 @@ void witness_forsake(struct life *life)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
         a->is_forsaken |= !a->is_answered;
+    witness_keep_taken(life, false);
 }
 
 void witness_restarted(struct life *life)

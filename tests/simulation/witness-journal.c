@@ -153,6 +153,8 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     } else if (text_equal(code, "Cancelled")) {
         if (!was_cancel_asked(life, ask))
             rule_broken(life, "4.5 cancel", "%.8s is cancelled by nobody", ask->request_id);
+    } else if (text_equal(code, "InstanceLockedForSecurity")) {
+        witness_check_locked(life, ask);
     } else if (!text_equal(code, "IncorrectInstanceStatus") &&
                !text_equal(code, "GuestAgentAbsent")) {
         rule_broken(life, "4.5 reason", "%.8s fails as '%s'", ask->request_id, code);

@@ -150,6 +150,61 @@ void witness_check_answer(struct life *life, const struct ask *ask)
         check_row(life, ask, ask->code);
 }
 
+/* --- A lock that comes later ----------------------------------------------------------------- */
+
+/* By its command, or by one that may have gone over it. */
+static bool is_lock_overridden(const struct life *life, const struct ask *stop)
+{
+    bool is_overridden = stop->overrides_lock;
+
+    for (const struct ask *a = life->witness.asks; a; a = a->next)
+        is_overridden |= a->kind == REQUEST_STOP && a->domain == stop->domain && a->force &&
+                         a->overrides_lock && a->asked_at >= stop->asked_at;
+    return is_overridden;
+}
+
+/* Whether a cut that died with stopd went out is told by the journal alone. */
+static bool is_first_act(const struct life *life, const struct ask *stop, const struct call *c)
+{
+    const struct operation *op =
+        engine_find_operation(life->engine, stop->domain->definition->uuid);
+
+    return !stop->is_taken && !stop->is_just_taken && !stop->is_presumed && !stop->is_cut &&
+           (c->kind == CALL_PRESS || (op && op->cuts == 1));
+}
+
+void witness_check_lock(struct life *life, const struct simulated_domain *d, const struct call *c)
+{
+    const struct seen_domain *seen = witness_domain(life, d);
+    struct ask *stop = witness_operation(life, d);
+
+    if (!stop || (c->kind != CALL_PRESS && c->kind != CALL_CUT))
+        return;
+    if (is_first_act(life, stop, c) && !is_lock_overridden(life, stop)) {
+        census_count("rule", "3 lock");
+        if (seen->is_shown_locked && seen->facts[seen->known_version].is_locked)
+            rule_broken(life, "3 lock", "'%s' goes out to %s, which a look has shown to be locked",
+                        call_kind_to_string(c->kind), domain_word(d));
+    }
+    stop->is_cut |= c->kind == CALL_CUT;
+}
+
+void witness_check_locked(struct life *life, const struct ask *ask)
+{
+    const struct seen_domain *seen = witness_domain(life, ask->domain);
+    bool was_locked = false;
+
+    for (unsigned v = ask->known_version; v <= seen->known_version; v++)
+        was_locked |= seen->facts[v].is_locked;
+    census_count("rule", "3 locked since");
+    if (!was_locked || ask->overrides_lock || ask->is_past_locks)
+        rule_broken(life, "3 locked since", "%.8s of %s fails for a lock that %s", ask->request_id,
+                    domain_word(ask->domain), was_locked ? "it overrode" : "nobody has set");
+    if (ask->is_taken || ask->is_cut)
+        rule_broken(life, "3 locked since", "%.8s of %s fails for a lock, after a %s",
+                    ask->request_id, domain_word(ask->domain), ask->is_cut ? "cut" : "button");
+}
+
 /* --- What an accepted one says --------------------------------------------------------------- */
 
 /* Statements of its own: those of the journal are counted. */

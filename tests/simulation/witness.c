@@ -272,6 +272,7 @@ void witness_call(struct life *life, const struct call *c)
     if (!d)
         return;
     check_cancelled(life, c, d);
+    witness_check_lock(life, d, c);
     if (c->kind == CALL_RESTORE && d->manners.refuses_restore)
         witness_domain(life, d)->tainted_run = d->run;
 }
@@ -334,10 +335,16 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
 void witness_learned(struct life *life, const struct flight *f)
 {
     bool is_first = f->call->kind == CALL_CONNECT && f->call->result == 0 && is_first_picture(life);
+    const struct simulated_domain *pressed = f->call->kind == CALL_PRESS && f->call->result == 0
+                                                 ? simulated_find(life->world, f->call->domain)
+                                                 : NULL;
+    struct ask *stop = pressed ? witness_operation(life, pressed) : NULL;
     size_t i = 0;
 
     if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
         return; /* of an attachment that is over: it counts for nothing */
+    if (stop)
+        stop->is_just_taken = true;
     life->witness.n_pictures += is_first;
     life->witness.is_picture_due |= is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
@@ -356,6 +363,8 @@ void witness_learned(struct life *life, const struct flight *f)
         /* A full read is no look at what a stop is about. */
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->runs[g->run].was_crashed = g->is_crashed;
+        if (g->shows_run && f->call->kind == CALL_LOOK)
+            seen->is_shown_locked = seen->facts[g->version].is_locked;
         if (g->is_defined)
             seen->known_version = g->version;
         memcpy(seen->known_id, g->id, sizeof(seen->known_id));
@@ -420,8 +429,17 @@ static void check_parallel(struct life *life)
                     life->parallel_most);
 }
 
+void witness_keep_taken(struct life *life, bool is_kept)
+{
+    for (struct ask *a = life->witness.asks; a; a = a->next) {
+        a->is_taken |= is_kept && a->is_just_taken;
+        a->is_just_taken = false;
+    }
+}
+
 void witness_turn(struct life *life)
 {
+    witness_keep_taken(life, !life->witness.has_failed);
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {

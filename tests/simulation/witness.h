@@ -61,6 +61,10 @@ struct ask {
     bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt;          /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;     /* a later force has gone over it */
+    bool is_past_locks;    /* … that overrides them */
+    bool is_cut;           /* a power cut has gone out for it */
+    bool is_taken;         /* stopd knows of a button that was */
+    bool is_just_taken;    /* … by the turn that is to come */
     unsigned place;        /* by acceptance */
     bool has_begun;        /* its turn has come */
     unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
@@ -100,6 +104,7 @@ struct seen_domain {
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
+    bool is_shown_locked;   /* by the last look that showed a run */
     bool is_found;          /* was there when the first picture was taken */
     bool is_kept;           /* and that picture is in the journal */
     unsigned found_run;     /* which run it was in then */
@@ -153,6 +158,9 @@ void witness_wrote_off(struct life *life, const struct call *c);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
+/* What a turn has learnt counts from its end on; where its transaction failed, or stopd died in it,
+ * it has to be learnt anew. */
+void witness_keep_taken(struct life *life, bool is_kept);
 /* Time passes with stopd running and the hypervisor at hand. */
 void witness_time(struct life *life, usec_t passed);
 void witness_check_lifecycle(struct life *life, const struct simulated_domain *d, bool is_end);
@@ -202,6 +210,10 @@ void witness_check_answer(struct life *life, const struct ask *ask);
 /* It is in the journal as a stop of its own, or has gone over one by force. */
 void witness_check_accepted(struct life *life, struct ask *ask, const struct event *e);
 void witness_check_went_over(struct life *life, const struct ask *ask);
+/* An act goes out: not the first of a stop whose guest is known to be locked since. */
+void witness_check_lock(struct life *life, const struct simulated_domain *d, const struct call *c);
+/* A stop has failed for a lock. */
+void witness_check_locked(struct life *life, const struct ask *ask);
 /* Where the event has them. */
 void witness_check_resources(struct life *life, const struct simulated_domain *d,
                              const struct event *e);

@@ -471,6 +471,7 @@ static void policy_is_the_commands_then_the_metadatas_then_the_configurations(vo
     assert_int_equal(told->grace_left, 5 * USEC_PER_SEC);
     assert_int_equal(told->on_timeout, ON_TIMEOUT_FAIL);
     assert_int_equal(told->stage, STAGE_QUEUED);
+    assert_false(told->lock_overridden);
     assert_string_equal(told->instance_id, "i-1");
     assert_true(incarnation_equal(&told->incarnation, &s->run));
 }
@@ -485,6 +486,7 @@ static void an_override_stands_in_the_journal(void **state)
     assert_string_equal(op->timeline.items[0].what, "accepted");
     assert_non_null(strstr(op->timeline.items[0].detail, "overriding the security lock"));
     assert_null(strstr(op->timeline.items[0].detail, "arrears"));
+    assert_true(op->lock_overridden);
 }
 
 /* … also of a command that forces a stop which somebody else has begun. */
