@@ -217,15 +217,17 @@ static void a_helper_that_does_not_go_is_told_of(void **state)
     struct kit *k = kit_of(state);
     struct wiper_settings settings = kit_settings(k);
     uint64_t job;
-    pid_t pid = 0;
+    pid_t pid;
 
     /* Its certificate is given, but it stays: it may still have the disk. */
     settings.silence = 50 * USEC_PER_MSEC;
     settings.stop_patience = PATIENCE * USEC_PER_SEC;
-    kit_script(k, "helper", "listen; claimed; cleared; verified; certificate; hangs_for_good\n");
+    kit_script(k, "helper",
+               "listen; claimed; cleared; verified; certificate; touch working; hangs_for_good\n");
     kit_start(k, &settings);
     job = kit_clear(k);
-    await(k, (pid = kit_pid(k)) != 0);
+    await(k, kit_exists(k, "working"));
+    pid = kit_pid(k);
     usleep(100000);
     assert_true(kit_goes_on(k, job));
     kill(pid, SIGKILL);
