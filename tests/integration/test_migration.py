@@ -89,7 +89,10 @@ def test_in_migration_a_stop_is_refused_and_after_a_failed_one_accepted(daemon, 
 def test_it_is_started_where_it_arrives_and_stopped_nowhere(daemon, guest, migration, elsewhere, stopd_elsewhere):
     """Not before it runs there; one that does not arrive was never there."""
     here, there = daemon().start(), stopd_elsewhere
-    name = guest("obey")
+    name = guest("obey", start=False)
+    shown(here, name, state="Stopped")
+    kit.start(name)
+    kit.wait_ready(name)
     here.reported(name, "Stopped→Running")
     migration(name).fail()
     moving = migration(name)
