@@ -19,7 +19,7 @@ static int write_domain(struct engine *e, struct domain *d, struct error **err)
         r = journal_put_operation(e->journal, d->next_op, err);
     if (r == 0 && d->reported_changed) {
         _cleanup_(freep) char *facts = domain_remember(d, &d->next_reported);
-        struct reported reported = {.instance_id = d->instance_id ? d->instance_id : d->key,
+        struct reported reported = {.instance_id = (char *)domain_public_id(d),
                                     .state = d->next_reported.state,
                                     .incarnation = d->next_reported.incarnation,
                                     .facts = facts};

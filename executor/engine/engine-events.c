@@ -47,7 +47,7 @@ static void begin_event(struct engine *e, const struct domain *d, const char *ty
     json_write_string(w, "id", ret->id);
     json_write_string(w, "source", source);
     json_write_string(w, "type", type);
-    json_write_string(w, "subject", d->instance_id);
+    json_write_string(w, "subject", domain_public_id(d));
     json_write_string(w, "time", time_to_text(e->now.realtime, time));
     json_write_string(w, "datacontenttype", "application/json");
     json_write_string(w, "sequence", sequence);
@@ -58,7 +58,7 @@ static void begin_event(struct engine *e, const struct domain *d, const char *ty
 
 static int stage(struct engine *e, const struct domain *d, struct draft *draft)
 {
-    const char *id = d->instance_id ? d->instance_id : d->key, *body;
+    const char *id = domain_public_id(d), *body;
     size_t of_id = strlen(id) + 1, of_body;
     struct staged_event *s;
 
@@ -103,7 +103,7 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
         op && op->outcome == OUTCOME_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
 
     begin_event(e, d, "stopd.instance.state.v1", op, &draft);
-    json_write_string(w, "instanceId", d->instance_id);
+    json_write_string(w, "instanceId", domain_public_id(d));
     json_write_string(w, "from", instance_state_to_string(from));
     json_write_string(w, "to", instance_state_to_string(to));
     json_write_string(w, "reason", reason);
@@ -122,7 +122,7 @@ static void write_disk(struct json_writer *w, const struct domain *d, const stru
     const struct planned_disk *disk = &op->disks.items[index];
 
     json_write_object(w, "identity", disk->identity);
-    json_write_string(w, "instanceId", d->instance_id);
+    json_write_string(w, "instanceId", domain_public_id(d));
     json_write_string(w, "requestId", op->request_id);
     json_write_string(w, "target", disk->target);
     json_write_string(w, "device", disk->device);
@@ -168,7 +168,7 @@ int engine_stage_failure(struct engine *e, const struct domain *d, const struct 
     struct draft draft;
 
     begin_event(e, d, "stopd.operation.failed.v1", op, &draft);
-    json_write_string(draft.w, "instanceId", d->instance_id);
+    json_write_string(draft.w, "instanceId", domain_public_id(d));
     json_write_string(draft.w, "requestId", op->request_id);
     json_write_string(draft.w, "outcome", outcome_to_string(op->outcome));
     json_write_string(draft.w, "code", error_public_code(op->error));

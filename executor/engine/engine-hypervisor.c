@@ -118,10 +118,10 @@ static enum input_kind result_input(const struct call *c)
 static void say_stuck(const struct domain *d, const struct call *c)
 {
     const struct log_fields fields = {.message_id = MESSAGE_ID_CALL_STUCK,
-                                      .instance_id = d->instance_id};
+                                      .instance_id = domain_public_id(d)};
 
     log_say(LOG_LEVEL_WARNING, &fields, "%s: the hypervisor has not answered '%s' in %llu s",
-            d->instance_id ? d->instance_id : d->key, call_kind_to_string(c->kind),
+            domain_public_id(d), call_kind_to_string(c->kind),
             (unsigned long long)(c->timeout / USEC_PER_SEC));
 }
 

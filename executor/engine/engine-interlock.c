@@ -148,7 +148,7 @@ void engine_settle_interlock(struct engine *e, struct domain *d, const struct si
 
 void engine_take_restored(struct engine *e, struct domain *d, const struct call *c)
 {
-    const char *id = d->instance_id ? d->instance_id : d->key;
+    const char *id = domain_public_id(d);
 
     if (c->result == 0)
         log_notice("%s: a power button that came after its stop was over had set the guest's "

@@ -9,7 +9,8 @@
  *
  * The markers of what is owed a clear lie on the same disk, and without one no clear begins. The
  * journal may go on for long in files that have the room already: so a marker that finds none is
- * given a piece of its own, and is then written at once.
+ * given a piece of its own, and is then written at once. Of such pieces there are few: most of the
+ * reserve is for commits. Whatever was left without a marker gets it when there is room again.
  */
 #include "engine/engine-internal.h"
 
@@ -66,6 +67,7 @@ void engine_watch_reserve(struct engine *e)
         e->reserve_at = e->now.monotonic + RESERVE_AGAIN;
     } else if (e->on_reserve) {
         e->on_reserve = false;
+        engine_say_debts(e);
         log_notice("there is room on the journal's disk again: its reserve is whole, and commands "
                    "are taken");
     }

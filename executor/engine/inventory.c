@@ -196,6 +196,11 @@ void inventory_remove(struct inventory *inv, struct domain *d)
     domain_free(d);
 }
 
+const char *domain_public_id(const struct domain *d)
+{
+    return d->instance_id ? d->instance_id : d->key;
+}
+
 enum instance_state domain_state_of(const struct domain *d)
 {
     if (d->op)

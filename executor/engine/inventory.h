@@ -118,6 +118,9 @@ void inventory_remove(struct inventory *inv, struct domain *d);
          ((d) = (struct domain *)lh_entry_v(entry_##d), after_##d = entry_##d->next, true); \
          entry_##d = after_##d)
 
+/* What the outside calls it: as last known, else by the UUID, where its definition could not be
+ * read yet. */
+const char *domain_public_id(const struct domain *d);
 /* What the outside is told of an instance. */
 enum instance_state domain_state_of(const struct domain *d);
 /* "paused", "saved" …, or NULL. */

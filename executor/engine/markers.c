@@ -24,12 +24,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define SUFFIX ".json"
 #define TEMPORARY ".new-" /* before the name */
 /* A marker is a fraction of this. */
 #define MARKER_BYTES_MAX ((size_t)64 << 10)
+/* Where this is free a marker does not want for blocks. */
+#define ROOM_FOR_MARKERS ((uint64_t)1 << 20)
 
 /* --- Names ----------------------------------------------------------------------------------- */
 
@@ -194,9 +197,23 @@ static int replace_file(int folder, const char *name, const char *text, size_t n
     return r;
 }
 
-static bool is_full(int r)
+static bool has_blocks(int folder)
 {
-    return r == -ENOSPC || r == -EDQUOT;
+    struct statvfs v;
+
+    return fstatvfs(folder, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize >= ROOM_FOR_MARKERS;
+}
+
+/* Room that somebody makes helps only against want of room. Of a quota the look says nothing. */
+static int not_written(int fd, const char *folder, const char *name, int r, struct error **err)
+{
+    if (r == -ENOSPC && has_blocks(fd))
+        return error_set_errno(err, ERROR_IO, r,
+                               "writing %s/%s (not for want of blocks, which are free; see whether "
+                               "inodes are: df -i)",
+                               folder, name);
+    return error_set_errno(err, r == -ENOSPC || r == -EDQUOT ? ERROR_NO_ROOM : ERROR_IO, r,
+                           "writing %s/%s", folder, name);
 }
 
 int marker_write(const char *folder, const struct marker *m, struct error **err)
@@ -221,8 +238,7 @@ int marker_write(const char *folder, const struct marker *m, struct error **err)
     if (!holds_already(fd, name, text, n)) {
         r = replace_file(fd, name, text, n);
         if (r < 0)
-            return error_set_errno(err, is_full(r) ? ERROR_NO_ROOM : ERROR_IO, r, "writing %s/%s",
-                                   folder, name);
+            return not_written(fd, folder, name, r, err);
     }
     return sync_folder(fd, folder, err);
 }

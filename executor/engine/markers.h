@@ -42,7 +42,7 @@ int marker_from_json(json_object *o, struct marker *ret); /* 0 or -EINVAL, -ENOM
 int markers_make_folder(const char *folder, struct error **err);
 
 /* Durable when it returns 0; in the place of an older one of the same disk of the same domain.
- * ERROR_NO_ROOM: the disk is full. */
+ * ERROR_NO_ROOM: the disk is full, of blocks. */
 int marker_write(const char *folder, const struct marker *m, struct error **err);
 
 struct marker_list {

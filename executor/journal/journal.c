@@ -241,7 +241,7 @@ bool journal_spend_reserve(struct journal *j)
 
 bool journal_give_room(struct journal *j)
 {
-    return reserve_spend(&j->reserve);
+    return reserve_give(&j->reserve);
 }
 
 bool journal_is_on_reserve(const struct journal *j)

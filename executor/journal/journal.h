@@ -56,7 +56,8 @@ int journal_touch(struct journal *j, usec_t realtime, struct error **err);
 /* After a transaction that failed: if it was for want of room, gives the disk a piece of the
  * reserve. true: it is worth trying again at once. */
 bool journal_spend_reserve(struct journal *j);
-/* A piece for what else has to be written on this disk. true: there was one. */
+/* A piece for what else has to be written on this disk, a few at most until the reserve is whole
+ * again. true: there was one. */
 bool journal_give_room(struct journal *j);
 /* It is spent, in part at least, or there never was room for it: nothing new is to be begun. */
 bool journal_is_on_reserve(const struct journal *j);

@@ -4,7 +4,8 @@
  * under way has to be brought to its end and its events have to be written. So some room is kept in
  * a file of its own, and given back to the disk when the journal cannot be written for want of it.
  * Whoever filled the disk may be writing still, and would take all of it: it goes piece by piece,
- * each right before the journal is tried again.
+ * each right before the journal is tried again. What else lies on the disk gets a share of it and
+ * no more, for whoever fills the disk may be first to take each of those pieces.
  *
  * The room has to be allocated, not only promised: what counts is the blocks that the file has, for
  * a copy of it that was made with holes keeps nothing. It is made with some more behind it, which
@@ -83,6 +84,14 @@ bool reserve_spend(struct reserve *r)
     return true;
 }
 
+bool reserve_give(struct reserve *r)
+{
+    if (r->given == RESERVE_PIECES_GIVEN || !reserve_spend(r))
+        return false;
+    r->given++;
+    return true;
+}
+
 bool reserve_restore(struct reserve *r)
 {
     _cleanup_(close) int fd = -1;
@@ -97,5 +106,7 @@ bool reserve_restore(struct reserve *r)
         r->size = RESERVE_SIZE;
     else if (ftruncate(fd, r->size) < 0)
         r->size = 0; /* more than that is not known to be there */
+    if (reserve_is_whole(r))
+        r->given = 0;
     return reserve_is_whole(r);
 }

@@ -129,11 +129,53 @@ static void a_marker_that_finds_no_room_gets_some_of_the_reserve(void **state)
     assert_true(marker_keeper_free(keeper, PATIENCE));
 }
 
+/* Whoever fills the disk is first to take each piece: most of the reserve is for commits. */
+static void markers_leave_the_most_of_the_reserve(void **state)
+{
+    _cleanup_(freep) char *journal = NULL;
+    struct error *err = NULL;
+    struct life l = {.now = 1000 * USEC_PER_SEC, .owe = owe};
+    char marker[256];
+
+    if (!scratch_small_disk(*state, "size=40m"))
+        return;
+    assert_int_equal(mkdir(folder(state), 0700), 0);
+    assert_success(marker_keeper_new(folder(state), no_room, NULL, &keeper, &err), err);
+    l.path = journal = strdup(scratch_path(*state, "stopd.db"));
+    l.journal = open_journal(l.path);
+    put_clear(&l);
+    life_start(&l);
+    wait_keeper(state);
+    snprintf(marker, sizeof(marker), "%s/" DOMAIN_A ".vdb.json", folder(state));
+
+    /* And it is so again when it has been whole. */
+    for (unsigned times = 0; times < 2; times++) {
+        for (long asked = 1; asked < 20; asked++) {
+            scratch_fill(*state);
+            told_that_it_is_full(state, &l);
+            assert_int_equal(reserve_size(&l),
+                             RESERVE_SIZE - RESERVE_PIECE * (asked < 4 ? asked : 4));
+            l.now += USEC_PER_SEC;
+        }
+        assert_int_equal(unlink(marker), 0);
+        scratch_make_room(*state);
+        l.now += USEC_PER_SEC;
+        engine_turn(l.engine);
+        assert_int_equal(reserve_size(&l), RESERVE_SIZE);
+        /* What may have gone without is told of then. */
+        wait_keeper(state);
+        assert_true(is_there(state, DOMAIN_A ".vdb.json"));
+    }
+    life_end(&l);
+    assert_true(marker_keeper_free(keeper, PATIENCE));
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         RULE(a_marker_that_finds_no_room_gets_some_of_the_reserve),
+        RULE(markers_leave_the_most_of_the_reserve),
     };
 
     log_set_level(LOG_LEVEL_ERROR);

@@ -98,6 +98,56 @@ static void another_start_behind_it_is_reported(void **state)
     life_end(&l);
 }
 
+static int assert_one_id(void *userdata, const struct upstream_event *e)
+{
+    json_object *event = json_tokener_parse(e->body), *data = NULL;
+    const char *subject = NULL, *id = NULL;
+
+    assert_int_equal(json_get_string(event, "subject", &subject), 0);
+    assert_int_equal(json_get_object(event, "data", &data), 0);
+    assert_int_equal(json_get_string(data, "instanceId", &id), 0);
+    assert_non_null(subject);
+    assert_non_null(id);
+    assert_string_equal(subject, userdata);
+    assert_string_equal(id, userdata);
+    assert_string_equal(e->instance_id, userdata);
+    json_object_put(event);
+    return 0;
+}
+
+/* Contract 6: the subject is the instance's id. Its definition may be gone before it is read. */
+static void one_whose_definition_cannot_be_read_is_told_of_by_its_uuid(void **state)
+{
+    struct life l = {.path = scratch_path(*state, "stopd.db")};
+    struct journal_reader *r;
+    struct error *err = NULL;
+    struct history h;
+    struct call *c;
+
+    world_make(&l);
+    life_start(&l);
+    life_until(&l, engine_is_attached(l.engine));
+    pass(&l, USEC_PER_SEC);
+    world_add(&l, 2);
+    engine_turn(l.engine);
+    c = take(l.calls);
+    assert_non_null(c);
+    assert_int_equal(c->kind, CALL_LOOK);
+    call_execute(c, &l.world->hypervisor);
+    instance_free(take(c->sighting.instance));
+    engine_take_call(l.engine, c);
+    engine_turn(l.engine);
+
+    read_history(l.path, &h);
+    assert_string_equal(h.text, "Pending→Running");
+    r = open_reader(l.path);
+    assert_success(journal_read_events(r, 0, 10, assert_one_id,
+                                       (char *)"00000000-0000-4000-8000-000000000002", &err),
+                   err);
+    journal_reader_close(r);
+    life_end(&l);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
@@ -105,6 +155,7 @@ int main(void)
         RULE(a_run_seen_only_on_its_way_off_is_off_with_its_process),
         RULE(that_it_lingers_outlives_a_restart),
         RULE(another_start_behind_it_is_reported),
+        RULE(one_whose_definition_cannot_be_read_is_told_of_by_its_uuid),
     };
 
     log_set_level(LOG_LEVEL_ERROR);

@@ -11,6 +11,20 @@
 #include <errno.h>
 #include <string.h>
 
+/* The parser has no memory for one that it meets, from now on, and calls that a success. */
+static const char *lost;
+
+json_object *__real_json_tokener_parse_ex(struct json_tokener *t, const char *text, int n);
+json_object *__wrap_json_tokener_parse_ex(struct json_tokener *t, const char *text, int n);
+json_object *__wrap_json_tokener_parse_ex(struct json_tokener *t, const char *text, int n)
+{
+    json_object *o = __real_json_tokener_parse_ex(t, text, n);
+
+    if (o && lost)
+        json_object_object_del(o, lost);
+    return o;
+}
+
 static int parse(const char *text, json_object **ret)
 {
     return json_parse_object(text, strlen(text), ret);
@@ -48,9 +62,16 @@ static void anything_else_is_an_error(void **state)
         "{}{}",
         "{\"a\":1,}",
         "{'a':1}",
+        "{\"a\":1,'\"b':2}",
         "{\"a\":\"\xff\"}",
         "{\"a\":1,\"a\":1}", /* which one is meant? */
         "{\"a\":{\"bc\":1,\"bc\":2}}",
+        "{\"a\":[1,{\"b\":2}],\"c\":\"}\",\"\\u0061\" :3}",
+        "{\"\xf0\x9f\x92\xbe\":1,\"b\":2,\"\\ud83d\\udcbe\":3}",
+        "{\"\xc3\xbc\\/\\n\":1,\"\\u00FC/\\u000a\":3}",
+        "{\"a\":\"\\ud83d\"}", /* half a letter */
+        "{\"a\":\"\\udcbe\\ud83d\"}",
+        "{\"a\\u0000b\":1}",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -62,11 +83,37 @@ static void anything_else_is_an_error(void **state)
     }
 }
 
+/* However long there is none: what is called damaged a person is told to delete. */
+static void want_of_memory_is_never_damage(void **state)
+{
+    static const char *const texts[] = {
+        "{\"b\":1}",
+        "{\"a\":{\"a\":1},\"b\":[{\"c\":1},{\"c\":2}],\"c\":\"a\",\"d\":\"b\"}",
+        "{\"b\":\"\\\"a\\\":1,\\\"a\\\":2\",\"ba\":1,\"a\":\"\\u0000\",\"B\":\"\\ud83d\\udcbe\"}",
+        "{\"b\":{\"a\":{},\"c\":\"c\"},\"a\":{\"b\":\"b\",\"\":[\"b\",\"b\"]},\"\\u00fc\":"
+        "\"\xc3\xbc\"}",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        json_object *o = NULL;
+
+        lost = "b";
+        for (unsigned tries = 0; tries < 3; tries++)
+            if (parse(texts[i], &o) != -ENOMEM)
+                fail_msg("%s without one of its members is another thing than want of memory",
+                         texts[i]);
+        lost = NULL;
+        assert_int_equal(parse(texts[i], &o), 0);
+        json_object_put(o);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_object_is_what_it_says),
         cmocka_unit_test(anything_else_is_an_error),
+        cmocka_unit_test(want_of_memory_is_never_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,31 @@ static void a_full_disk_is_an_error(void **state)
     end(k);
 }
 
+/* Nobody can make it by giving blocks away. */
+static void room_of_another_kind_is_not_asked_for(void **state)
+{
+    struct marker_keeper *k;
+    struct marker m = a_marker(DOMAIN_A, "vdb");
+    struct marker_hold *h = NULL;
+    _cleanup_(error_free) struct error *err = NULL;
+
+    if (!scratch_small_disk(*state, "size=8m,nr_inodes=3")) {
+        marker_clear(&m);
+        return;
+    }
+    k = start(state);
+    scratch_write(scratch_path(*state, "another"), "", 0);
+    n_full = 0;
+    assert_int_not_equal(marker_keeper_hold(k, &m, &h, &err), 0);
+    assert_int_equal(error_code_of(err), ERROR_IO);
+    assert_non_null(strstr(err->message, "inodes"));
+    assert_non_null(strstr(err->message, strerror(ENOSPC)));
+    assert_int_equal(n_full, 0);
+    assert_int_equal(unlink(scratch_path(*state, "another")), 0);
+    marker_keeper_release(k, hold(k, DOMAIN_A, "vdb"));
+    end(k);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
@@ -214,6 +239,7 @@ int main(void)
         TEST(two_holds_of_one_disk_are_counted),
         TEST(what_cannot_be_written_is_not_held),
         TEST(a_full_disk_is_an_error),
+        TEST(room_of_another_kind_is_not_asked_for),
     };
 
     return cmocka_run_group_tests_name("marker keeper", tests, NULL, NULL);
