@@ -117,6 +117,7 @@ static int write_private(struct json_writer *w, const struct operation *op)
     json_write_number(w, "offAt", op->off_at);
     json_write_number(w, "finishedAt", op->finished_at);
     json_write_string(w, "ended", op->ended);
+    json_write_string(w, "end", end_cause_to_string(op->end));
     write_incarnation(w, &op->incarnation);
     json_write_bool(w, "hasProcesses", op->has_processes);
     json_write_string(w, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff));
@@ -197,7 +198,7 @@ static int get_unsigned(json_object *o, const char *key, unsigned *ret)
     return 0;
 }
 
-/* These two came later: older journals have none. */
+/* These three came later: older journals have none. */
 static int get_buttons_out(json_object *k, unsigned *ret)
 {
     if (!json_object_object_get_ex(k, "buttonsOut", NULL))
@@ -208,6 +209,11 @@ static int get_buttons_out(json_object *k, unsigned *ret)
 static int get_ended(json_object *k, char **ret)
 {
     return json_object_object_get_ex(k, "ended", NULL) ? get_text(k, "ended", ret) : 0;
+}
+
+static int get_end(json_object *k, enum end_cause *ret)
+{
+    return json_object_object_get_ex(k, "end", NULL) ? GET_WORD(k, "end", end_cause, ret) : 0;
 }
 
 static int get_request_id(json_object *o, const char *key, char ret[static UUID_TEXT_SIZE])
@@ -320,6 +326,7 @@ static int read_private(json_object *k, struct operation *op)
                ?: json_get_number(k, "offAt", &op->off_at)
                ?: json_get_number(k, "finishedAt", &op->finished_at)
                ?: get_ended(k, &op->ended)
+               ?: get_end(k, &op->end)
                ?: get_incarnation(k, &op->incarnation)
                ?: json_get_bool(k, "hasProcesses", &op->has_processes)
                ?: GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff)
