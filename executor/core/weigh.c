@@ -55,7 +55,11 @@ bool end_goes_on(enum end_cause end)
 
 static enum input_kind seen_as(enum end_cause end)
 {
-    return end == END_MIGRATED ? IN_SEEN_MIGRATED : end == END_SAVED ? IN_SEEN_SAVED : IN_SEEN_OFF;
+    if (end == END_MIGRATED)
+        return IN_SEEN_MIGRATED;
+    if (end == END_SAVED)
+        return IN_SEEN_SAVED;
+    return IN_SEEN_OFF;
 }
 
 static enum input_kind weigh_gone(const struct sighting *s, const struct incarnation *meant,
