@@ -206,6 +206,9 @@ static void a_snapshot_need_not_end_in_a_line_end(void **state)
     assert_false(disks_differ(&i, "vda\t/dev/root\nvdb\t/dev/nvme0n1"));
     assert_true(disks_differ(&i, "vda\t/dev/root\nvdb\t/dev/nvme0n"));
     assert_true(disks_differ(&i, "vdb\t/dev/nvme0n10"));
+    assert_true(disks_differ(&i, "xvdb\t/dev/nvme0n1"));
+    assert_true(disks_differ(&i, "vdb\n/dev/nvme0n1"));
+    assert_false(disks_differ(&i, "\n\nvdb\t/dev/nvme0n1\n"));
     assert_true(disks_differ(&i, ""));
     assert_true(disks_differ(&i, NULL));
 }
