@@ -160,6 +160,11 @@ static bool may_be_local(const struct instance *i, const struct disk *disk)
     return false;
 }
 
+static const char *target_of(const struct disk *disk)
+{
+    return disk->target ? disk->target : "";
+}
+
 char *disks_snapshot(const struct instance *i)
 {
     char *text = NULL;
@@ -170,7 +175,7 @@ char *disks_snapshot(const struct instance *i)
         return NULL;
     for (size_t k = 0; k < i->n_disks; k++)
         if (may_be_local(i, &i->disks[k]))
-            fprintf(f, "%s\t%s\n", i->disks[k].target, i->disks[k].source);
+            fprintf(f, "%s\t%s\n", target_of(&i->disks[k]), i->disks[k].source);
     if (fclose(f) != 0) {
         free(text);
         return NULL;
@@ -178,30 +183,39 @@ char *disks_snapshot(const struct instance *i)
     return text;
 }
 
-/* n: of the line with its end. The text comes from the journal: its last line may lack one. */
-static bool has_line(const char *text, const char *line, size_t n)
+/* What follows this in a text; NULL where the text begins otherwise. */
+static const char *behind(const char *text, const char *beginning)
 {
-    for (const char *end; *text; text = *end ? end + 1 : end) {
-        end = text + strcspn(text, "\n");
-        if ((size_t)(end - text) + 1 == n && strncmp(text, line, n - 1) == 0)
+    size_t n = strlen(beginning);
+
+    return text && strncmp(text, beginning, n) == 0 ? text + n : NULL;
+}
+
+static bool names(const char *line, const struct disk *disk)
+{
+    const char *end = behind(behind(behind(line, target_of(disk)), "\t"), disk->source);
+
+    return end && (*end == '\n' || !*end); /* of a journal's text the last line may lack its end */
+}
+
+static bool has_disk(const char *snapshot, const struct disk *disk)
+{
+    for (const char *line = snapshot; *line; line += *line == '\n') {
+        if (names(line, disk))
             return true;
+        line += strcspn(line, "\n");
     }
     return false;
 }
 
+/* Needs no memory: want of it would be taken for a difference, or for none. */
 bool disks_differ(const struct instance *i, const char *snapshot)
 {
-    _cleanup_(freep) char *now = disks_snapshot(i);
-
-    if (!now || !snapshot)
+    if (!snapshot)
         return true;
-    for (const char *line = now; *line;) {
-        size_t n = strcspn(line, "\n") + 1;
-
-        if (!has_line(snapshot, line, n))
+    for (size_t k = 0; k < i->n_disks; k++)
+        if (may_be_local(i, &i->disks[k]) && !has_disk(snapshot, &i->disks[k]))
             return true;
-        line += n;
-    }
     return false;
 }
 

@@ -118,6 +118,7 @@ static int write_private(struct json_writer *w, const struct operation *op)
     json_write_number(w, "offAt", op->off_at);
     json_write_number(w, "finishedAt", op->finished_at);
     json_write_string(w, "ended", op->ended);
+    json_write_string(w, "end", end_cause_to_string(op->end));
     write_incarnation(w, &op->incarnation);
     json_write_bool(w, "hasProcesses", op->has_processes);
     json_write_string(w, "onPoweroff", lifecycle_action_to_string(op->former.on_poweroff));
@@ -218,6 +219,11 @@ static int get_lock_overridden(json_object *k, bool *ret)
     if (!json_object_object_get_ex(k, "lockOverridden", NULL))
         return 0;
     return json_get_bool(k, "lockOverridden", ret);
+}
+
+static int get_end(json_object *k, enum end_cause *ret)
+{
+    return json_object_object_get_ex(k, "end", NULL) ? GET_WORD(k, "end", end_cause, ret) : 0;
 }
 
 static int get_request_id(json_object *o, const char *key, char ret[static UUID_TEXT_SIZE])
@@ -331,6 +337,7 @@ static int read_private(json_object *k, struct operation *op)
                ?: json_get_number(k, "offAt", &op->off_at)
                ?: json_get_number(k, "finishedAt", &op->finished_at)
                ?: get_ended(k, &op->ended)
+               ?: get_end(k, &op->end)
                ?: get_incarnation(k, &op->incarnation)
                ?: json_get_bool(k, "hasProcesses", &op->has_processes)
                ?: GET_WORD(k, "onPoweroff", lifecycle_action, &op->former.on_poweroff)

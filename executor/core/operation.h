@@ -76,6 +76,8 @@ struct operation {
     char *forced_by; /* the RequestId of the command that made a soft stop a power cut, or NULL */
     usec_t off_at, finished_at;
     char *ended; /* how its guest came to an end, once that is known: "guest crashed"; or NULL */
+    enum end_cause end; /* as the hypervisor told it of a run whose process was still there; it may
+                           have forgotten by the time that one has ended */
     struct timeline timeline;
     char *detail; /* what it waits for, or NULL */
 

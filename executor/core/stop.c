@@ -269,11 +269,38 @@ static const struct rule *find_rule_of(enum stage stage, const struct turn *t)
     return NULL;
 }
 
+/* Until its process has ended too the hypervisor may have forgotten how the run has ended. Saved or
+ * migrated it stays until it is seen to run after all. True: something durable was learnt. */
+static bool learn_end(struct operation *op, const struct input *in)
+{
+    enum end_cause end = op->end;
+
+    switch (in->kind) {
+    case IN_SEEN_LINGERING:
+        if (!end_goes_on(end) && sighting_end(in->sighting) != END_UNKNOWN)
+            end = sighting_end(in->sighting);
+        break;
+    case IN_SEEN_RUNNING:
+    case IN_SEEN_PAUSED:
+    case IN_SEEN_MIGRATING:
+    case IN_SEEN_SUSPENDED:
+    case IN_SEEN_CRASHED:
+        end = END_UNKNOWN;
+        break;
+    default:
+        break;
+    }
+    if (end == op->end)
+        return false;
+    op->end = end;
+    return true;
+}
+
 /* Which run is being stopped is known from its first sighting on; and whether its disks are still
  * those that were identified is seen at each. True: something durable was learnt. */
 static bool learn(struct operation *op, const struct input *in, struct moment now)
 {
-    bool learnt = false;
+    bool learnt = learn_end(op, in);
 
     if (in->sighting && op->incarnation.pid == 0 && op->action == ACTION_STOP) {
         op->incarnation = in->sighting->incarnation;

@@ -12,7 +12,7 @@
 #define LOOK_MIGRATING USEC_PER_SEC
 
 /* What can happen to an operation. SEEN_*: what a look at its domain amounts to, see
- * sighting_weigh(). */
+ * operation_weigh(). */
 enum input_kind {
     IN_ADMITTED, /* its turn has come */
     IN_ATTACHED, /* the hypervisor is at hand (again), or the program has just started: look at the
@@ -129,6 +129,13 @@ enum input_kind operation_due_input(const struct operation *op, usec_t monotonic
  * 0: not known). Gives one of IN_SEEN_*. */
 enum input_kind sighting_weigh(const struct sighting *s, const struct incarnation *meant,
                                bool has_processes);
+/* The same for this operation, which may know more of how its run has ended than a hypervisor that
+ * has forgotten. */
+enum input_kind operation_weigh(const struct operation *op, const struct sighting *s);
+/* How the run has ended, as this sighting tells it. */
+enum end_cause sighting_end(const struct sighting *s);
+/* Saved or migrated: it goes on with its disks. */
+bool end_goes_on(enum end_cause end);
 
 /* The button that the next press is. */
 enum button operation_button(const struct operation *op);

@@ -4,6 +4,9 @@
  * report success and SHUTOFF while QEMU still writes. Where domains are processes, off needs both:
  * the hypervisor says so and the process of the run that is meant has ended. What lies between, and
  * what could not be asked, is neither on nor off.
+ *
+ * How a run has ended the hypervisor may forget (with its daemon) while the run's process is still
+ * there. What it told meanwhile the operation keeps, and weighs with it.
  */
 #include "core/stop.h"
 
@@ -40,16 +43,31 @@ static enum input_kind weigh_present(const struct sighting *s, const struct inca
     }
 }
 
+enum end_cause sighting_end(const struct sighting *s)
+{
+    return s->has_managed_save && s->cause != END_MIGRATED ? END_SAVED : s->cause;
+}
+
+bool end_goes_on(enum end_cause end)
+{
+    return end == END_SAVED || end == END_MIGRATED;
+}
+
+static enum input_kind seen_as(enum end_cause end)
+{
+    if (end == END_MIGRATED)
+        return IN_SEEN_MIGRATED;
+    if (end == END_SAVED)
+        return IN_SEEN_SAVED;
+    return IN_SEEN_OFF;
+}
+
 static enum input_kind weigh_gone(const struct sighting *s, const struct incarnation *meant,
                                   bool has_processes)
 {
     if (has_processes && (!meant->pid || s->remembered != PROCESS_ENDED))
         return IN_SEEN_LINGERING;
-    if (s->cause == END_MIGRATED)
-        return IN_SEEN_MIGRATED;
-    if (s->cause == END_SAVED || s->has_managed_save)
-        return IN_SEEN_SAVED;
-    return IN_SEEN_OFF;
+    return seen_as(sighting_end(s));
 }
 
 enum input_kind sighting_weigh(const struct sighting *s, const struct incarnation *meant,
@@ -64,4 +82,11 @@ enum input_kind sighting_weigh(const struct sighting *s, const struct incarnatio
     default:
         return weigh_present(s, meant, has_processes);
     }
+}
+
+enum input_kind operation_weigh(const struct operation *op, const struct sighting *s)
+{
+    enum input_kind seen = sighting_weigh(s, &op->incarnation, op->has_processes);
+
+    return seen == IN_SEEN_OFF ? seen_as(op->end) : seen;
 }

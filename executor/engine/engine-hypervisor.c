@@ -61,7 +61,7 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
             look_how_it_migrates(e, d);
         return;
     }
-    in.kind = sighting_weigh(s, &op->incarnation, op->has_processes);
+    in.kind = operation_weigh(op, s);
     in.definition = d->instance; /* of one that is gone as it was last known */
     engine_step(e, d, &in);
     /* A start that ends a clear of kept disks is no part of it, and a stop may be accepted next. */

@@ -104,6 +104,21 @@ static bool lock_and_force(struct life *life, struct simulated_domain *d)
     return true;
 }
 
+/* To a file, and its process takes long to end. */
+static bool save_and_linger(struct life *life, struct simulated_domain *d)
+{
+    d->manners.linger = dice_between(&life->dice, 5, 60) * USEC_PER_SEC;
+    return simulated_save(life->world, d, false);
+}
+
+static bool forget_ends(struct life *life, struct simulated_domain *d)
+{
+    if (simulated_is_present(d))
+        return false;
+    simulated_restart_daemon(life->world);
+    return true;
+}
+
 static bool force(struct life *life, struct simulated_domain *d)
 {
     ask_force(life, d);
@@ -149,6 +164,7 @@ static const struct stroke {
     {STAGE_SHUTTING_DOWN, 2, "begins to migrate", migrate},
     {STAGE_SHUTTING_DOWN, 2, "is suspended", suspend},
     {STAGE_SHUTTING_DOWN, 1, "is paused", pause_it},
+    {STAGE_SHUTTING_DOWN, 2, "is saved, and its process lingers", save_and_linger},
     {STAGE_SHUTTING_DOWN, 1, "is to be forced", force},
     {STAGE_SHUTTING_DOWN, 4, "is to go on", cancel},
     {STAGE_SHUTTING_DOWN, 3, "is locked", lock},
@@ -173,6 +189,7 @@ static const struct stroke {
 
     {STAGE_BLOCKED, 12, "runs after all", come_back},
     {STAGE_BLOCKED, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_BLOCKED, 4, "is off, for a reason that is forgotten", forget_ends},
     {STAGE_BLOCKED, 1, "is powered off from inside", power_off},
 
     {STAGE_CLEARING, 1, "is started", weather_start},

@@ -73,6 +73,11 @@ static bool is_known(const char *reason)
     return false;
 }
 
+bool witness_can_tell(const struct seen_run *run)
+{
+    return !run->is_cause_lost || run->is_told;
+}
+
 void witness_check_told(struct life *life, const struct ask *ask, const char *reason)
 {
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];

@@ -63,7 +63,7 @@ static void check_ended(struct life *life, const struct wipe_job *job, const str
                     domain_word(a->domain), what);
     if (a->kind == REQUEST_CLEAR || !life->world->has_processes)
         return;
-    if (!run->is_cause_lost && a->domain->run == a->run &&
+    if (witness_can_tell(run) && a->domain->run == a->run &&
         (run->cause == END_SAVED || run->cause == END_MIGRATED))
         rule_broken(life, "4.6 saved", "%s of %s %s, though it was %s", job->disk.target,
                     domain_word(a->domain), what, end_cause_to_string(run->cause));

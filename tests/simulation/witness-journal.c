@@ -95,7 +95,7 @@ static void check_stopped(struct life *life, const struct ask *ask, const char *
     witness_check_failures(life, ask);
     witness_check_told(life, ask, reason);
     /* Where another run has come behind it only the last one's end can be known. */
-    if (!life->world->has_processes || run->is_cause_lost || ask->domain->run != ask->run)
+    if (!life->world->has_processes || !witness_can_tell(run) || ask->domain->run != ask->run)
         return;
     census_count("rule", "4.6 saved");
     if (run->cause == END_SAVED || run->cause == END_MIGRATED)

@@ -360,6 +360,8 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->known_run = g->run;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
+        if (g->goes_on)
+            seen->ended_run = g->run;
         /* A full read is no look at what a stop is about. */
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->runs[g->run].was_crashed = g->is_crashed;
@@ -449,7 +451,9 @@ void witness_turn(struct life *life)
         seen->settled_version = seen->known_version;
         if (seen->shown_run > 0 && !life->witness.has_failed)
             seen->met_run = seen->shown_run;
-        seen->shown_run = 0;
+        if (seen->ended_run > 0 && !life->witness.has_failed)
+            seen->runs[seen->ended_run].is_told = true;
+        seen->shown_run = seen->ended_run = 0;
     }
     life->witness.has_failed = false;
     if (!engine_is_attached(life->engine))

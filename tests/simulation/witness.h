@@ -98,6 +98,7 @@ struct seen_domain {
     unsigned known_run;   /* the engine has been told of this one at the latest */
     unsigned shown_run;   /* a look of this turn has shown this one while it was there; 0: none */
     unsigned met_run;     /* and so has one whose turn the journal did not lose */
+    unsigned ended_run;   /* a look of this turn has told of this one that it goes on; 0: none */
     unsigned settled_run; /* and had been before this turn */
     unsigned known_version; /* and of this definition */
     unsigned settled_version;
@@ -123,6 +124,7 @@ struct seen_domain {
         bool is_off;  /* the hypervisor says that it has, or has said so when it had not */
         enum end_cause cause;
         bool is_cause_lost; /* the hypervisor does not know it any more */
+        bool is_told;       /* but stopd has learnt from it that it was saved or migrated */
         bool is_crashed;    /* its guest has panicked, and its process was kept */
         bool was_crashed;   /* when stopd last saw it there */
     } runs[WITNESS_RUNS];   /* by their number */
@@ -197,6 +199,8 @@ void witness_check_cleared(struct life *life, const struct ask *ask);
 /* Of a run that no other has followed, and whose end the hypervisor still knows. */
 void witness_check_cause(struct life *life, const struct simulated_domain *d,
                          const struct seen_run *run, const char *reason);
+/* stopd knows how it has ended, or can. */
+bool witness_can_tell(const struct seen_run *run);
 /* … of a stop's Stopped, whatever is known of its run. */
 void witness_check_told(struct life *life, const struct ask *ask, const char *reason);
 

@@ -113,8 +113,7 @@ static inline void seen_with(struct stop *s, const struct sighting *seen, struct
     const struct instance definition = {.disks = disks, .n_disks = n};
 
     s->wanted &= ~(unsigned)EFFECT_LOOK;
-    happens(s, .kind = sighting_weigh(seen, &s->op->incarnation, s->op->has_processes),
-            .sighting = seen, .definition = &definition);
+    happens(s, .kind = operation_weigh(s->op, seen), .sighting = seen, .definition = &definition);
 }
 
 #endif

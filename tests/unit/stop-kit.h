@@ -114,8 +114,7 @@ DEFINE_CLEANUP(struct stop *, stop_free);
 static inline void weighed(struct stop *s, const struct sighting *seen)
 {
     s->wanted &= ~(unsigned)EFFECT_LOOK;
-    happens(s, .kind = sighting_weigh(seen, &s->op->incarnation, s->op->has_processes),
-            .sighting = seen);
+    happens(s, .kind = operation_weigh(s->op, seen), .sighting = seen);
 }
 
 #define seen_as(s, ...) weighed(s, &(struct sighting){__VA_ARGS__})

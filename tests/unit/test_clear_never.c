@@ -82,6 +82,87 @@ static void saved_or_migrated_is_never_cleared(void **state)
     }
 }
 
+/* … also where its process takes longer to end than the hypervisor remembers, whether that is known
+ * from the first look on or is told in between, and whoever is at it by then. */
+static void saved_or_migrated_is_kept_while_its_process_is_still_there(void **state)
+{
+    static const struct {
+        enum end_cause first, then;
+        bool is_managed;
+        enum error_code code;
+    } ends[] = {
+        {END_SAVED, END_UNKNOWN, false, ERROR_SAVED},
+        {END_MIGRATED, END_UNKNOWN, false, ERROR_MIGRATED},
+        {END_UNKNOWN, END_SAVED, false, ERROR_SAVED},
+        {END_UNKNOWN, END_MIGRATED, false, ERROR_MIGRATED},
+        {END_DESTROYED, END_SAVED, false, ERROR_SAVED},
+        {END_SAVED, END_DESTROYED, false, ERROR_SAVED},
+        {END_UNKNOWN, END_UNKNOWN, true, ERROR_SAVED},
+    };
+
+    for (unsigned how = 0; how < 3; how++)
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+            A_STOP = how == 2 ? owing(a_stop(.grace = seconds(60)), 1) : an_i1_stop(1);
+
+            seen_as(s, .state = DOMAIN_OFF, .cause = ends[i].first, .remembered = PROCESS_ALIVE);
+            assert_stage(s, how == 2 ? STAGE_QUEUED : STAGE_BLOCKED);
+            seen_as(s, .state = DOMAIN_OFF, .cause = ends[i].then, .remembered = PROCESS_UNKNOWN,
+                    .has_managed_save = ends[i].is_managed);
+            if (how == 1)
+                restarted(s);
+            seen_off(s, END_UNKNOWN);
+            assert_failed_with(s, ends[i].code);
+            assert_never(s, EFFECT_CLEAR);
+        }
+}
+
+/* … until the hypervisor says that it runs: then that was not its end. */
+static void a_save_that_was_undone_is_not_how_it_ended(void **state)
+{
+    static const enum domain_state states[] = {DOMAIN_RUNNING, DOMAIN_PAUSED, DOMAIN_PMSUSPENDED,
+                                               DOMAIN_CRASHED};
+
+    for (unsigned queued = 0; queued < 2; queued++)
+        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+            A_STOP = queued ? owing(a_stop(.grace = seconds(60)), 1) : an_i1_stop(1);
+
+            seen_as(s, .state = DOMAIN_OFF, .cause = END_SAVED, .remembered = PROCESS_ALIVE);
+            seen(s, states[i]);
+            seen_off(s, END_UNKNOWN);
+            assert_stage(s, STAGE_CLEARING);
+        }
+}
+
+/* A saved image that is found beside a clear holds, though its process cannot be judged just then.
+ */
+static void a_save_that_a_clear_comes_upon_is_kept(void **state)
+{
+    A_STOP = a_clear(1);
+
+    seen_as(s, .state = DOMAIN_OFF, .cause = END_SAVED, .remembered = PROCESS_UNKNOWN);
+    assert_stage(s, STAGE_CLEARING);
+    seen_off(s, END_UNKNOWN);
+    assert_failed_with(s, ERROR_SAVED);
+    assert_wants(s, EFFECT_END_CLEAR);
+}
+
+/* Of a version that did not keep it. */
+static void an_older_journal_knows_of_no_end(void **state)
+{
+    A_STOP = an_i1_stop(1);
+    json_object *document, *kept;
+
+    seen_as(s, .state = DOMAIN_OFF, .cause = END_SAVED, .remembered = PROCESS_ALIVE);
+    document = journalled(s->op);
+    assert_true(json_object_object_get_ex(document, "journal", &kept));
+    assert_true(json_object_object_get_ex(kept, "end", NULL));
+    json_object_object_del(kept, "end");
+    operation_free(take(s->op));
+    assert_int_equal(operation_from_journal(document, &s->op, NULL), 0);
+    json_object_put(document);
+    assert_int_equal(s->op->end, END_UNKNOWN);
+}
+
 static void changed_disks_wait_for_an_operator(void **state)
 {
     struct disk vdb = {.target = (char *)"vdb", .source = (char *)"/dev/nvme7n1"};
@@ -125,6 +206,9 @@ static void a_snapshot_need_not_end_in_a_line_end(void **state)
     assert_false(disks_differ(&i, "vda\t/dev/root\nvdb\t/dev/nvme0n1"));
     assert_true(disks_differ(&i, "vda\t/dev/root\nvdb\t/dev/nvme0n"));
     assert_true(disks_differ(&i, "vdb\t/dev/nvme0n10"));
+    assert_true(disks_differ(&i, "xvdb\t/dev/nvme0n1"));
+    assert_true(disks_differ(&i, "vdb\n/dev/nvme0n1"));
+    assert_false(disks_differ(&i, "\n\nvdb\t/dev/nvme0n1\n"));
     assert_true(disks_differ(&i, ""));
     assert_true(disks_differ(&i, NULL));
 }
@@ -272,6 +356,10 @@ int main(void)
         cmocka_unit_test(a_cancelled_stop_keeps_the_disks_however_it_goes_off),
         cmocka_unit_test(force_renews_the_consent_to_a_clear),
         cmocka_unit_test(saved_or_migrated_is_never_cleared),
+        cmocka_unit_test(saved_or_migrated_is_kept_while_its_process_is_still_there),
+        cmocka_unit_test(a_save_that_was_undone_is_not_how_it_ended),
+        cmocka_unit_test(a_save_that_a_clear_comes_upon_is_kept),
+        cmocka_unit_test(an_older_journal_knows_of_no_end),
         cmocka_unit_test(changed_disks_wait_for_an_operator),
         cmocka_unit_test(the_disks_of_the_acceptance_are_no_change),
         cmocka_unit_test(a_snapshot_need_not_end_in_a_line_end),

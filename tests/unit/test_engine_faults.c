@@ -368,6 +368,24 @@ static int setup(void **state)
     return 0;
 }
 
+/* Contract 4.2: a look that has no memory to spare shows the same disks, and others as others. */
+static void want_of_memory_is_no_other_disk(void **state)
+{
+    struct disk vdb = {.target = (char *)"vdb", .source = (char *)"/dev/nvme0n1"};
+    const struct instance i = {.disks = &vdb, .n_disks = 1};
+
+    for (long n = 1; n < 4; n++) {
+        bool differ, differ_not;
+
+        memory_arm(MEMORY_OURS, n, true);
+        differ = disks_differ(&i, "vdb\t/dev/nvme1n1\n");
+        differ_not = !disks_differ(&i, "vda\t/dev/root\nvdb\t/dev/nvme0n1\n");
+        memory_disarm();
+        assert_true(differ);
+        assert_true(differ_not);
+    }
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
@@ -378,6 +396,7 @@ int main(void)
         RULE(a_recovery_fails_as_a_whole_or_not_at_all),
         RULE(a_first_picture_is_taken_down_in_silence),
         RULE(whatever_is_accepted_is_found),
+        cmocka_unit_test(want_of_memory_is_no_other_disk),
     };
 
     log_set_level((enum log_level) - 1);

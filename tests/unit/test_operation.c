@@ -77,6 +77,7 @@ static struct operation *some_operation(void)
     some_text(&op->forced_by);
     some_text(&op->detail);
     some_text(&op->ended);
+    op->end = (enum end_cause)chance(END_CAUSE_MAX);
     op->stopped_mode = (enum stopped_mode)chance(STOPPED_MODE_MAX);
     op->grace = (1 + chance(86400)) * USEC_PER_SEC;
     op->grace_left = chance(1000000);
@@ -199,7 +200,7 @@ static bool damage(json_object *document, bool in_journal, unsigned n, bool remo
 /* Older journals have none. */
 static bool is_a_later_one(const char *member)
 {
-    static const char *const later[] = {"buttonsOut", "ended", "lockOverridden"};
+    static const char *const later[] = {"buttonsOut", "ended", "end", "lockOverridden"};
 
     return text_index(later, ELEMENTSOF(later), member) >= 0;
 }
