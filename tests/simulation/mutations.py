@@ -312,7 +312,7 @@ MUTATIONS = [
      "    RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        "
      "STAY),",
      "    RULE(STAGE_FORCING, IN_SEEN_UNKNOWN, owes_a_clear, begin_clear, STAGE_CLEARING),",
-     "4.2 off"),
+     "4.2 off or 4.2 disks"),
     ("a clear begins on a bare event",
      "executor/engine/engine-hypervisor.c",
      "    if (!d)\n        return;\n    engine_want_look(e, d);",
@@ -381,7 +381,7 @@ MUTATIONS = [
     ("a dry run stops",
      "executor/engine/engine-command.c",
      "    if (c->dry_run)\n",
-     "    if (false)\n", "4.4 outbox"),
+     "    if (false)\n", "4.4 outbox or 3 DryRun"),
     ("a locked instance is stopped",
      "executor/core/checks.c",
      '    if (instance_is_locked_for(x->instance, "security") && !c->override_lock)',
