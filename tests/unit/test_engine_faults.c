@@ -249,9 +249,12 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 
 static void a_recovery_fails_as_a_whole_or_not_at_all(void **state)
 {
-    static const struct trouble members = {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false};
+    static const struct trouble members[] = {{TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false},
+                                             {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, true}};
 
-    print_message("members: %ld places\n", loop_over(*state, &members, 1, recover_in_trouble));
+    for (size_t i = 0; i < ELEMENTSOF(members); i++)
+        print_message("members %zu: %ld places\n", i,
+                      loop_over(*state, &members[i], 1, recover_in_trouble));
     for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
         print_message("trouble %zu: %ld places\n", i,
                       loop_over(*state, &troubles[i], 5, recover_in_trouble));
