@@ -121,6 +121,13 @@ void set_text(char **s, const char *value)
     (void)text_replace(s, value); /* a sentence lost to lack of memory is only a sentence */
 }
 
+/* That it cannot be seen look_unseen() says, and it is said until something else is. */
+void say(struct operation *op, const char *what)
+{
+    set_text(&op->detail, what);
+    op->is_unseen = false;
+}
+
 const char *error_text(const struct turn *t)
 {
     return t->in->error ? error_message(t->in->error) : "no answer";
@@ -205,7 +212,7 @@ void say_obstacle(struct turn *t, unsigned tries, const char *what)
     if (tries < TRIES_UNSAID)
         return;
     snprintf(text, sizeof(text), "%s: %s", what, error_text(t));
-    set_text(&t->op->detail, text);
+    say(t->op, text);
 }
 
 /* A guest that froze on the way takes no more buttons; what is left of its grace runs all the same.
@@ -230,9 +237,13 @@ void look_afresh(struct turn *t)
     stand_still(t);
     if (t->op->stage == STAGE_SHUTTING_DOWN || t->op->stage == STAGE_RELENTING ||
         t->op->stage == STAGE_FORCING)
-        set_text(&t->op->detail, NULL);
+        say(t->op, NULL);
     if (t->op->stage == STAGE_SHUTTING_DOWN)
         resume_grace(t->op, t->now);
+    if (t->op->stage == STAGE_CLEARING) {
+        say(t->op, NULL);
+        say_what_it_waits_for(t);
+    }
     look(t);
 }
 
@@ -270,7 +281,7 @@ void count_press(struct turn *t)
 
     op->acting &= ~(unsigned)EFFECT_PRESS;
     op->press_delay = 0;
-    set_text(&op->detail, NULL);
+    say(op, NULL);
     op->grace_left = op->presses == 0 ? op->grace : operation_grace_left(op, t->now.monotonic);
     op->grace_since = t->now.monotonic;
     op->presses++;
@@ -292,7 +303,7 @@ void press_failed(struct turn *t)
     op->press_delay = again_after(op->press_delay, PRESS_AGAIN_MOST);
     op->next_press = t->now.monotonic + op->press_delay;
     operation_note(op, t->now.realtime, true, "button not taken", "%s", error_text(t));
-    set_text(&op->detail, error_text(t)); /* no grace runs yet: it stands in the open */
+    say(op, error_text(t)); /* no grace runs yet: it stands in the open */
     begin_patience(t);
     if (t->in->error && t->in->error->code == ERROR_NOT_RUNNING)
         look(t);
@@ -318,7 +329,7 @@ void look_unseen(struct turn *t)
         return;
     snprintf(text, sizeof(text), "the hypervisor cannot tell its state: %s",
              t->in->error || !is_set(detail) ? error_text(t) : detail);
-    set_text(&t->op->detail, text);
+    say(t->op, text);
     t->op->is_unseen = true;
     t->out->unchanged = false;
 }
@@ -336,7 +347,7 @@ void wait_for_migration(struct turn *t)
         t->out->unchanged = true;
         return;
     }
-    set_text(&op->detail, why);
+    say(op, why);
     operation_note(op, t->now.realtime, true, "in migration", "%s", why);
 }
 
@@ -388,7 +399,7 @@ static void note_forcing(struct turn *t, const char *why)
 static void start_cutting(struct turn *t, const char *why)
 {
     note_forcing(t, why);
-    set_text(&t->op->detail, NULL);
+    say(t->op, NULL);
     t->op->next_press = USEC_NEVER;
     t->op->look_delay = t->op->press_delay = 0;
     if (!t->op->in_migration && !is_locked_since(t) &&
@@ -472,7 +483,7 @@ void block(struct turn *t)
     if (t->op->stage == STAGE_BLOCKED && text_equal(t->op->detail, text)) {
         t->out->unchanged = true;
     } else {
-        set_text(&t->op->detail, text);
+        say(t->op, text);
         operation_note(t->op, t->now.realtime, true, "blocked", "%s", text);
     }
     /* Until its process has ended too, the hypervisor may have forgotten. */
@@ -487,7 +498,7 @@ void block(struct turn *t)
 
 void unblock(struct turn *t)
 {
-    set_text(&t->op->detail, NULL);
+    say(t->op, NULL);
     set_text(&t->op->ended, NULL);
     t->op->acting = 0;
     operation_note(t->op, t->now.realtime, false, "running", "the hypervisor says so again");

@@ -103,11 +103,15 @@ void last_disk_cleared(struct turn *t);
 /* What all files' actions are made of. */
 void want(struct turn *t, enum effect effect);
 void set_text(char **s, const char *value);
+/* What it waits for; NULL: nothing. */
+void say(struct operation *op, const char *what);
 const char *error_text(const struct turn *t);
 /* The delay after this one: it doubles, up to the most. */
 usec_t again_after(usec_t delay, usec_t most);
 /* What it waits for stands in the open, once it has failed often enough. */
 void say_obstacle(struct turn *t, unsigned tries, const char *what);
+/* … of disks. */
+void say_what_it_waits_for(struct turn *t);
 /* … of what is off: how it came about. */
 const char *how_it_ended(const struct turn *t);
 void finish_stopped(struct turn *t, const char *reason);

@@ -140,7 +140,7 @@ void begin_clear(struct turn *t)
     struct operation *op = t->op;
 
     stand_still(t);
-    set_text(&op->detail, NULL);
+    say(op, NULL);
     op->off_at = t->now.realtime;
     set_text(&op->ended, how_it_ended(t));
     operation_note(op, t->now.realtime, false, "off", "%s", how_it_ended(t));
@@ -157,7 +157,7 @@ void refuse_to_clear(struct turn *t)
 
     begin_clear(t);
     t->out->effects &= ~(unsigned)EFFECT_CLEAR;
-    set_text(&t->op->detail, why);
+    say(t->op, why);
     for (size_t i = 0; i < t->op->disks.n; i++) {
         t->op->disks.items[i].state = DISK_QUARANTINED;
         set_text(&t->op->disks.items[i].problem, why);
@@ -166,8 +166,8 @@ void refuse_to_clear(struct turn *t)
     t->out->every_disk_failed = true;
 }
 
-/* An operator's word, or else the next try. */
-static void say_what_it_waits_for(struct turn *t)
+/* An operator's word, or the next try, or else that it can be seen. */
+void say_what_it_waits_for(struct turn *t)
 {
     const struct planned_disk *held = NULL;
     char text[512];
@@ -184,7 +184,8 @@ static void say_what_it_waits_for(struct turn *t)
         snprintf(text, sizeof(text), "the local disk %s %s: %s", held->target,
                  held->state == DISK_QUARANTINED ? "is not cleared" : "waits for its next try",
                  held->problem);
-    set_text(&t->op->detail, held ? text : NULL);
+    if (held || !t->op->is_unseen)
+        say(t->op, held ? text : NULL);
 }
 
 void note_progress(struct turn *t)
@@ -313,7 +314,7 @@ void quarantine(struct turn *t)
 void clear_again(struct turn *t)
 {
     operation_note(t->op, t->now.realtime, false, "retry", "commanded by %s", t->in->principal);
-    set_text(&t->op->detail, NULL);
+    say(t->op, NULL);
     for (size_t i = 0; i < t->op->disks.n; i++) {
         struct planned_disk *d = &t->op->disks.items[i];
 

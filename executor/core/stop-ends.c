@@ -34,7 +34,7 @@ static void finish(struct turn *t, enum outcome outcome)
     stand_still(t);
     op->outcome = outcome;
     op->finished_at = t->now.realtime;
-    set_text(&op->detail, NULL);
+    say(op, NULL);
     if (op->disks.n > 0)
         want(t, EFFECT_END_CLEAR);
 }
@@ -132,8 +132,7 @@ void restore(struct turn *t)
 static void begin_relenting(struct turn *t)
 {
     stand_still(t);
-    set_text(&t->op->detail, NULL);
-    t->op->is_unseen = false;
+    say(t->op, NULL);
     if (t->op->interlock_wanted && !t->op->in_migration) {
         operation_note(t->op, t->now.realtime, false, "giving up", "%s", t->op->error_message);
         restore(t);

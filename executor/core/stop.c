@@ -314,13 +314,12 @@ static bool learn(struct operation *op, const struct input *in, struct moment no
         disks_differ(in->definition, op->disks_at_acceptance))
         op->disks_changed = learnt = true;
     if (in->sighting && in->kind != IN_SEEN_UNKNOWN && op->is_unseen) {
-        op->is_unseen = false;
-        set_text(&op->detail, NULL);
+        say(op, NULL);
         learnt = true;
     }
     if (in->sighting && in->kind != IN_SEEN_UNKNOWN) {
         if (op->in_migration && in->kind != IN_SEEN_MIGRATING) {
-            set_text(&op->detail, NULL);
+            say(op, NULL);
             if (op->stage == STAGE_SHUTTING_DOWN)
                 resume_grace(op, now);
             learnt = true;

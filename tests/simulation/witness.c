@@ -416,6 +416,19 @@ static void check_order(struct life *life)
     }
 }
 
+/* Contract 4.5: with what it waits for. */
+static void check_said(struct life *life)
+{
+    for (const struct simulated_domain *d = life->world->domains; d; d = d->next) {
+        const struct operation *op = engine_find_operation(life->engine, d->definition->uuid);
+
+        if (op && !is_set(op->detail) &&
+            (op->stage == STAGE_QUARANTINED || text_equal(operation_phase(op), "blocked")))
+            rule_broken(life, "4.5 open", "the stop of %s is %s, and does not say by what",
+                        domain_word(d), operation_phase(op));
+    }
+}
+
 static void check_parallel(struct life *life)
 {
     unsigned n = 0;
@@ -441,7 +454,11 @@ void witness_keep_taken(struct life *life, bool is_kept)
 
 void witness_turn(struct life *life)
 {
+<<<<<<< HEAD
     witness_keep_taken(life, !life->witness.has_failed);
+=======
+    check_said(life);
+>>>>>>> kept
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {

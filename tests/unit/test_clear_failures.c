@@ -108,6 +108,81 @@ static void what_a_clear_waits_for_stands_in_the_open(void **state)
     assert_null(s->op->detail);
 }
 
+/* The hypervisor cannot tell, for so long that it stands in the open. */
+static void cannot_be_seen(struct stop *s)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        seen_as(s, .state = DOMAIN_UNKNOWN);
+        after(s, seconds(10));
+    }
+}
+
+#define assert_open(s, phase, what)                               \
+    do {                                                          \
+        assert_string_equal(operation_phase((s)->op), phase);     \
+        assert_non_null((s)->op->detail);                         \
+        if ((s)->op->detail && !strstr((s)->op->detail, what))    \
+            fail_msg("'%s' says no '%s'", (s)->op->detail, what); \
+    } while (0)
+
+/* Contract 4.5: blocked, with what it waits for; whatever helpers say meanwhile. */
+static void what_a_clear_that_is_held_waits_for_stands_in_the_open(void **state)
+{
+    A_STOP = a_clear(3);
+
+    cannot_be_seen(s);
+    assert_open(s, "blocked", "the hypervisor cannot tell its state");
+    cleared(s, 0);
+    assert_open(s, "blocked", "the hypervisor cannot tell its state");
+    says(s, IN_DISK_PROGRESS, .index = 1, .state = DISK_CLEARING);
+    assert_open(s, "blocked", "the hypervisor cannot tell its state");
+    failed(s, 2);
+    assert_open(s, "clearing", "the local disk vdd waits for its next try: an I/O error");
+    seen_off(s, END_UNKNOWN);
+    assert_open(s, "clearing", "the local disk vdd waits for its next try: an I/O error");
+    says(s, IN_DISK_PROGRESS, .index = 2, .state = DISK_CLEARING);
+    assert_null(s->op->detail);
+    cannot_be_seen(s);
+    assert_open(s, "blocked", "the hypervisor cannot tell its state");
+    seen_off(s, END_UNKNOWN);
+    assert_string_equal(operation_phase(s->op), "clearing");
+    assert_null(s->op->detail);
+}
+
+static void a_quarantine_while_it_cannot_be_seen_is_called_that(void **state)
+{
+    A_STOP = a_clear(1);
+
+    cannot_be_seen(s);
+    failed_for_good(s, 0);
+    assert_open(s, "quarantined", "the local disk vdb is not cleared: it is another disk");
+    seen_off(s, END_UNKNOWN);
+    assert_open(s, "quarantined", "the local disk vdb is not cleared: it is another disk");
+}
+
+static void a_clear_that_ends_while_it_cannot_be_seen_waits_for_nothing(void **state)
+{
+    A_STOP = a_clear(1);
+
+    cannot_be_seen(s);
+    cleared(s, 0);
+    assert_outcome(s, OUTCOME_STOPPED);
+    assert_string_equal(operation_phase(s->op), "done");
+    assert_null(s->op->detail);
+}
+
+/* Whether it can be seen is of this life; the sentence was of an earlier one. */
+static void what_was_not_seen_before_a_restart_is_said_no_longer(void **state)
+{
+    A_STOP = a_clear(1);
+
+    says(s, IN_DISK_PROGRESS, .state = DISK_CLEARING);
+    cannot_be_seen(s);
+    restarted(s);
+    seen_off(s, END_UNKNOWN);
+    assert_null(s->op->detail);
+}
+
 /* The clock brings every disk's next try, and not only the first that is due. */
 static void each_disk_has_its_own_next_try(void **state)
 {
@@ -254,6 +329,10 @@ int main(void)
         cmocka_unit_test(what_is_in_a_helpers_way_is_looked_at),
         cmocka_unit_test(what_failed_together_comes_back_apart),
         cmocka_unit_test(what_a_clear_waits_for_stands_in_the_open),
+        cmocka_unit_test(what_a_clear_that_is_held_waits_for_stands_in_the_open),
+        cmocka_unit_test(a_quarantine_while_it_cannot_be_seen_is_called_that),
+        cmocka_unit_test(a_clear_that_ends_while_it_cannot_be_seen_waits_for_nothing),
+        cmocka_unit_test(what_was_not_seen_before_a_restart_is_said_no_longer),
         cmocka_unit_test(each_disk_has_its_own_next_try),
         cmocka_unit_test(an_outage_forgets_no_next_try),
         cmocka_unit_test(past_its_tries_a_disk_waits_for_an_operator),
