@@ -454,11 +454,8 @@ void witness_keep_taken(struct life *life, bool is_kept)
 
 void witness_turn(struct life *life)
 {
-<<<<<<< HEAD
     witness_keep_taken(life, !life->witness.has_failed);
-=======
     check_said(life);
->>>>>>> kept
     check_parallel(life);
     check_order(life);
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {
