@@ -16,6 +16,7 @@ from nats_support import HOST, all_arrived, metric, nats_server, node, settings 
 SECONDS = float(os.environ.get("STOPD_CHAOS_SECONDS", "10"))
 SEED = int(os.environ.get("STOPD_CHAOS_SEED", str(random.randrange(10**6))))
 DOMAINS = 400
+PACE = 0.003  # seconds between two commands, so that those of minutes are settled within minutes
 # nats-server 2.9.10 that was killed may try for ever to hand out what its stream has deleted, says so, and hands out
 # nothing else. The cure is an administrator's: the consumer is deleted, and stopd makes it anew.
 DELETED = "deleted message"
@@ -39,6 +40,7 @@ class Sender(threading.Thread):
                            {"Nats-Msg-Id": f"command-{number}"})
                 self.sent.append(number)
                 number += 1
+                self.stopping.wait(PACE)
             except (OSError, ConnectionError):
                 client = None
 
