@@ -303,10 +303,22 @@ MUTATIONS = [
      "        engine_step(e, d, &in);\n    }\n    engine_want_look(e, d);", "4.2 off"),
     ("a clear goes on though the domain was started again",
      "executor/core/stop.c",
-     "    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         "
+     "    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                wait_for_proof,     "
      "STAY),",
-     "    RULE(STAGE_CLEARING, IN_SEEN_LINGERING, NULL, look_later, STAY),\n"
-     "    RULE(STAGE_CLEARING, IN_SEEN_ANOTHER, NULL, clear, STAY),", "4.2 off"),
+     "    RULE(STAGE_CLEARING, IN_SEEN_LINGERING, NULL, wait_for_proof, STAY),\n"
+     "    RULE(STAGE_CLEARING, IN_SEEN_ANOTHER, NULL, clear, STAY),", "4.2 off or 4.2 seen off"),
+    ("a clear goes on by an operator's word, and what was seen before it",
+     "executor/core/stop-clear.c",
+     "    hold_until_seen(t);\n    look(t);",
+     "    look(t);\n    clear(t);", "4.2 seen off"),
+    ("a clear goes on after an outage by what was seen before it",
+     "executor/core/stop-actions.c",
+     "        hold_until_seen(t);\n    look(t);",
+     "        want(t, EFFECT_CLEAR);\n    look(t);", "4.2 seen off"),
+    ("a clear goes on while it cannot be told whether the domain was started",
+     "executor/core/stop-clear.c",
+     "    t->op->is_held = true;\n    t->op->next_clear = USEC_NEVER;\n    if (t->in->kind",
+     "    if (t->in->kind", "4.2 seen off"),
     ("the disks are cleared that were there at acceptance, whatever the guest had in the end",
      "executor/core/stop-clear.c",
      "    return owes_a_clear(t) && t->op->disks_changed;",
