@@ -275,7 +275,7 @@ MUTATIONS = [
      "executor/core/stop.c",
      "    RULE(ANY,                 IN_SEEN_ENDING,    NULL,                look_later,         "
      "STAY),",
-     "    RULE(ANY, IN_SEEN_ENDING, owes_a_clear, begin_clear, STAGE_CLEARING),", "4.2 off"),
+     "    RULE(ANY, IN_SEEN_ENDING, owes_a_clear, begin_clear, STAGE_CLEARING),", "4.2 off or 4.2 seen off"),
     ("a clear begins while the process lingers",
      "executor/core/stop.c",
      "    RULE(ANY,                 IN_SEEN_LINGERING, NULL,                block,              "
@@ -286,13 +286,13 @@ MUTATIONS = [
      "    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN,   NULL,                look_unseen,        "
      "STAY),",
      "    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN, owes_a_clear, begin_clear, "
-     "STAGE_CLEARING),", "4.2 off"),
+     "STAGE_CLEARING),", "4.2 off or 4.2 seen off"),
     ("a clear begins after the power cut, without a look",
      "executor/core/stop.c",
      "    RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        "
      "STAY),",
      "    RULE(STAGE_FORCING, IN_SEEN_UNKNOWN, owes_a_clear, begin_clear, STAGE_CLEARING),",
-     "4.2 off"),
+     "4.2 off or 4.2 seen off"),
     ("a clear begins on a bare event",
      "executor/engine/engine-hypervisor.c",
      "    if (!d)\n        return;\n    engine_want_look(e, d);",
@@ -300,7 +300,7 @@ MUTATIONS = [
      "    if (engine_operation_now(d) && engine_operation_now(d)->disks.n > 0) {\n"
      "        struct sighting off = {.state = DOMAIN_OFF};\n"
      "        struct input in = {.kind = IN_SEEN_OFF, .sighting = &off};\n"
-     "        engine_step(e, d, &in);\n    }\n    engine_want_look(e, d);", "4.2 off"),
+     "        engine_step(e, d, &in);\n    }\n    engine_want_look(e, d);", "4.2 off or 4.2 seen off"),
     ("a clear goes on though the domain was started again",
      "executor/core/stop.c",
      "    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                wait_for_proof,     "
@@ -330,7 +330,7 @@ MUTATIONS = [
     ("the kept disks of a guest that runs are cleared",
      "executor/core/checks.c",
      "    if (x->seen != DOMAIN_OFF || x->is_saved)",
-     "    if (x->is_saved)", "4.2 off"),
+     "    if (x->is_saved)", "4.2 off or 4.2 seen off"),
     ("a clear that fails is not reported",
      "executor/core/stop-clear.c",
      "    t->out->disk_failed = !t->in->news->is_nobodys;",
