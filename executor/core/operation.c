@@ -169,6 +169,7 @@ void operation_note(struct operation *op, usec_t realtime, bool merge, const cha
                     const char *format, ...)
 {
     const struct timeline_entry *last = timeline_last(&op->timeline);
+    bool replaces = merge && last && text_equal(last->what, what);
     _cleanup_(freep) char *longer = NULL;
     char text[256]; /* most clauses fit */
     const char *detail = NULL;
@@ -188,7 +189,6 @@ void operation_note(struct operation *op, usec_t realtime, bool merge, const cha
             detail = longer = n < 0 ? NULL : longer;
         }
     }
-    if (merge && last && text_equal(last->what, what))
-        timeline_drop_last(&op->timeline);
-    (void)timeline_add(&op->timeline, realtime, what, detail);
+    if (timeline_add(&op->timeline, realtime, what, detail) == 0 && replaces)
+        timeline_drop_last_but_one(&op->timeline);
 }

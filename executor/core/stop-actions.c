@@ -240,10 +240,8 @@ void look_afresh(struct turn *t)
         say(t->op, NULL);
     if (t->op->stage == STAGE_SHUTTING_DOWN)
         resume_grace(t->op, t->now);
-    if (t->op->stage == STAGE_CLEARING) {
-        say(t->op, NULL);
-        say_what_it_waits_for(t);
-    }
+    if (t->op->stage == STAGE_CLEARING)
+        hold_until_seen(t);
     look(t);
 }
 

@@ -90,6 +90,7 @@ void refuse_to_clear(struct turn *t);
 void clear(struct turn *t);
 void clear_on(struct turn *t);
 void hold_clear(struct turn *t);
+void wait_for_proof(struct turn *t);
 void clear_again(struct turn *t);
 void clear_later(struct turn *t);
 void quarantine(struct turn *t);
@@ -110,8 +111,8 @@ const char *error_text(const struct turn *t);
 usec_t again_after(usec_t delay, usec_t most);
 /* What it waits for stands in the open, once it has failed often enough. */
 void say_obstacle(struct turn *t, unsigned tries, const char *what);
-/* … of disks. */
-void say_what_it_waits_for(struct turn *t);
+/* No helper begins before the domain is seen off (again). */
+void hold_until_seen(struct turn *t);
 /* … of what is off: how it came about. */
 const char *how_it_ended(const struct turn *t);
 void finish_stopped(struct turn *t, const char *reason);

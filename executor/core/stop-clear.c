@@ -10,7 +10,8 @@
  * certified, and not before.
  *
  * If the domain is started by somebody meanwhile the stop has failed: helpers end, and nothing is
- * cleared any more. While it cannot be told whether it was, no other helper begins.
+ * cleared any more. While it cannot be told whether it was, and until it has been seen off after an
+ * outage, a restart or an operator's retry, no other helper begins.
  */
 #include "core/stop-actions.h"
 
@@ -109,6 +110,28 @@ static usec_t next_try_of(const struct operation *op, usec_t monotonic)
     return due;
 }
 
+/* An operator's word, or the next try, or else that it can be seen. */
+static void say_what_it_waits_for(struct turn *t)
+{
+    const struct planned_disk *held = NULL;
+    char text[512];
+
+    for (size_t i = 0; i < t->op->disks.n; i++) {
+        const struct planned_disk *d = &t->op->disks.items[i];
+
+        if (d->state == DISK_QUARANTINED || (d->state == DISK_WAITING && d->problem && !held))
+            held = d;
+        if (d->state == DISK_QUARANTINED)
+            break;
+    }
+    if (held)
+        snprintf(text, sizeof(text), "the local disk %s %s: %s", held->target,
+                 held->state == DISK_QUARANTINED ? "is not cleared" : "waits for its next try",
+                 held->problem);
+    if (held || !t->op->is_unseen)
+        say(t->op, held ? text : NULL);
+}
+
 void clear(struct turn *t)
 {
     t->op->next_clear = t->op->is_held ? USEC_NEVER : next_try_of(t->op, t->now.monotonic);
@@ -118,9 +141,34 @@ void clear(struct turn *t)
 
 void clear_on(struct turn *t)
 {
+    if (t->op->is_held)
+        say_what_it_waits_for(t); /* for that no more */
     t->op->is_held = false;
     t->op->look_delay = 0;
     clear(t);
+}
+
+void hold_until_seen(struct turn *t)
+{
+    t->op->is_held = true;
+    t->op->next_clear = USEC_NEVER;
+    say(t->op, NULL);
+    say_what_it_waits_for(t);
+}
+
+/* The hypervisor says off, and whether the process of the run has ended cannot be told any more. */
+void wait_for_proof(struct turn *t)
+{
+    const char *detail = t->in->sighting->process_detail;
+    char text[512];
+
+    look_later(t);
+    if (!t->op->is_held || t->op->look_delay < LOOK_DELAY_MOST || is_set(t->op->detail))
+        return;
+    snprintf(text, sizeof(text), "its process is not proved to have ended: %s",
+             is_set(detail) ? detail : "no more is known");
+    say(t->op, text);
+    t->out->unchanged = false;
 }
 
 /* What is seen may be a start: no other helper begins before the domain is seen off. One that is at
@@ -164,28 +212,6 @@ void refuse_to_clear(struct turn *t)
     }
     operation_note(t->op, t->now.realtime, false, "quarantined", "%s", why);
     t->out->every_disk_failed = true;
-}
-
-/* An operator's word, or the next try, or else that it can be seen. */
-void say_what_it_waits_for(struct turn *t)
-{
-    const struct planned_disk *held = NULL;
-    char text[512];
-
-    for (size_t i = 0; i < t->op->disks.n; i++) {
-        const struct planned_disk *d = &t->op->disks.items[i];
-
-        if (d->state == DISK_QUARANTINED || (d->state == DISK_WAITING && d->problem && !held))
-            held = d;
-        if (d->state == DISK_QUARANTINED)
-            break;
-    }
-    if (held)
-        snprintf(text, sizeof(text), "the local disk %s %s: %s", held->target,
-                 held->state == DISK_QUARANTINED ? "is not cleared" : "waits for its next try",
-                 held->problem);
-    if (held || !t->op->is_unseen)
-        say(t->op, held ? text : NULL);
 }
 
 void note_progress(struct turn *t)
@@ -310,11 +336,11 @@ void quarantine(struct turn *t)
     say_what_it_waits_for(t);
 }
 
-/* Past its tries an operator has looked: every disk that is not cleared has all its tries again. */
+/* Past its tries an operator has looked: every disk that is not cleared has all its tries again.
+ * What was seen of the domain may be long ago. */
 void clear_again(struct turn *t)
 {
     operation_note(t->op, t->now.realtime, false, "retry", "commanded by %s", t->in->principal);
-    say(t->op, NULL);
     for (size_t i = 0; i < t->op->disks.n; i++) {
         struct planned_disk *d = &t->op->disks.items[i];
 
@@ -323,9 +349,10 @@ void clear_again(struct turn *t)
         d->state = DISK_WAITING;
         d->tries = d->waits = 0;
         d->next_try = 0;
+        set_text(&d->problem, NULL);
     }
+    hold_until_seen(t);
     look(t);
-    clear(t);
 }
 
 void keep_waiting(struct turn *t)

@@ -165,7 +165,7 @@ static const struct rule {
     RULE(STAGE_CLEARING,      IN_RETRY,          NULL,                clear_again,        STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_OFF,       NULL,                clear_on,           STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_SAVED,     NULL,                fail_saved,         STAGE_DONE),
-    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         STAY),
+    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                wait_for_proof,     STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    is_a_later_run,      fail_started_again, STAGE_DONE),
     RULE(STAGE_CLEARING,      IN_SEEN_ENDING,    NULL,                hold_clear,         STAY),
     RULE(STAGE_CLEARING,      IN_SEEN_UNKNOWN,   NULL,                hold_clear,         STAY),
@@ -392,7 +392,7 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
     ret->unchanged = !learnt && (rule->action == look || rule->action == look_later ||
                                  rule->action == look_unseen || rule->action == clear ||
                                  rule->action == clear_on || rule->action == hold_clear ||
-                                 rule->action == keep_waiting);
+                                 rule->action == wait_for_proof || rule->action == keep_waiting);
     rule->action(&t);
     ret->unchanged &= !learnt;
     if (rule->next != STAY)

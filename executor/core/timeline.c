@@ -86,10 +86,20 @@ int timeline_add(struct timeline *t, usec_t at, const char *what, const char *de
     return 0;
 }
 
-void timeline_drop_last(struct timeline *t)
+/* The texts of an entry stand behind those of the one before it. */
+void timeline_drop_last_but_one(struct timeline *t)
 {
+    struct timeline_entry *gone = &t->items[t->n - 2], *last = &t->items[t->n - 1];
+    const char *from = last->what;
+    char *to = t->text + (gone->what - t->text);
+    size_t size = t->size - (size_t)(from - t->text);
+
+    memmove(to, from, size);
+    gone->at = last->at;
+    gone->what = to;
+    gone->detail = moved(last->detail, from, to);
+    t->size = (size_t)(to - t->text) + size;
     t->n--;
-    t->size = (size_t)(t->items[t->n].what - t->text);
 }
 
 const struct timeline_entry *timeline_last(const struct timeline *t)

@@ -25,7 +25,8 @@ void timeline_clear(struct timeline *t);
 int timeline_copy(struct timeline *ret, const struct timeline *t);
 /* 0, or -ENOMEM: nothing has changed. */
 int timeline_add(struct timeline *t, usec_t at, const char *what, const char *detail);
-void timeline_drop_last(struct timeline *t);
+/* There are two at least. */
+void timeline_drop_last_but_one(struct timeline *t);
 /* NULL: there is none. */
 const struct timeline_entry *timeline_last(const struct timeline *t);
 

@@ -119,6 +119,15 @@ static bool forget_ends(struct life *life, struct simulated_domain *d)
     return true;
 }
 
+/* Its state cannot be told any more. */
+static bool hide(struct life *life, struct simulated_domain *d)
+{
+    if (d->version > WITNESS_VERSIONS / 2 || d->state == DOMAIN_ABSENT)
+        return false;
+    d->manners.is_unreadable = true;
+    return simulated_redefine(life->world, d);
+}
+
 static bool force(struct life *life, struct simulated_domain *d)
 {
     ask_force(life, d);
@@ -196,12 +205,14 @@ static const struct stroke {
     {STAGE_CLEARING, 4, "is started, and something else at once", weather_start_briefly},
     {STAGE_CLEARING, 3, "is started, and is off again", weather_run_briefly},
     {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},
+    {STAGE_CLEARING, 2, "has a state that cannot be told", hide},
     {STAGE_CLEARING, 2, "is to be cleared again", retry},
 
     {STAGE_QUARANTINED, 2, "is started", weather_start},
     {STAGE_QUARANTINED, 8, "is started, and something else at once", weather_start_briefly},
     {STAGE_QUARANTINED, 3, "is started, and is off again", weather_run_briefly},
     {STAGE_QUARANTINED, 2, "has a process that cannot be judged", doubt},
+    {STAGE_QUARANTINED, 2, "has a state that cannot be told", hide},
     {STAGE_QUARANTINED, 3, "is to be cleared again", retry},
 
     {STAGE_DONE, 1, "is to have its kept disks cleared", clear_kept},

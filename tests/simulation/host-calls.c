@@ -133,6 +133,7 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->shows_run = g->version > 0 && shows_run(life, d);
             g->is_up = simulated_is_present(d);
             g->is_crashed = d->state == DOMAIN_CRASHED;
+            g->is_off = c->sighting.state == DOMAIN_OFF || c->sighting.state == DOMAIN_ABSENT;
             g->goes_on = c->kind == CALL_LOOK && !g->is_up &&
                          (c->sighting.cause == END_SAVED || c->sighting.cause == END_MIGRATED ||
                           c->sighting.has_managed_save);

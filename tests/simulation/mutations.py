@@ -295,7 +295,7 @@ MUTATIONS = [
      "executor/core/stop.c",
      "    RULE(ANY,                 IN_SEEN_ENDING,    NULL,                look_later,         "
      "STAY),",
-     "    RULE(ANY, IN_SEEN_ENDING, owes_a_clear, begin_clear, STAGE_CLEARING),", "4.2 off"),
+     "    RULE(ANY, IN_SEEN_ENDING, owes_a_clear, begin_clear, STAGE_CLEARING),", "4.2 off or 4.2 seen off"),
     ("a clear begins while the process lingers",
      "executor/core/stop.c",
      "    RULE(ANY,                 IN_SEEN_LINGERING, NULL,                block,              "
@@ -306,13 +306,13 @@ MUTATIONS = [
      "    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN,   NULL,                look_unseen,        "
      "STAY),",
      "    RULE(STAGE_SHUTTING_DOWN, IN_SEEN_UNKNOWN, owes_a_clear, begin_clear, "
-     "STAGE_CLEARING),", "4.2 off"),
+     "STAGE_CLEARING),", "4.2 off or 4.2 seen off"),
     ("a clear begins after the power cut, without a look",
      "executor/core/stop.c",
      "    RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        "
      "STAY),",
      "    RULE(STAGE_FORCING, IN_SEEN_UNKNOWN, owes_a_clear, begin_clear, STAGE_CLEARING),",
-     "4.2 off or 4.2 disks"),
+     "4.2 off or 4.2 disks or 4.2 seen off"),
     ("a clear begins on a bare event",
      "executor/engine/engine-hypervisor.c",
      "    if (!d)\n        return;\n    engine_want_look(e, d);",
@@ -320,13 +320,25 @@ MUTATIONS = [
      "    if (engine_operation_now(d) && engine_operation_now(d)->disks.n > 0) {\n"
      "        struct sighting off = {.state = DOMAIN_OFF};\n"
      "        struct input in = {.kind = IN_SEEN_OFF, .sighting = &off};\n"
-     "        engine_step(e, d, &in);\n    }\n    engine_want_look(e, d);", "4.2 off"),
+     "        engine_step(e, d, &in);\n    }\n    engine_want_look(e, d);", "4.2 off or 4.2 seen off"),
     ("a clear goes on though the domain was started again",
      "executor/core/stop.c",
-     "    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                look_later,         "
+     "    RULE(STAGE_CLEARING,      IN_SEEN_LINGERING, NULL,                wait_for_proof,     "
      "STAY),",
-     "    RULE(STAGE_CLEARING, IN_SEEN_LINGERING, NULL, look_later, STAY),\n"
-     "    RULE(STAGE_CLEARING, IN_SEEN_ANOTHER, NULL, clear, STAY),", "4.2 off"),
+     "    RULE(STAGE_CLEARING, IN_SEEN_LINGERING, NULL, wait_for_proof, STAY),\n"
+     "    RULE(STAGE_CLEARING, IN_SEEN_ANOTHER, NULL, clear, STAY),", "4.2 off or 4.2 seen off"),
+    ("a clear goes on by an operator's word, and what was seen before it",
+     "executor/core/stop-clear.c",
+     "    hold_until_seen(t);\n    look(t);",
+     "    look(t);\n    clear(t);", "4.2 seen off"),
+    ("a clear goes on after an outage by what was seen before it",
+     "executor/core/stop-actions.c",
+     "        hold_until_seen(t);\n    look(t);",
+     "        want(t, EFFECT_CLEAR);\n    look(t);", "4.2 seen off"),
+    ("a clear goes on while it cannot be told whether the domain was started",
+     "executor/core/stop-clear.c",
+     "    t->op->is_held = true;\n    t->op->next_clear = USEC_NEVER;\n    if (t->in->kind",
+     "    if (t->in->kind", "4.2 seen off"),
     ("the disks are cleared that were there at acceptance, whatever the guest had in the end",
      "executor/core/stop-clear.c",
      "    return owes_a_clear(t) && t->op->disks_changed;",
@@ -338,7 +350,7 @@ MUTATIONS = [
     ("the kept disks of a guest that runs are cleared",
      "executor/core/checks.c",
      "    if (x->seen != DOMAIN_OFF || x->is_saved)",
-     "    if (x->is_saved)", "4.2 off"),
+     "    if (x->is_saved)", "4.2 off or 4.2 seen off"),
     ("a clear that fails is not reported",
      "executor/core/stop-clear.c",
      "    t->out->disk_failed = !t->in->news->is_nobodys;",

@@ -69,6 +69,17 @@ static void check_ended(struct life *life, const struct wipe_job *job, const str
                     domain_word(a->domain), what, end_cause_to_string(run->cause));
 }
 
+/* Whatever it was seen as before. The clear of kept disks may begin by what it was accepted on. */
+static void check_seen_off(struct life *life, const struct wipe_job *job, const struct ask *a)
+{
+    const struct seen_domain *seen = witness_domain(life, a->domain);
+
+    census_count("rule", "4.2 seen off");
+    if (seen->looked == LOOKED_ELSE || (seen->looked == LOOKED_NOT && a->kind == REQUEST_STOP))
+        rule_broken(life, "4.2 seen off", "%s of %s is given to a helper, and is not seen off",
+                    job->disk.target, domain_word(a->domain));
+}
+
 /* What a later run had on them was not meant. */
 static void check_kept(struct life *life, const struct wipe_job *job, const struct ask *a)
 {
@@ -117,6 +128,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
     if (most && wiping_clears(life) >= most)
         rule_broken(life, "2 local_storage.parallel", "more than %u disks are cleared at once",
                     most);
+    check_seen_off(life, job, a);
     check_ended(life, job, a, "is given to a helper");
 }
 

@@ -236,6 +236,8 @@ void witness_wrote_off(struct life *life, const struct call *c)
     struct simulated_domain *d = simulated_find(life->world, c->domain);
     struct ask *a = d ? witness_operation(life, d) : NULL;
 
+    if (c->kind == CALL_LOOK && d)
+        witness_domain(life, d)->looked = LOOKED_ELSE;
     if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
         a->is_presumed || !engine_is_attached(life->engine))
         return;
@@ -351,6 +353,11 @@ void witness_learned(struct life *life, const struct flight *f)
         const struct glimpse *g = &f->glimpses[i];
         struct seen_domain *seen = &life->witness.domains[i];
 
+        if (f->call->kind == CALL_CONNECT)
+            seen->looked = LOOKED_NOT;
+        else if (f->call->kind == CALL_LOOK &&
+                 uuid_compare(d->definition->uuid, f->call->domain) == 0)
+            seen->looked = f->call->result == 0 && g->is_off ? LOOKED_OFF : LOOKED_ELSE;
         seen->is_found |= is_first && g->is_defined;
         if (is_first || g->version > 0)
             take_down(life, d, g);

@@ -94,12 +94,18 @@ struct facts {
 /* What the witness remembers of a domain. */
 struct seen_domain {
     enum { CHAIN_NEW, CHAIN_RUNNING, CHAIN_STOPPING, CHAIN_STOPPED } chain;
-    bool chain_is_open;   /* the next event may begin anew: it went to another host, or was gone */
-    unsigned known_run;   /* the engine has been told of this one at the latest */
-    unsigned shown_run;   /* a look of this turn has shown this one while it was there; 0: none */
-    unsigned met_run;     /* and so has one whose turn the journal did not lose */
-    unsigned ended_run;   /* a look of this turn has told of this one that it goes on; 0: none */
-    unsigned settled_run; /* and had been before this turn */
+    bool chain_is_open; /* the next event may begin anew: it went to another host, or was gone */
+    unsigned known_run; /* the engine has been told of this one at the latest */
+    unsigned shown_run; /* a look of this turn has shown this one while it was there; 0: none */
+    unsigned met_run;   /* and so has one whose turn the journal did not lose */
+    enum {
+        LOOKED_NOT,
+        LOOKED_OFF,
+        LOOKED_ELSE
+    } looked;               /* by the latest look at it, since stopd is
+                               up and the hypervisor at hand */
+    unsigned ended_run;     /* a look of this turn has told of this one that it goes on; 0: none */
+    unsigned settled_run;   /* and had been before this turn */
     unsigned known_version; /* and of this definition */
     unsigned settled_version;
     char known_id[WITNESS_ID];

@@ -233,9 +233,13 @@ static void past_its_tries_a_disk_waits_for_an_operator(void **state)
 
     retried(s);
     assert_stage(s, STAGE_CLEARING);
-    assert_wants(s, EFFECT_CLEAR);
+    assert_wants(s, EFFECT_LOOK);
     assert_disk(s, 0, DISK_WAITING);
     assert_int_equal(disk(s, 0)->tries, 0);
+    assert_null(disk(s, 0)->problem);
+    assert_null(s->op->detail);
+    seen_off(s, END_UNKNOWN);
+    assert_wants(s, EFFECT_CLEAR);
     assert_null(s->op->detail);
     cleared(s, 0);
     assert_outcome(s, OUTCOME_STOPPED);

@@ -182,6 +182,7 @@ static void changed_disks_wait_for_an_operator(void **state)
     assert_non_null(s->op->detail);
     retried(s);
     assert_stage(s, STAGE_CLEARING);
+    seen_off(s, END_UNKNOWN);
     assert_wants(s, EFFECT_CLEAR);
 }
 
@@ -277,6 +278,63 @@ static void while_it_is_not_seen_off_no_helper_begins(void **state)
     }
 }
 
+/* … nor when it was said a while ago: before an operator's word, an outage, a restart. */
+static void what_was_seen_before_is_looked_at_again(void **state)
+{
+    for (unsigned how = 0; how < 4; how++)
+        for (unsigned kept = 0; kept < 2; kept++) {
+            A_STOP = kept ? a_clear_of_kept_disks(1) : a_clear(1);
+
+            if (how == 0) {
+                failed_for_good(s, 0);
+            } else {
+                failed(s, 0);
+            }
+            if (how == 2) {
+                happens(s, .kind = IN_DETACHED);
+                happens(s, .kind = IN_ATTACHED);
+            } else if (how == 3) {
+                restarted(s);
+            }
+            s->wanted &= EFFECT_LOOK;
+            if (how == 0 || how == 1)
+                retried(s);
+            after(s, seconds(600));
+            assert_stage(s, STAGE_CLEARING);
+            assert_wants(s, EFFECT_LOOK);
+            assert_int_equal(s->wanted & EFFECT_CLEAR, 0);
+            seen_as(s, .state = DOMAIN_UNKNOWN);
+            after(s, seconds(600));
+            retried(s);
+            assert_wants(s, EFFECT_LOOK);
+            assert_int_equal(s->wanted & EFFECT_CLEAR, 0);
+            seen_off(s, END_UNKNOWN);
+            assert_wants(s, EFFECT_CLEAR);
+            cleared(s, 0);
+            assert_outcome(s, OUTCOME_STOPPED);
+        }
+}
+
+/* Contract 4.5: also where nobody can prove any more that its process has ended. */
+static void a_clear_that_waits_for_proof_says_so(void **state)
+{
+    A_STOP = a_clear(1);
+
+    restarted(s);
+    for (unsigned i = 0; i < 20; i++) {
+        seen_as(s, .state = DOMAIN_OFF, .remembered = PROCESS_UNKNOWN,
+                .process_detail = (char *)"pid 4711 cannot be read");
+        after(s, seconds(10));
+    }
+    assert_stage(s, STAGE_CLEARING);
+    assert_int_equal(s->wanted & EFFECT_CLEAR, 0);
+    assert_non_null(s->op->detail);
+    assert_non_null(strstr(s->op->detail, "pid 4711 cannot be read"));
+    seen_off(s, END_UNKNOWN);
+    assert_wants(s, EFFECT_CLEAR);
+    assert_null(s->op->detail);
+}
+
 /* --- Contract 4.5: after a restart, of stopd and of the host --------------------------------- */
 
 static void a_clear_goes_on_after_a_restart(void **state)
@@ -368,6 +426,8 @@ int main(void)
         cmocka_unit_test(kept_disks_of_a_run_that_is_ending_stay),
         cmocka_unit_test(a_quarantined_disk_of_a_run_that_is_ending_stays),
         cmocka_unit_test(while_it_is_not_seen_off_no_helper_begins),
+        cmocka_unit_test(what_was_seen_before_is_looked_at_again),
+        cmocka_unit_test(a_clear_that_waits_for_proof_says_so),
         cmocka_unit_test(a_clear_goes_on_after_a_restart),
         cmocka_unit_test(a_quarantine_outlives_a_restart),
         cmocka_unit_test(a_clear_is_owed_after_the_host_was_reset),

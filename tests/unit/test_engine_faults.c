@@ -389,6 +389,33 @@ static void want_of_memory_is_no_other_disk(void **state)
     }
 }
 
+/* A line lost to lack of memory is only a line: the one that it was to follow stays. */
+static void want_of_memory_costs_a_line_and_no_other(void **state)
+{
+    for (long n = 1; n < 4; n++) {
+        _cleanup_(operation_free) struct operation *op = operation_new();
+
+        assert_non_null(op);
+        operation_note(op, 1, false, "button", "acpi");
+        operation_note(op, 2, true, "button again", "acpi, pressed %u times", 2u);
+        memory_arm(MEMORY_OURS, n, true);
+        operation_note(op, 3, true, "button again", "acpi, pressed %u times", 3u);
+        memory_disarm();
+        assert_int_equal(op->timeline.n, 2);
+        assert_string_equal(op->timeline.items[1].what, "button again");
+        assert_string_equal(op->timeline.items[1].detail,
+                            memory.failed ? "acpi, pressed 2 times" : "acpi, pressed 3 times");
+        assert_int_equal(op->timeline.items[1].at, memory.failed ? 2 : 3);
+        operation_note(op, 4, true, "button again", NULL);
+        operation_note(op, 5, false, "off", "guest shut down");
+        assert_int_equal(op->timeline.n, 3);
+        assert_null(op->timeline.items[1].detail);
+        assert_string_equal(op->timeline.items[2].what, "off");
+        assert_string_equal(op->timeline.items[2].detail, "guest shut down");
+        assert_string_equal(op->timeline.items[0].detail, "acpi");
+    }
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
@@ -399,6 +426,7 @@ int main(void)
         RULE(a_recovery_fails_as_a_whole_or_not_at_all),
         RULE(a_first_picture_is_taken_down_in_silence),
         RULE(whatever_is_accepted_is_found),
+        cmocka_unit_test(want_of_memory_costs_a_line_and_no_other),
         cmocka_unit_test(want_of_memory_is_no_other_disk),
     };
 
