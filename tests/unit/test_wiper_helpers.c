@@ -309,6 +309,23 @@ static void a_served_helper_that_hangs_keeps_its_marker(void **state)
     await(k, !kit_is_marked(k));
 }
 
+/* What it certified counts when it has gone. */
+static void a_served_helper_that_stays_after_its_certificate_is_told_of(void **state)
+{
+    struct kit *k =
+        with_socket(state, "listen; claimed; cleared; verified; certificate; deaf; touch working; "
+                           "waits_for go\n");
+    uint64_t job = kit_clear(k);
+    struct wipe_report *r;
+
+    await(k, kit_exists(k, "working"));
+    r = await_report(k, job, WIPE_REPORT_SILENT);
+    assert_non_null(strstr(r->message, "was told to end and is still there"));
+    assert_true(kit_goes_on(k, job));
+    kit_touch(k, "go");
+    await_report(k, job, WIPE_REPORT_CLEARED);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -328,6 +345,7 @@ int main(void)
         TEST(a_socket_that_says_nothing_is_no_helper),
         TEST(a_served_helper_is_ended_by_nobody_listening),
         TEST(a_served_helper_that_hangs_keeps_its_marker),
+        TEST(a_served_helper_that_stays_after_its_certificate_is_told_of),
     };
 
     return cmocka_run_group_tests_name("wiper and its helpers", tests, NULL, NULL);
