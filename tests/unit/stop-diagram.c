@@ -1,4 +1,5 @@
-/* stop-diagram.c - prints the table of the stop as the README's diagram
+/* stop-diagram.c - prints the table of the stop as the README's diagram, an arrow for each two
+ * stages
  *
  * Usage: stop-diagram [README]. With a file it prints nothing, and fails where the diagram's lines
  * do not stand in it one after the other. */
@@ -6,51 +7,77 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define LINES_MOST 256
+#define ARROWS_MOST (STAGE_MAX * (STAGE_MAX + 1))
 
+struct arrow {
+    enum stage from, to; /* STAGE_MAX: from any */
+    bool has[IN_MAX];
+    char *line;
+};
+
+/* In the order of the table. */
 struct diagram {
-    char *lines[LINES_MOST];
+    struct arrow arrows[ARROWS_MOST];
     size_t n;
 };
 
-static void add(struct diagram *d, const char *from, const char *to, const char *what)
+static struct arrow *find_arrow(struct diagram *d, enum stage from, enum stage to)
 {
-    char *line;
+    struct arrow *a = d->arrows;
 
-    if (asprintf(&line, "    %s --> %s: %s", from, to, what) < 0)
-        abort();
-    for (size_t i = 0; i < d->n; i++)
-        if (text_equal(d->lines[i], line)) {
-            free(line);
-            return; /* the same with another guard */
-        }
-    if (d->n == LINES_MOST)
-        abort();
-    d->lines[d->n++] = line;
+    while (a < d->arrows + d->n && (a->from != from || a->to != to))
+        a++;
+    if (a == d->arrows + d->n) {
+        if (d->n++ == ARROWS_MOST)
+            abort();
+        *a = (struct arrow){.from = from, .to = to};
+    }
+    return a;
 }
 
 /* In a state diagram's names a hyphen means something else. */
-static const char *state(enum stage stage, char buffer[static 32])
+static void print_state(FILE *out, enum stage stage)
 {
-    snprintf(buffer, 32, "%s", stage == STAGE_MAX ? "any" : stage_to_string(stage));
-    for (char *c = buffer; *c; c++)
-        if (*c == '-')
-            *c = '_';
-    return buffer;
+    const char *name = stage == STAGE_MAX ? "any" : stage_to_string(stage);
+
+    for (; *name; name++)
+        fputc(*name == '-' ? '_' : *name, out);
+}
+
+static void write_line(struct arrow *a)
+{
+    const char *separator = ": ";
+    size_t size;
+    FILE *out = open_memstream(&a->line, &size);
+
+    if (!out)
+        abort();
+    fputs("    ", out);
+    print_state(out, a->from);
+    fputs(" --> ", out);
+    print_state(out, a->to);
+    for (int i = 0; i < IN_MAX; i++)
+        if (a->has[i]) {
+            fprintf(out, "%s%s", separator, input_kind_to_string((enum input_kind)i));
+            separator = ", ";
+        }
+    if (fclose(out) != 0)
+        abort();
 }
 
 static void draw(struct diagram *d)
 {
     const struct rule_view *rules;
     size_t n = stop_rules(&rules);
-    char from[32], to[32];
 
     for (size_t i = 0; i < n; i++)
         if (rules[i].next != STAGE_MAX)
-            add(d, state(rules[i].stage, from), state(rules[i].next, to),
-                input_kind_to_string(rules[i].input));
+            find_arrow(d, rules[i].stage, rules[i].next)->has[rules[i].input] = true;
+    for (size_t i = 0; i < d->n; i++)
+        write_line(&d->arrows[i]);
 }
 
 static int check(const struct diagram *d, const char *path)
@@ -65,7 +92,7 @@ static int check(const struct diagram *d, const char *path)
     }
     while (found < d->n && fgets(line, sizeof(line), f)) {
         line[strcspn(line, "\n")] = '\0';
-        found = text_equal(line, d->lines[found]) ? found + 1 : 0;
+        found = text_equal(line, d->arrows[found].line) ? found + 1 : 0;
     }
     fclose(f);
     if (found == d->n)
@@ -84,8 +111,8 @@ int main(int argc, char **argv)
         r = check(&d, argv[1]);
     for (size_t i = 0; i < d.n; i++) {
         if (argc == 1)
-            puts(d.lines[i]);
-        free(d.lines[i]);
+            puts(d.arrows[i].line);
+        free(d.arrows[i].line);
     }
     return r;
 }
