@@ -194,6 +194,7 @@ static int press(struct act *a, enum button button, struct error **err)
                                             : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
     const char *name = button == BUTTON_AGENT ? "ask the guest agent of domain '%s' to shut down"
                                               : "press the power button of domain '%s'";
+    bool is_agents_own;
     int r = check_incarnation(a, err);
 
     if (r < 0)
@@ -201,10 +202,14 @@ static int press(struct act *a, enum button button, struct error **err)
     if (virDomainShutdownFlags(a->dom, a->c->around.takes_flags ? flags : 0) == 0)
         return 0;
     a->is_unanswered = !libvirt_has_answered();
+    is_agents_own = !a->is_unanswered && libvirt_failed_with(VIR_ERR_INTERNAL_ERROR);
     libvirt_error(&why, name, a->name);
     /* "QEMU guest agent is not configured" is of the kind that says unsupported. */
     if (button == BUTTON_AGENT && error_code_of(why) == ERROR_UNSUPPORTED)
         return error_set(err, ERROR_AGENT_ABSENT, "%s", error_message(why));
+    /* What the agent itself answers, "has been disabled" for one, has no code of its own. */
+    if (button == BUTTON_AGENT && is_agents_own)
+        return error_set(err, ERROR_AGENT_REFUSED, "%s", error_message(why));
     if (error_code_of(why) == ERROR_NOT_RUNNING)
         return why_not_pressed(a, &why, err);
     return error_move(err, &why);

@@ -249,6 +249,8 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
         return fail(err);
     if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_ABSENT)
         return error_set(err, ERROR_AGENT_ABSENT, NULL);
+    if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_REFUSES)
+        return error_set(err, ERROR_AGENT_REFUSED, NULL);
     world_tell(s, d, HAPPENED_PRESSED, d->run);
     world_press(s, d, button);
     return fault == FAULT_AFTER ? fail(err) : 0;

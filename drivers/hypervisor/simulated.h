@@ -21,7 +21,7 @@ enum guest_answer {
 };
 DECLARE_ENUM_WORDS(enum guest_answer, guest_answer);
 
-enum guest_agent { GUEST_AGENT_ABSENT, GUEST_AGENT_OBEYS, GUEST_AGENT_SILENT };
+enum guest_agent { GUEST_AGENT_ABSENT, GUEST_AGENT_OBEYS, GUEST_AGENT_SILENT, GUEST_AGENT_REFUSES };
 
 /* How a guest and its process behave. Changed at any time, by whoever tells the story. */
 struct guest_manners {

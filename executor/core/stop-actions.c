@@ -91,10 +91,16 @@ bool agent_is_silent(const struct turn *t)
     return agent_was_asked(t) && t->in->is_stuck;
 }
 
+static bool agent_refused(const struct turn *t)
+{
+    return t->in->error && t->in->error->code == ERROR_AGENT_REFUSED;
+}
+
 bool agent_gives_way(const struct turn *t)
 {
     return t->op->method == METHOD_AGENT_ACPI && agent_was_asked(t) &&
-           (t->in->is_stuck || (t->in->error && t->in->error->code == ERROR_AGENT_ABSENT));
+           (t->in->is_stuck || agent_refused(t) ||
+            (t->in->error && t->in->error->code == ERROR_AGENT_ABSENT));
 }
 
 /* One that was asked and is gone now may have gone on the way down. */
@@ -353,7 +359,8 @@ void press_acpi_instead(struct turn *t)
 {
     t->op->acting = 0;
     t->op->agent_spent = true;
-    operation_note(t->op, t->now.realtime, false, "agent does not answer", "%s; ACPI instead",
+    operation_note(t->op, t->now.realtime, false,
+                   agent_refused(t) ? "agent refuses" : "agent does not answer", "%s; ACPI instead",
                    error_text(t));
     press(t);
 }

@@ -1,4 +1,4 @@
-"""The guest agent as a power button: it obeys, is absent, is dead, or takes the word and does nothing."""
+"""The guest agent as a power button: it obeys, refuses, is absent or dead, or takes the word and does nothing."""
 
 import kit
 
@@ -16,6 +16,20 @@ def test_an_agent_shuts_its_guest_down(daemon, guest):
     assert operation["outcome"] == "Stopped", operation
     assert "stopd-guest: agent" in kit.console(name)
     assert "stopd-guest: button" not in kit.console(name)
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
+def test_an_agent_that_refuses_gives_way_to_acpi(daemon, guest):
+    """It answers that it may not: an administrator has disabled the command."""
+    name, stopd = guest("obey", agent="refuse"), daemon(stop__method="agent,acpi").start()
+    kit.wait_agent(name)
+
+    operation = stopd.finished(stopd.accepted(name))
+
+    assert operation["outcome"] == "Stopped", operation
+    assert "agent refuses" in words(operation), operation
+    console = kit.console(name)
+    assert console.index("stopd-guest: agent") < console.index("stopd-guest: button"), console
     stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
 
 

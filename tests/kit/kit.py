@@ -152,7 +152,7 @@ def xml(name, behaviour="obey", *, metadata=None, disks=(), fill=(), memory=128,
         devices="", cmdline=""):
     """A guest's domain XML. metadata: what <metadata> holds (see instance_xml). disks: raw image
     files or block devices, each a path or {"path", "serial", "target"}; they become vda, vdb and so
-    on. fill: the targets that the guest fills before it is ready. agent: "obey", "ignore" or "mute"
+    on. fill: the targets that the guest fills before it is ready. agent: "obey", "ignore", "mute" or "refuse"
     for a guest agent of that kind, "absent" for its channel alone. devices: XML of more of them.
     cmdline: more for the kernel."""
     qboot = "/usr/share/qemu/qboot.rom"  # a firmware that does next to nothing

@@ -24,7 +24,7 @@ void cast_manners(struct life *life, struct simulated_domain *d)
     m->answer = answers[dice_below(dice, ELEMENTSOF(answers))];
     m->answer_delay = dice_percent(dice, 60) ? seconds(life, 0, 5) : seconds(life, 0, 60);
     m->deaf = dice_percent(dice, 20) ? dice_below(dice, 4) : 0;
-    m->agent = (enum guest_agent)dice_below(dice, 3);
+    m->agent = (enum guest_agent)dice_below(dice, 4);
     m->flush = dice_percent(dice, 50) ? seconds(life, 0, 3) : 0;
     if (dice_percent(dice, 10))
         m->linger = dice_percent(dice, 30) ? USEC_NEVER : seconds(life, 0, 100);

@@ -310,6 +310,30 @@ static void an_absent_agent_gives_way_at_once(void **state)
     assert_int_equal(operation_button(s->op), BUTTON_ACPI);
 }
 
+static void an_agent_that_refuses_gives_way_at_once(void **state)
+{
+    A_STOP = a_soft_stop(.method = METHOD_AGENT_ACPI);
+
+    seen(s, DOMAIN_RUNNING);
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_AGENT_REFUSED);
+    assert_wants(s, EFFECT_PRESS);
+    assert_int_equal(operation_button(s->op), BUTTON_ACPI);
+}
+
+/* It may do it a moment later: a file system that is frozen for a snapshot makes it refuse. */
+static void an_agent_alone_that_refuses_is_asked_again(void **state)
+{
+    A_STOP = a_soft_stop(.method = METHOD_AGENT, .grace = seconds(60));
+
+    seen(s, DOMAIN_RUNNING);
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_AGENT_REFUSED);
+    assert_stage(s, STAGE_SHUTTING_DOWN);
+    after(s, seconds(10));
+    seen(s, DOMAIN_RUNNING);
+    assert_wants(s, EFFECT_PRESS);
+    assert_int_equal(operation_button(s->op), BUTTON_AGENT);
+}
+
 static void an_absent_agent_alone_fails_the_stop(void **state)
 {
     A_STOP = a_soft_stop(.method = METHOD_AGENT);
@@ -345,6 +369,8 @@ int main(void)
         cmocka_unit_test(a_suspended_guest_is_woken_first),
         cmocka_unit_test(the_agent_has_one_turn_then_acpi),
         cmocka_unit_test(an_absent_agent_gives_way_at_once),
+        cmocka_unit_test(an_agent_that_refuses_gives_way_at_once),
+        cmocka_unit_test(an_agent_alone_that_refuses_is_asked_again),
         cmocka_unit_test(an_absent_agent_alone_fails_the_stop),
     };
 
