@@ -289,7 +289,8 @@ static int queue_next(struct queue *queue, unsigned most, struct queue_message *
     if (status != NATS_OK)
         return session_fail_with_word(&q->session, status, "waiting for commands", err);
     word = header_of(m, "Status");
-    if (word && natsMsg_GetDataLength(m) == 0) {
+    /* A command has a place to be acknowledged at, whatever its sender put into its headers. */
+    if (word && natsMsg_GetDataLength(m) == 0 && !natsMsg_GetReply(m)) {
         r = hear_status(q, m, word, err);
         natsMsg_Destroy(m);
         return r;

@@ -19,7 +19,13 @@ char *render_json(json_object *body)
     return text ? strdup(text) : NULL;
 }
 
-/* XML has no way to write most control characters down, not even escaped. */
+static bool is_noncharacter(const char *c)
+{
+    return strncmp(c, "\uFFFE", 3) == 0 || strncmp(c, "\uFFFF", 3) == 0;
+}
+
+/* XML has no way to write most control characters down, not even escaped, nor the last two of the
+ * basic plane. */
 static char *replace_unwritable(const char *text)
 {
     char *copy = strdup(text);
@@ -27,6 +33,8 @@ static char *replace_unwritable(const char *text)
     for (char *c = copy; c && *c; c++)
         if ((unsigned char)*c < 0x20 && *c != '\t' && *c != '\n' && *c != '\r')
             *c = '?';
+        else if (is_noncharacter(c))
+            memcpy(c, "???", 3);
     return copy;
 }
 

@@ -1,6 +1,8 @@
 /* error.c - the error object and the table behind it */
 #include "stopd/error.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +39,8 @@ int error_no_memory(struct error **err)
     return -ENOMEM;
 }
 
+/* Takes the message, which ends up in answers and events. What others say may be any bytes, and
+ * what is cut short may be cut in the middle of a character. */
 static int set(struct error **err, enum error_code code, char *message)
 {
     struct error *e;
@@ -51,6 +55,7 @@ static int set(struct error **err, enum error_code code, char *message)
         free(e);
         return error_no_memory(err);
     }
+    utf8_repair(message, strlen(message));
     *e = (struct error){.code = code, .message = message};
     *err = e;
     return error_of(e);
@@ -104,6 +109,7 @@ int error_context(struct error **err, const char *format, ...)
         what = NULL;
     va_end(ap);
     if (what && asprintf(&message, "%s: %s", what, (*err)->message) >= 0) {
+        utf8_repair(message, strlen(message));
         free((*err)->message);
         (*err)->message = message;
     }

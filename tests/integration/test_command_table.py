@@ -144,6 +144,14 @@ def test_another_action_is_never_a_stop(stopd):
     assert stopd.instance("plain")["state"] == "Running"
 
 
+@pytest.mark.parametrize("name", ["a" * 63 + "é", "\ufffe\uffff", "\x01\x1f", "a\U0010ffff"])
+def test_an_error_can_be_read_whatever_a_parameter_is_called(stopd, name):
+    """In both forms; what is told of it is cut short as well."""
+    target = "/?InstanceId=plain&" + urllib.parse.urlencode({name: 1})
+    assert stopd.get(target).code == "InvalidParameter"
+    assert stopd.get(target + "&Format=XML").xml.find("Code").text == "InvalidParameter"
+
+
 def test_missing_parameter(stopd):
     message = refused(stopd, "", 400, "MissingParameter")
     assert message == ("The input parameter InstanceId that is mandatory for processing this "

@@ -145,6 +145,16 @@ def test_an_answer_goes_nowhere_that_its_sender_might_not_speak_to_himself(share
     assert not [m for m in control.client.waiting if m.subject == subject]
 
 
+@pytest.mark.parametrize("status", ["100", "404", "409"])
+def test_what_a_command_says_in_a_header_is_not_the_servers_word(shared_host, status):
+    """A server's own word has no body and such a header, and nowhere to be acknowledged at."""
+    stopd, control = shared_host
+    control.send(b"", Status=status)
+    assert control.answer()["Code"] == "InvalidParameter"
+    control.is_empty()
+    assert not complaints(stopd), stopd.log()
+
+
 def test_a_token_or_an_id_that_comes_again_gets_the_first_answer(host):
     server, stopd, control = host()
     for body, headers in (({"InstanceId": "d1", "ClientToken": "t-1"}, {}),
