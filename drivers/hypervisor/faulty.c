@@ -240,11 +240,11 @@ static int faulty_find_volume(struct hypervisor *h, const char *pool, const char
 }
 
 static int faulty_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                        enum button button, const struct lifecycle *seen, bool *is_over,
+                        enum button button, const struct lifecycle *seen, struct press *ret,
                         struct error **err)
 {
-    CALL(PLACE_PRESS, press_button(f->real, domain, meant, button, seen, is_over, err),
-         *is_over = false);
+    CALL(PLACE_PRESS, press_button(f->real, domain, meant, button, seen, ret, err),
+         ret->is_over = false);
 }
 
 static int faulty_restore(struct hypervisor *h, const uuid_t domain,

@@ -187,7 +187,7 @@ static int interlock_where_possible(struct act *a, const struct lifecycle *seen,
     return error_move(err, &why);
 }
 
-static int press(struct act *a, enum button button, struct error **err)
+static int press(struct act *a, enum button button, struct press *ret, struct error **err)
 {
     _cleanup_(error_free) struct error *why = NULL;
     unsigned flags = button == BUTTON_AGENT ? VIR_DOMAIN_SHUTDOWN_GUEST_AGENT
@@ -199,6 +199,7 @@ static int press(struct act *a, enum button button, struct error **err)
 
     if (r < 0)
         return r;
+    atomic_store(&ret->is_asked, true);
     if (virDomainShutdownFlags(a->dom, a->c->around.takes_flags ? flags : 0) == 0)
         return 0;
     a->is_unanswered = !libvirt_has_answered();
@@ -216,7 +217,7 @@ static int press(struct act *a, enum button button, struct error **err)
 }
 
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                         enum button button, const struct lifecycle *seen, bool *is_over,
+                         enum button button, const struct lifecycle *seen, struct press *ret,
                          struct error **err)
 {
     _cleanup_(act) struct act a = {0};
@@ -227,8 +228,8 @@ int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct
     if (r == 0 && seen)
         r = interlock_where_possible(&a, seen, err);
     if (r == 0)
-        r = press(&a, button, err);
-    *is_over = !a.is_unanswered;
+        r = press(&a, button, ret, err);
+    ret->is_over = !a.is_unanswered;
     return r;
 }
 

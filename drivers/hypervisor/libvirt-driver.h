@@ -147,7 +147,7 @@ int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volu
 
 /* libvirt-act.c */
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                         enum button button, const struct lifecycle *seen, bool *is_over,
+                         enum button button, const struct lifecycle *seen, struct press *ret,
                          struct error **err);
 int libvirt_restore(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                     const struct lifecycle *former, struct error **err);

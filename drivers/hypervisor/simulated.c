@@ -225,7 +225,7 @@ static void interlock(struct simulated *s, struct simulated_domain *d)
 
 static int simulated_press(struct hypervisor *h, const uuid_t domain,
                            const struct incarnation *meant, enum button button,
-                           const struct lifecycle *seen, bool *is_over, struct error **err)
+                           const struct lifecycle *seen, struct press *ret, struct error **err)
 {
     struct simulated *s = simulated_of(h);
     enum call_fault fault = take_fault(s);
@@ -234,7 +234,7 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
 
     if (fault == FAULT_BEFORE)
         return fail(err);
-    *is_over = true;
+    ret->is_over = true;
     r = reach_settled(s, domain, meant, &d, err);
     if (r < 0)
         return r;
@@ -244,13 +244,14 @@ static int simulated_press(struct hypervisor *h, const uuid_t domain,
         return error_set(err, ERROR_UNKNOWN, "the monitor does not know the command");
     if (seen)
         interlock(s, d);
-    *is_over = fault == FAULT_NONE;
+    ret->is_over = fault == FAULT_NONE;
     if (fault == FAULT_BETWEEN)
         return fail(err);
     if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_ABSENT)
         return error_set(err, ERROR_AGENT_ABSENT, NULL);
     if (button == BUTTON_AGENT && d->manners.agent == GUEST_AGENT_REFUSES)
         return error_set(err, ERROR_AGENT_REFUSED, NULL);
+    ret->is_asked = true;
     world_tell(s, d, HAPPENED_PRESSED, d->run);
     world_press(s, d, button);
     return fault == FAULT_AFTER ? fail(err) : 0;

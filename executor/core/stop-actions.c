@@ -81,14 +81,14 @@ bool is_locked_since(const struct turn *t)
            instance_is_locked_for(t->in->definition, "security");
 }
 
-static bool agent_was_asked(const struct turn *t)
+static bool agent_was_meant(const struct turn *t)
 {
     return operation_button(t->op) == BUTTON_AGENT;
 }
 
 bool agent_is_silent(const struct turn *t)
 {
-    return agent_was_asked(t) && t->in->is_stuck;
+    return agent_was_meant(t) && t->in->is_stuck && t->in->is_asked;
 }
 
 static bool agent_refused(const struct turn *t)
@@ -98,7 +98,7 @@ static bool agent_refused(const struct turn *t)
 
 bool agent_gives_way(const struct turn *t)
 {
-    return t->op->method == METHOD_AGENT_ACPI && agent_was_asked(t) &&
+    return t->op->method == METHOD_AGENT_ACPI && agent_was_meant(t) &&
            (t->in->is_stuck || agent_refused(t) ||
             (t->in->error && t->in->error->code == ERROR_AGENT_ABSENT));
 }

@@ -80,6 +80,7 @@ struct input {
     bool is_back;  /* PRESSED, PRESS_FAILED, BUTTON_BACK: a button that was to set the
                       interlock is on its way no more */
     bool is_stuck; /* *_FAILED: it has not come back, and may have its effect yet */
+    bool is_asked; /* PRESS_FAILED: the guest may have been asked all the same */
     const struct disk_news *news; /* DISK_* */
     const char *request_id;       /* FORCE, CANCEL: who and by what */
     const char *principal;

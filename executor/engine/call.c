@@ -54,7 +54,7 @@ void call_execute(struct call *c, struct hypervisor *h)
         break;
     case CALL_PRESS:
         c->result = h->ops->press_button(h, c->domain, &c->meant, c->button,
-                                         c->interlock ? &c->former : NULL, &c->is_over, &c->error);
+                                         c->interlock ? &c->former : NULL, &c->press, &c->error);
         break;
     case CALL_RESTORE:
         c->result = h->ops->restore(h, c->domain, &c->meant, &c->former, &c->error);

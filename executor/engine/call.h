@@ -35,7 +35,7 @@ struct call {
     bool is_late;   /* it was written off, and has come back: it may have had its effect since */
     int result;
     struct error *error;
-    bool is_over;             /* PRESS: nothing of it will be carried out later */
+    struct press press;
     bool has_processes;       /* CONNECT */
     struct sightings list;    /* CONNECT, GLANCE: every domain */
     struct sighting sighting; /* LOOK */
@@ -43,6 +43,7 @@ struct call {
     /* Of whoever queues it */
     struct call *next;
     uint64_t place;
+    usec_t queued; /* monotonic */
 };
 struct call *call_new(enum call_kind kind);
 void call_free(struct call *c);

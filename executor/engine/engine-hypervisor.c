@@ -145,7 +145,8 @@ static void call_ended(struct engine *e, struct call *c)
     struct input in = {.kind = result_input(c),
                        .error = c->error,
                        .is_back = engine_button_is_back(c),
-                       .is_stuck = c->stuck};
+                       .is_stuck = c->stuck,
+                       .is_asked = c->press.is_asked};
 
     if (d && c->is_late) {
         engine_count_button_back(e, d, c);

@@ -55,7 +55,7 @@ void engine_leave_interlock(struct engine *e, struct domain *d, const struct ope
 bool engine_button_is_back(const struct call *c)
 {
     return c->kind == CALL_PRESS && c->interlock && !c->stuck &&
-           (c->is_unmade || c->is_over || error_code_of(c->error) != ERROR_UNKNOWN);
+           (c->is_unmade || c->press.is_over || error_code_of(c->error) != ERROR_UNKNOWN);
 }
 
 void engine_drop_button(struct engine *e, struct domain *d)

@@ -4,9 +4,10 @@
  * that was stopped. Each runs on a worker, and when its time is up the worker is written off: the
  * engine is told so by a stand-in for the call, another thread takes the worker's place, and if the
  * call ever returns its result is thrown away with it. There is a bound to how many may be written
- * off at once; past it the pool shrinks instead, until some return. While a call is written off,
- * another of its kind for the same domain is answered at once, as unknown: it would only hang
- * beside it, and one stuck guest would use up the pool.
+ * off at once; past it the pool shrinks instead, until some return; what waits for a worker that
+ * there is not is answered as unknown when its time is up. While a call is written off, another of
+ * its kind for the same domain is answered at once, as unknown: it would only hang beside it, and
+ * one stuck guest would use up the pool.
  *
  * Acts may hang where questions do not: on a guest's monitor, on its agent, and longest of all a
  * power cut, for which libvirt waits on a process in uninterruptible sleep. So a quarter of the
@@ -266,21 +267,22 @@ static bool is_hanging(const struct workers *w, const struct call *c)
     return false;
 }
 
-static void refuse(struct workers *w, struct call *c)
+static void refuse(struct workers *w, struct call *c, const char *why)
 {
     c->is_unmade = true;
-    c->result = error_set(&c->error, ERROR_UNKNOWN,
-                          "libvirt has not come back from an earlier call of this kind");
+    c->result = error_set(&c->error, ERROR_UNKNOWN, "%s", why);
     w->done(w->userdata, c);
 }
 
 void workers_start(struct workers *w, struct call *c)
 {
+    usec_t now = moment_now().monotonic;
     struct call *refused = NULL, *next;
 
     pthread_mutex_lock(&w->lock);
     for (; c; c = next) {
         next = c->next;
+        c->queued = now;
         if (is_hanging(w, c)) {
             c->next = refused;
             refused = c;
@@ -293,7 +295,7 @@ void workers_start(struct workers *w, struct call *c)
     for (; refused; refused = next) {
         next = refused->next;
         refused->next = NULL;
-        refuse(w, refused);
+        refuse(w, refused, "libvirt has not come back from an earlier call of this kind");
     }
 }
 
@@ -310,6 +312,7 @@ static struct call *stand_in(const struct call *c)
     uuid_copy(s->domain, c->domain);
     s->meant = c->meant;
     s->stuck = true;
+    s->press.is_asked = atomic_load(&c->press.is_asked);
     s->result = error_set(&s->error, ERROR_UNKNOWN, "libvirt did not answer within %llu s",
                           (unsigned long long)(c->timeout / USEC_PER_SEC));
     return s;
@@ -330,12 +333,31 @@ static void write_off(struct workers *w, struct worker *worker)
     w->done(w->userdata, s);
 }
 
+/* Those that no worker is left for: all hang, and may do so for good. With the lock held. */
+static void expire_waiting(struct workers *w, usec_t monotonic)
+{
+    bool may[CALL_CLASS_MAX] = {[CALL_ASKS] = w->n_alive == w->n_written_off,
+                                [CALL_ACTS] = most_acts(w) == 0,
+                                [CALL_CUTS] = most_cuts(w) == 0};
+    struct call *c;
+
+    for (int i = 0; i < CALL_CLASS_MAX; i++) {
+        bool only[CALL_CLASS_MAX] = {false};
+
+        only[i] = may[i];
+        while ((c = call_queue_first(&w->queue, only)) && c->queued + c->timeout <= monotonic)
+            refuse(w, call_queue_take(&w->queue, only),
+                   "libvirt has not come back from so many calls that no more are made");
+    }
+}
+
 void workers_expire(struct workers *w, usec_t monotonic)
 {
     pthread_mutex_lock(&w->lock);
     for (struct worker *each = w->all; each; each = each->next)
         if (each->call && !each->written_off && each->deadline <= monotonic)
             write_off(w, each);
+    expire_waiting(w, monotonic);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -13,6 +13,7 @@
 
 #include "stopd/instance.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 /* One run of a domain's process. pid 0: none is known (off, a hypervisor without processes, or not
@@ -102,6 +103,12 @@ struct sightings {
 };
 void sightings_clear(struct sightings *s);
 
+/* How far a button came, whatever the result. */
+struct press {
+    atomic_bool is_asked; /* the guest may have been asked; other threads read it meanwhile */
+    bool is_over;         /* nothing of it will be carried out later: the answer was not lost */
+};
+
 enum button { BUTTON_ACPI, BUTTON_AGENT, BUTTON_MAX };
 DECLARE_ENUM_WORDS(enum button, button);
 
@@ -143,10 +150,9 @@ struct hypervisor_ops {
     /* Presses the button once, with explicit flags. seen: the actions as they were before the stop,
      * which the caller has made durable; those of them that are not destroy are set to it first, so
      * that a guest that reboots on the button ends off; a hypervisor that cannot is no error. NULL:
-     * they are left alone. *is_over, false before: nothing of it will be carried out later,
-     * whatever the result; not so where the answer was lost. */
+     * they are left alone. ret is all false before. */
     int (*press_button)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                        enum button button, const struct lifecycle *seen, bool *is_over,
+                        enum button button, const struct lifecycle *seen, struct press *ret,
                         struct error **err);
     /* Puts on_poweroff and on_reboot back. */
     int (*restore)(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,

@@ -107,10 +107,10 @@ static int deaf_look(struct hypervisor *h, const uuid_t domain,
 }
 
 static int deaf_press(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
-                      enum button button, const struct lifecycle *seen, bool *is_over,
+                      enum button button, const struct lifecycle *seen, struct press *ret,
                       struct error **err)
 {
-    *is_over = true;
+    ret->is_over = true;
     return 0;
 }
 

@@ -205,12 +205,12 @@ static inline void wait_until_gone(const uuid_t domain, const struct incarnation
 }
 
 static inline int press(const uuid_t domain, const struct incarnation *who, enum button button,
-                        bool *is_over, struct error **err)
+                        struct press *ret, struct error **err)
 {
     _cleanup_(sighting) struct sighting s = {0};
 
     look(domain, who, &s);
-    return driver->ops->press_button(driver, domain, who, button, &s.lifecycle, is_over, err);
+    return driver->ops->press_button(driver, domain, who, button, &s.lifecycle, ret, err);
 }
 
 static inline int cut(const uuid_t domain, const struct incarnation *who, struct error **err)

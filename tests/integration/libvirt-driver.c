@@ -17,7 +17,7 @@ static void a_button_ends_a_guest(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("obey", "--id i-1 --lock security", domain);
@@ -27,9 +27,9 @@ static void a_button_ends_a_guest(void **state)
     assert_int_equal(s.remembered, PROCESS_ALIVE);
     assert_string_equal(instance_public_id(s.instance), "i-1");
     assert_true(instance_is_locked_for(s.instance, "security"));
-    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
+    r = press(domain, &who, BUTTON_ACPI, &how, &err);
     assert_done(r, err);
-    assert_true(is_over);
+    assert_true(how.is_over);
     wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
     assert_int_equal(cut(domain, &who, NULL), -ESRCH);
     remove_guest("obey");
@@ -40,14 +40,14 @@ static void a_guest_that_reboots_on_the_button_ends_off(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("reboot", "--behaviour reboot --on-poweroff restart", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
+    r = press(domain, &who, BUTTON_ACPI, &how, &err);
     assert_done(r, err);
-    assert_true(is_over);
+    assert_true(how.is_over);
     wait_until_gone(domain, &who, DOMAIN_OFF, END_SHUTDOWN);
     remove_guest("reboot");
 }
@@ -60,12 +60,12 @@ static void lifecycle_actions_are_put_back(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("ignore", "--behaviour ignore --on-poweroff restart", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
+    r = press(domain, &who, BUTTON_ACPI, &how, &err);
     assert_done(r, err);
     look(domain, &who, &during);
     assert_int_equal(during.lifecycle.on_poweroff, LIFECYCLE_DESTROY);
@@ -83,7 +83,7 @@ static void only_the_incarnation_that_is_meant_is_acted_on(void **state)
     struct incarnation who, earlier;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("meant", "--behaviour obey", domain);
@@ -91,7 +91,7 @@ static void only_the_incarnation_that_is_meant_is_acted_on(void **state)
     earlier.start_time--;
     r = cut(domain, &earlier, &err);
     assert_error(r, take(err), ERROR_NOT_RUNNING);
-    r = press(domain, &earlier, BUTTON_ACPI, &is_over, &err);
+    r = press(domain, &earlier, BUTTON_ACPI, &how, &err);
     assert_error(r, take(err), ERROR_NOT_RUNNING);
     earlier.pid = 0;
     r = cut(domain, &earlier, &err);
@@ -108,13 +108,13 @@ static void a_paused_guest_takes_no_button_but_a_power_cut(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("paused", "", domain);
     who = incarnation_of(domain);
     shell("virsh -q suspend paused");
-    r = press(domain, &who, BUTTON_ACPI, &is_over, &err);
+    r = press(domain, &who, BUTTON_ACPI, &how, &err);
     assert_non_null(strstr(error_message(err), "paused"));
     assert_error(r, take(err), ERROR_NOT_RUNNING);
     r = cut(domain, &who, &err);
@@ -180,12 +180,12 @@ static void a_guest_without_agent_says_so(void **state)
     struct incarnation who;
     struct error *err = NULL;
     uuid_t domain;
-    bool is_over = false;
+    struct press how = {0};
     int r;
 
     start_guest("agentless", "", domain);
     who = incarnation_of(domain);
-    r = press(domain, &who, BUTTON_AGENT, &is_over, &err);
+    r = press(domain, &who, BUTTON_AGENT, &how, &err);
     assert_error(r, take(err), ERROR_AGENT_ABSENT);
     remove_guest("agentless");
 }

@@ -129,7 +129,7 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
     census_count("failure", code);
     if (text_equal(code, "GracePeriodOver")) {
         census_count("rule", "4.1 grace");
-        if ((!ask->is_pressed && !ask->is_presumed) || ask->counted < ask->grace)
+        if (!ask->is_pressed || ask->counted < ask->grace)
             rule_broken(life, "4.1 grace", "%.8s is given up before its grace is over",
                         ask->request_id);
     } else if (text_equal(code, "PowerButtonRefused")) {

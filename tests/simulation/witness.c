@@ -55,7 +55,7 @@ static bool is_journalled(struct life *life, const struct ask *a)
 
 static bool grace_has_run(const struct ask *a)
 {
-    return (a->is_pressed || a->is_presumed) && a->counted >= a->grace;
+    return a->is_pressed && a->counted >= a->grace;
 }
 
 static bool has_consented(struct life *life, const struct simulated_domain *d, unsigned run)
@@ -119,7 +119,7 @@ static void see_press(struct life *life, struct simulated_domain *d, unsigned ru
                     domain_word(d));
     if (a)
         a->is_felt = true;
-    if (a && !a->is_pressed && !a->is_presumed)
+    if (a && !a->is_pressed)
         a->counted = 0;
     if (a)
         a->is_pressed = true;
@@ -226,23 +226,16 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
 void witness_time(struct life *life, usec_t passed)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if ((a->is_pressed || a->is_presumed) && ask_is_under_way(a))
+        if (a->is_pressed && ask_is_under_way(a))
             a->counted += passed;
 }
 
-/* Whether it was heard nobody can tell: the agent was asked, and says nothing. */
 void witness_wrote_off(struct life *life, const struct call *c)
 {
     struct simulated_domain *d = simulated_find(life->world, c->domain);
-    struct ask *a = d ? witness_operation(life, d) : NULL;
 
     if (c->kind == CALL_LOOK && d)
         witness_domain(life, d)->looked = LOOKED_ELSE;
-    if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
-        a->is_presumed || !engine_is_attached(life->engine))
-        return;
-    a->is_presumed = true;
-    a->counted = 0;
 }
 
 /* --- What the engine does ------------------------------------------------------------------- */
@@ -345,7 +338,7 @@ void witness_learned(struct life *life, const struct flight *f)
 
     if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
         return; /* of an attachment that is over: it counts for nothing */
-    if (stop)
+    if (stop && engine_is_attached(life->engine))
         stop->is_just_taken = true;
     life->witness.n_pictures += is_first;
     life->witness.is_picture_due |= is_first;
@@ -451,10 +444,13 @@ static void check_parallel(struct life *life)
                     life->parallel_most);
 }
 
+/* A loss is learned before anything else of its turn. */
 void witness_keep_taken(struct life *life, bool is_kept)
 {
+    bool counts = is_kept && life->engine && engine_is_attached(life->engine);
+
     for (struct ask *a = life->witness.asks; a; a = a->next) {
-        a->is_taken |= is_kept && a->is_just_taken;
+        a->is_taken |= counts && a->is_just_taken;
         a->is_just_taken = false;
     }
 }

@@ -58,7 +58,6 @@ struct ask {
     bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
                      that did not come about */
     bool is_pressed;
-    bool is_presumed;      /* pressed: the agent was asked, and says nothing */
     bool is_felt;          /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;     /* a later force has gone over it */
     bool is_past_locks;    /* … that overrides them */

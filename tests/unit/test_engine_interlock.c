@@ -336,7 +336,7 @@ static void refused(struct life *l, uuid_t domain, bool is_over)
 
     op = a_stop_that_presses(l, domain);
     button = take_out(l, CALL_PRESS);
-    button->is_over = is_over;
+    button->press.is_over = is_over;
     button->result = error_set(&button->error, ERROR_UNKNOWN, "no");
     answered(l, button);
     cancelled(l, op->request_id);

@@ -218,17 +218,17 @@ static int cut_crashed(const uuid_t domain, struct error **err)
 
 static int press(const uuid_t domain, struct error **err)
 {
-    bool is_over = false;
+    struct press how = {0};
 
-    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, NULL, &is_over, err);
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, NULL, &how, err);
 }
 
 static int press_interlocked(const uuid_t domain, struct error **err)
 {
     const struct lifecycle seen = {LIFECYCLE_RESTART, LIFECYCLE_RESTART};
-    bool is_over = false;
+    struct press how = {0};
 
-    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &is_over, err);
+    return libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &how, err);
 }
 
 static int restore(const uuid_t domain, struct error **err)
@@ -288,13 +288,13 @@ static void assert_over(int part, int code, bool expected)
     world.error = code;
     for (world.failing_act = 1; world.failing_act <= 3; world.failing_act++) {
         struct error *err = NULL;
-        bool is_over = false;
+        struct press how = {0};
 
         world.acts = 0;
-        assert_true(libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &is_over,
-                                         &err) < 0);
+        assert_true(
+            libvirt_press_button(NULL, domain, &world.meant, BUTTON_ACPI, &seen, &how, &err) < 0);
         assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
-        assert_int_equal(is_over, expected);
+        assert_int_equal(how.is_over, expected);
         error_free(err);
     }
 }
@@ -318,14 +318,13 @@ static void what_was_never_sent_is_over(void **state)
 {
     const struct incarnation unknown = {.pid = 0};
     struct error *err = NULL;
-    bool is_over = false;
+    struct press how = {0};
     uuid_t domain;
 
     uuid_parse(DOMAIN, domain);
-    assert_true(libvirt_press_button(NULL, domain, &unknown, BUTTON_ACPI, NULL, &is_over, &err) <
-                0);
+    assert_true(libvirt_press_button(NULL, domain, &unknown, BUTTON_ACPI, NULL, &how, &err) < 0);
     assert_int_equal(error_code_of(err), ERROR_UNKNOWN);
-    assert_true(is_over);
+    assert_true(how.is_over);
     error_free(err);
 }
 

@@ -14,7 +14,7 @@ static void silent(struct stop *s)
     const struct error error = {.code = ERROR_UNKNOWN, .message = (char *)"no answer in time"};
 
     s->wanted &= ~(unsigned)EFFECT_PRESS;
-    happens(s, .kind = IN_PRESS_FAILED, .error = &error, .is_stuck = true);
+    happens(s, .kind = IN_PRESS_FAILED, .error = &error, .is_stuck = true, .is_asked = true);
 }
 
 /* Its own budget: it does not eat up the grace. */
@@ -28,6 +28,23 @@ static void a_silent_agent_gives_way_to_acpi(void **state)
     assert_wants(s, EFFECT_PRESS);
     assert_int_equal(operation_button(s->op), BUTTON_ACPI);
     assert_int_equal(operation_grace_left(s->op, s->now.monotonic), seconds(60));
+}
+
+/* What holds the call up may be what comes before the agent is asked: a grace that ran then would
+ * end in a power cut that nothing preceded. */
+static void an_agent_that_was_not_asked_is_not_silent(void **state)
+{
+    const struct error error = {.code = ERROR_UNKNOWN};
+    A_STOP =
+        a_soft_stop(.method = METHOD_AGENT, .grace = seconds(60), .on_timeout = ON_TIMEOUT_FORCE);
+
+    seen(s, DOMAIN_RUNNING);
+    s->wanted &= ~(unsigned)EFFECT_PRESS;
+    happens(s, .kind = IN_PRESS_FAILED, .error = &error, .is_stuck = true);
+    after(s, seconds(61));
+    assert_never(s, EFFECT_CUT);
+    answered(s, EFFECT_RESTORE, IN_RESTORED, ERROR_NONE);
+    assert_failed_with(s, ERROR_BUTTON_REFUSED);
 }
 
 /* A guest agent says nothing when it shuts down: it has been asked, and the grace runs. */
@@ -382,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_agent_gives_way_to_acpi),
         cmocka_unit_test(a_silent_agent_alone_has_been_asked),
+        cmocka_unit_test(an_agent_that_was_not_asked_is_not_silent),
         cmocka_unit_test(a_queued_stop_is_cancelled_at_once),
         cmocka_unit_test(a_cancelled_stop_puts_the_lifecycle_back_first),
         cmocka_unit_test(with_nothing_to_put_back_a_look_is_the_last_word),

@@ -47,7 +47,7 @@ static int scripted_look(struct hypervisor *h, const uuid_t domain,
 
 static int scripted_press(struct hypervisor *h, const uuid_t domain,
                           const struct incarnation *meant, enum button button,
-                          const struct lifecycle *seen, bool *is_over, struct error **err)
+                          const struct lifecycle *seen, struct press *ret, struct error **err)
 {
     return pass(CALL_PRESS);
 }
@@ -387,6 +387,30 @@ static void past_the_bound_of_the_written_off_questions_still_pass(void **state)
     end(w);
 }
 
+/* All hang, and may for good: what waits behind them is no more certain than what hangs. */
+static void what_no_worker_is_left_for_is_unknown_when_its_time_is_up(void **state)
+{
+    struct workers *w = some_workers(2);
+
+    hold(CALL_LOOK, true);
+    for (unsigned i = 0; i < workers_most_calls(2); i++) {
+        start(w, CALL_LOOK, 100 + i, (unsigned char)(100 + i));
+        wait_inside(CALL_LOOK, i + 1);
+        time_passes(w);
+    }
+    start(w, CALL_LOOK, 1, 1);
+    start(w, CALL_CUT, 2, 2);
+    workers_expire(w, moment_now().monotonic);
+    assert_int_equal(n_done(), workers_most_calls(2));
+    time_passes(w);
+    assert_int_equal(result_of(1, false)->error->code, ERROR_UNKNOWN);
+    assert_true(result_of(2, false)->is_unmade);
+    hold(CALL_LOOK, false);
+    start(w, CALL_LOOK, 3, 3);
+    assert_int_equal(result_of(3, false)->result, 0);
+    end(w);
+}
+
 static void who_is_gone_is_told_nothing(void **state)
 {
     struct workers *w = some_workers(2);
@@ -418,6 +442,8 @@ int main(void)
         cmocka_unit_test_teardown(an_act_that_comes_back_late_is_told, clear_scene),
         cmocka_unit_test_teardown(beside_one_that_hangs_no_other_of_its_kind_is_made, clear_scene),
         cmocka_unit_test_teardown(past_the_bound_of_the_written_off_questions_still_pass,
+                                  clear_scene),
+        cmocka_unit_test_teardown(what_no_worker_is_left_for_is_unknown_when_its_time_is_up,
                                   clear_scene),
         cmocka_unit_test_teardown(who_is_gone_is_told_nothing, clear_scene),
     };
