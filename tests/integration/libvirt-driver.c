@@ -365,7 +365,7 @@ static void a_libvirtd_that_hangs_is_unknown_too(void **state)
     remove_guest("hung");
 }
 
-static void *abandoned_connect(void *result)
+static void *connect_in_thread(void *result)
 {
     bool ignored;
 
@@ -378,16 +378,20 @@ static void a_connect_that_was_overtaken_leaves_no_trace(void **state)
 {
     _cleanup_(sighting) struct sighting s = {0};
     pid_t pid = libvirtd();
-    pthread_t thread;
-    int result = 1;
+    pthread_t threads[2];
+    int results[2] = {1, 1};
     uuid_t nobody;
 
     kill(pid, SIGSTOP);
-    assert_int_equal(pthread_create(&thread, NULL, abandoned_connect, &result), 0);
-    usleep(200000); /* it hangs by then; if not, it was first and the test says less */
+    for (unsigned i = 0; i < ELEMENTSOF(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, connect_in_thread, &results[i]), 0);
+        wait_for(unread_by_libvirtd() > i); /* it hangs */
+    }
     kill(pid, SIGCONT);
-    connect_within_deadline();
-    pthread_join(thread, NULL);
+    for (size_t i = 0; i < ELEMENTSOF(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(results[0], -EAGAIN);
+    assert_int_equal(results[1], 0);
     uuid_generate(nobody);
     look(nobody, NULL, &s);
     assert_int_equal(s.state, DOMAIN_ABSENT);
@@ -432,7 +436,8 @@ static void stuck_acts_delay_nobody(void **state)
     begin = moment_now();
     for (int i = 0; i < TOO_MANY_FOR_ONE_CONNECTION; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, cut_in_thread, &stuck[i]), 0);
-    usleep(200000);
+    for (int i = 0; i < TOO_MANY_FOR_ONE_CONNECTION; i++)
+        wait_for(is_pending(stuck[i].who.pid, SIGTERM)); /* its cut is with libvirt */
     r = cut(healthy, &who, &err);
     assert_done(r, err);
     wait_until_gone(healthy, &who, DOMAIN_ABSENT, END_DESTROYED);
@@ -447,13 +452,15 @@ static void stuck_acts_delay_nobody(void **state)
 
 static atomic_bool is_over;
 
-static void *ask_all_the_time(void *userdata)
+static void *ask_all_the_time(void *answers)
 {
     while (!atomic_load(&is_over)) {
         struct sightings list = {0};
 
         if (driver->ops->list(driver, &list, NULL) < 0)
             usleep(1000);
+        else
+            atomic_fetch_add((atomic_uint *)answers, 1);
         sightings_clear(&list);
     }
     return NULL;
@@ -461,16 +468,21 @@ static void *ask_all_the_time(void *userdata)
 
 static void many_ask_while_libvirtd_is_killed(void **state)
 {
+    atomic_uint answers[6] = {0};
     pthread_t threads[6];
     uuid_t domain;
 
     create_transient("asked", domain);
     for (size_t i = 0; i < ELEMENTSOF(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, &answers[i]), 0);
     for (int i = 0; i < 4; i++) {
         unsigned n = count(&n_lost);
 
-        usleep(300000);
+        for (size_t k = 0; k < ELEMENTSOF(threads); k++) { /* all are at it, on the new libvirtd */
+            unsigned before = atomic_load(&answers[k]);
+
+            wait_for(atomic_load(&answers[k]) > before + 2);
+        }
         kill(libvirtd(), SIGKILL);
         assert_true(wait_past(&n_lost, n, DEADLINE_SEC));
         connect_within_deadline();
