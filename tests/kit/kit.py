@@ -256,6 +256,12 @@ def destroy(*names):
     _each(_destroy, names)
 
 
+def reset(name):
+    """Presses the reset button. Where that ends the guest, its process may be gone before it has answered."""
+    _tolerant(lambda: domain(name).reset(), libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_OPERATION_FAILED,
+              libvirt.VIR_ERR_INTERNAL_ERROR)
+
+
 def _remove(name):
     _tolerant(lambda: _destroy(name), libvirt.VIR_ERR_NO_DOMAIN)
     _tolerant(lambda: domain(name).undefine(), libvirt.VIR_ERR_NO_DOMAIN)
