@@ -22,6 +22,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 BUILD = os.environ.get("STOPD_BUILD", os.path.join(SOURCE, "build"))
 STOPCTL = os.path.join(BUILD, "executor", "stopctl")
 REQUEST_ID = "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E"
+OTHER_ID = "11111111-2222-4333-8444-555555555555"
 DEADLINE = 30
 
 DROP = object()  # break off without an answer
@@ -33,6 +34,15 @@ class Stream:
 
     def __init__(self, write):
         self.write = write
+
+
+# An answer to GET /v1/instances: one that runs, one that is being stopped and is not certain.
+INSTANCES = {"instances": [
+    {"instanceId": "i-abc", "name": "web-1", "uuid": OTHER_ID, "state": "Running",
+     "detail": None, "certain": True, "operation": None, "type": None},
+    {"instanceId": "i-abcdef", "name": "größe", "uuid": OTHER_ID, "state": "Stopping",
+     "detail": "paused", "certain": False, "operation": REQUEST_ID, "type": "ecs.i1.xlarge"},
+]}
 
 
 def error(code, message="A sentence."):
@@ -75,6 +85,13 @@ def underway(instance="i-abc", phase="shutting-down", **more):
     """A stop that was accepted just now."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
     return operation(instance, phase=phase, outcome=None, acceptedAt=now, **more)
+
+
+def instance(name="i-abc", owed=None, underway=None):
+    """An entry of GET /v1/instances, for one that is being stopped or owes a clear."""
+    return {"instanceId": name, "name": name, "uuid": OTHER_ID, "state": "Stopping", "detail": None,
+            "certain": True, "type": "ecs.i1.xlarge", "locks": [], "problem": None,
+            "operation": underway or owed, "owed": owed}
 
 
 def disk(target="vdb", state="waiting", **more):

@@ -12,9 +12,9 @@ import subprocess
 
 import pytest
 
-from scripted_daemon import (REQUEST_ID, STOPCTL, ctl, disk, environment, error, operation, run)
+from scripted_daemon import (OTHER_ID, REQUEST_ID, STOPCTL, ctl, disk, environment, error, operation,
+                             run)
 
-OTHER_ID = "11111111-2222-4333-8444-555555555555"
 PAYLOAD_TYPE = "application/vnd.stopd.certificate.v1+json"
 CONFIDENCE = "All blocks that were read held only zeros."
 

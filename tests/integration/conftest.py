@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "kit"))
 
 import kit  # noqa: E402
+import ready  # noqa: E402
 from daemon import Daemon  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -38,7 +39,7 @@ def daemon(tmp_path):
 
 @pytest.fixture
 def guest():
-    """Boots guests until they would hear the button, or only defines them; removes them afterwards."""
+    """Guests that would hear the button, or are only defined; removes them afterwards."""
     why = kit.missing()
     if why:
         pytest.skip(why)
@@ -52,8 +53,7 @@ def guest():
             kit.define(name, behaviour, **options)
             names.append(name)
         if start:
-            kit.start(*names)
-            kit.wait_ready(*names)
+            ready.make(*names)
         return names if len(names) > 1 else names[0]
 
     yield boot

@@ -15,6 +15,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,16 +149,57 @@ static inline pid_t libvirtd(void)
     return pid;
 }
 
+/* Waits for what nobody announces. */
+#define wait_for(condition)                                                \
+    do {                                                                   \
+        time_t until_ = time(NULL) + DEADLINE_SEC;                         \
+        while (!(condition)) {                                             \
+            if (time(NULL) > until_)                                       \
+                fail_msg("not within %d s: %s", DEADLINE_SEC, #condition); \
+            usleep(20000);                                                 \
+        }                                                                  \
+    } while (0)
+
 static inline void connect_within_deadline(void)
 {
-    time_t until = time(NULL) + DEADLINE_SEC;
     bool has_processes = false;
 
-    while (driver->ops->connect(driver, &has_processes, NULL) < 0) {
-        assert_true(time(NULL) < until);
-        usleep(20000);
-    }
+    wait_for(driver->ops->connect(driver, &has_processes, NULL) == 0);
     assert_true(has_processes);
+}
+
+/* On how many connections there is something that libvirtd has not read. */
+static inline unsigned unread_by_libvirtd(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        struct sockaddr_un peer = {0};
+        socklen_t size = sizeof(peer);
+        int unread = 0;
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sun_family == AF_UNIX &&
+            strstr(peer.sun_path, "libvirt-sock") && ioctl(fd, SIOCOUTQ, &unread) == 0 &&
+            unread > 0)
+            n++;
+    }
+    return n;
+}
+
+/* Whether the process has been sent a signal that it has not taken yet. */
+static inline bool is_pending(pid_t pid, int signal)
+{
+    unsigned long long pending = 0;
+    char path[64], line[256];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f) && sscanf(line, "ShdPnd: %llx", &pending) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return pending >> (signal - 1) & 1;
 }
 
 /* --- Looks and acts ----------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_whatever_ends_a_guest_in_the_middle_it_is_stopped_with_that_cause(guest
     in_phase(stopd, requests["willing"], "clearing", "verifying", "done")
     kit.destroy(made["destroyed"][0])
     os.kill(kit.pid(made["killed"][0]), signal.SIGKILL)
-    kit.domain(made["reset"][0]).reset()
+    kit.reset(made["reset"][0])
     kit.panic(made["panicked"][0])
 
     causes = {"destroyed": "destroyed by another hand", "killed": "guest crashed", "reset": "guest shut down",

@@ -23,9 +23,9 @@ import tempfile
 
 import libvirt
 
-import account
+import ledger
 import kit
-from account import Command
+from ledger import Command
 from daemon import BUILD, Daemon, wait_until
 from qemu_events import QemuEvents
 from test_local_disks import ID, MIB, i1, loops  # noqa: F401
@@ -179,7 +179,7 @@ class Life:
         for guest in self.guests:
             self.is_stopped(guest)
         start_again(self.guests)
-        self.insist(lambda: all(account.transitions(self.stopd, guest.instance)[-1:] == [("Stopped", "Running", None)]
+        self.insist(lambda: all(ledger.transitions(self.stopd, guest.instance)[-1:] == [("Stopped", "Running", None)]
                                 for guest in self.guests), "all is reported")
         # They run again; what they were told before is no reason to stop them.
         for guest in self.guests:
@@ -200,7 +200,7 @@ def check(life):
     stopd = life.stopd
     stopd.check_sink()
     for guest in life.guests:
-        account.check(stopd, guest.instance, [life.commands[guest.name].request], starts=1)
+        ledger.check(stopd, guest.instance, [life.commands[guest.name].request], starts=1)
         types = [event["type"].split(".")[2] for event in stopd.events(guest.instance)]
         cleared = [number for number, kind in enumerate(types) if kind == "cleared"]
         ends = [number for number, kind in enumerate(types) if kind == "state"]

@@ -61,6 +61,7 @@ def test_after_a_reboot_stops_end_clears_go_on_and_what_was_missed_is_told(guest
     reboot(stopd, off, again, autostarted, by_chance=silent)
     assert kit.domain(off).state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN]
     kit.start(again, autostarted)
+    stopd.settings["local_storage.max_mib_per_s"] = "0"
     stopd.start()
 
     ended = {kind: stopd.finished(request) for kind, request in requests.items()}

@@ -7,9 +7,9 @@ import os
 import random
 import time
 
-import account
+import ledger
 import kit
-from account import Command
+from ledger import Command
 from daemon import wait_until
 
 SECONDS = float(os.environ.get("STOPD_SOAK_SECONDS", "15"))
@@ -104,7 +104,7 @@ def test_killed_at_random_nothing_is_lost_doubled_or_out_of_order(daemon, guest)
     wait_until(lambda: len(stopd.events()) >= 2 * stops + starts, "all is reported", seen=stopd.log)
     stopd.check_sink()
     for each in guests:
-        account.check(stopd, each.name, each.requests, each.starts)
+        ledger.check(stopd, each.name, each.requests, each.starts)
     print(f"{GUESTS} guests, {SECONDS:.0f} s: {stops} stops and {starts} starts, {len(stopd.events())} events, none lost, doubled "
           f"or out of order; stopd was killed {killer.stopd} times, libvirtd {killer.libvirtd} times")
     assert stops >= GUESTS

@@ -187,9 +187,18 @@ def _each(function, names):
         return list(pool.map(function, names))
 
 
-def _start(name):
+said_before = {}  # on its console, by a guest that goes on where another one was (see ready.py)
+
+
+def _forget_console(name):
+    """What an earlier run said is not an answer."""
+    said_before.pop(name, None)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(console_path(name))  # What an earlier run said is not an answer.
+        os.unlink(console_path(name))
+
+
+def _start(name):
+    _forget_console(name)
     domain(name).create()
 
 
@@ -214,19 +223,18 @@ def start(*names):
     _each(_start, names)
 
 
-def _saved_path(name):
+def saved_path(name):
     return os.path.join(directory(), f"{name}.saved")
 
 
 def save(*names):
     """Keeps each guest as it is now, and ends it."""
-    _each(lambda name: domain(name).save(_saved_path(name)), names)
+    _each(lambda name: domain(name).save(saved_path(name)), names)
 
 
 def _restore(name):
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(console_path(name))
-    connect().restore(_saved_path(name))
+    _forget_console(name)
+    connect().restore(saved_path(name))
 
 
 def restore(*names):
@@ -257,11 +265,17 @@ def destroy(*names):
     _each(_destroy, names)
 
 
+def reset(name):
+    """Presses the reset button. Where that ends the guest, its process may be gone before it has answered."""
+    _tolerant(lambda: domain(name).reset(), libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_OPERATION_FAILED,
+              libvirt.VIR_ERR_INTERNAL_ERROR)
+
+
 def _remove(name):
     _tolerant(lambda: _destroy(name), libvirt.VIR_ERR_NO_DOMAIN)
     _tolerant(lambda: domain(name).undefine(), libvirt.VIR_ERR_NO_DOMAIN)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_saved_path(name))
+        os.unlink(saved_path(name))
 
 
 def remove(*names):
@@ -295,11 +309,12 @@ def console_path(name):
 
 
 def console(name):
+    before = said_before.get(name, "")
     try:
         with open(console_path(name), encoding="utf-8", errors="replace") as file:
-            return file.read().replace("\r\n", "\n")
+            return before + file.read().replace("\r\n", "\n")
     except FileNotFoundError:
-        return ""
+        return before
 
 
 def _describe(name):

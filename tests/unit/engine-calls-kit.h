@@ -4,13 +4,6 @@
 
 #include "engine-kit.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
 /* Without a world: the calls that go out are kept until the test answers them. */
 static inline int set_up(void **state)
 {
@@ -58,6 +51,19 @@ static inline void answered(struct life *l, struct call *c)
 {
     engine_take_call(l->engine, c);
     engine_turn(l->engine);
+}
+
+/* The call hangs; its worker is written off, and the call itself stays the test's. */
+static inline void written_off(struct life *l, const struct call *c, const uuid_t domain)
+{
+    struct call *told = call_new(c->kind);
+
+    told->id = c->id;
+    told->generation = c->generation;
+    told->stuck = true;
+    uuid_copy(told->domain, domain);
+    told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer");
+    answered(l, told);
 }
 
 static const struct incarnation the_run = {"9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11", 4711, 100};

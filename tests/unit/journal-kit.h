@@ -151,6 +151,38 @@ static inline void by_hand(const char *path, const char *sql)
     sqlite3_close(db);
 }
 
+static inline json_object *read_list(struct journal_reader *r, const char *instance,
+                                     const char *wanted, unsigned limit)
+{
+    json_object *list = NULL;
+    struct error *err = NULL;
+
+    assert_success(journal_read_operations(r, instance, wanted, limit, &list, &err), err);
+    return list;
+}
+
+static inline void assert_list(struct journal_reader *r, const char *instance, const char *wanted,
+                               unsigned limit, const char *expected)
+{
+    _cleanup_(json) json_object *list = read_list(r, instance, wanted, limit);
+    char got[256] = "";
+
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        json_object *o = json_object_array_get_idx(list, i);
+        const char *id = "";
+
+        assert_int_equal(json_get_string(o, "requestId", &id), 0);
+        assert_false(json_object_object_get_ex(o, "journal", NULL));
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%ld ", strtol(id + 24, NULL, 16));
+    }
+    assert_string_equal(got, expected);
+}
+
+/* When something finished or was written that goes or stays. */
+#define MINUTE (60 * USEC_PER_SEC)
+#define LONG_AGO (100 * MINUTE)
+#define RECENTLY (200 * MINUTE)
+
 /* --- In a folder of its own ------------------------------------------------------------------- */
 
 #define NOW (1700000000 * USEC_PER_SEC)

@@ -5,95 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "core/stop.h"
-
-#include <stdio.h>
-#include <string.h>
-
-/* A command to an instance on a host, all of it in order until a test spoils something. */
-struct scene {
-    struct command command;
-    struct instance *instance;
-    struct policy policy;
-    struct incarnation run;
-    struct disk_plan plan;
-    struct error plan_error;
-    struct operation *running;
-    struct check_context context;
-};
-
-static const char *const families[] = {"ecs.i1"};
-
-static int setup(void **state)
-{
-    struct scene *s = calloc(1, sizeof(*s));
-
-    assert_non_null(s);
-    s->instance = instance_new();
-    assert_non_null(s->instance);
-    (void)text_replace(&s->instance->name, "vm1");
-    (void)text_replace(&s->instance->id, "i-1");
-    (void)text_replace(&s->instance->type, "ecs.g7.large");
-    snprintf(s->command.request_id, sizeof(s->command.request_id),
-             "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E");
-    snprintf(s->command.principal.name, sizeof(s->command.principal.name), "tester");
-    s->policy = (struct policy){
-        .stop = {.grace = 120 * USEC_PER_SEC, .method = METHOD_ACPI, .on_timeout = ON_TIMEOUT_FAIL},
-        .resend = 10 * USEC_PER_SEC,
-        .stopped_mode = STOPPED_MODE_KEEP_CHARGING,
-        .local_families = families,
-        .n_local_families = ELEMENTSOF(families)};
-    s->run = (struct incarnation){
-        .boot_id = "9d3e8bd0-5b2c-4c4a-9f3d-0c8f6a3f7b11", .pid = 4711, .start_time = 100};
-    s->plan_error =
-        (struct error){.code = ERROR_DISK_STATUS, .message = (char *)"vdb has another serial"};
-    s->context = (struct check_context){.policy = &s->policy,
-                                        .instance = s->instance,
-                                        .seen = DOMAIN_RUNNING,
-                                        .certain = true,
-                                        .has_processes = true,
-                                        .incarnation = &s->run,
-                                        .can_clear = true};
-    *state = s;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct scene *s = *state;
-
-    instance_free(s->instance);
-    operation_free(s->running);
-    disk_plan_clear(&s->plan);
-    free(s);
-    return 0;
-}
-
-static void add_planned_disk(struct scene *s)
-{
-    struct planned_disk *d = disk_plan_add(&s->plan);
-
-    assert_non_null(d);
-    (void)text_replace(&d->target, "vdb");
-    s->context.plan = &s->plan;
-}
-
-static void is_local_storage(struct scene *s)
-{
-    (void)text_replace(&s->instance->type, "ecs.i1.xlarge");
-}
-
-static void is_stopping(struct scene *s, enum stage stage, bool force)
-{
-    operation_free(s->running);
-    s->running = operation_new();
-    assert_non_null(s->running);
-    snprintf(s->running->request_id, sizeof(s->running->request_id),
-             "0C2AD9C6-7F4E-4B5C-8E0B-1D6E0E0F3A10");
-    s->running->stage = stage;
-    s->running->force_stop = force;
-    s->context.running = s->running;
-}
+#include "checks-kit.h"
 
 /* The first check that fails; ERROR_NONE: all pass. */
 static enum error_code answer(struct scene *s, bool *escalates)
@@ -216,47 +128,6 @@ static void a_named_local_disk_keeps_charging_too(void **state)
     assert_answer(s, ERROR_HAS_LOCAL_DISKS);
 }
 
-static struct operation *begun(struct scene *s)
-{
-    const struct moment now = {1000 * USEC_PER_SEC, 1790000000 * USEC_PER_SEC};
-    struct operation *op = operation_begin(&s->command, &s->context, now);
-
-    assert_non_null(op);
-    return op;
-}
-
-static void stopped_mode_is_the_commands_then_the_metadatas_then_the_configurations(void **state)
-{
-    static const struct {
-        enum stopped_mode command;
-        enum tristate economical;
-        enum stopped_mode house;
-        bool can;
-        enum stopped_mode expected;
-    } rows[] = {
-#define KEEP STOPPED_MODE_KEEP_CHARGING
-#define STOP STOPPED_MODE_STOP_CHARGING
-#define NONE STOPPED_MODE_UNSET
-        {NONE, TRISTATE_UNSET, KEEP, true, KEEP},  {NONE, TRISTATE_UNSET, STOP, true, STOP},
-        {NONE, TRISTATE_UNSET, STOP, false, KEEP}, {NONE, TRISTATE_YES, KEEP, true, STOP},
-        {NONE, TRISTATE_YES, KEEP, false, KEEP},   {NONE, TRISTATE_NO, STOP, true, KEEP},
-        {KEEP, TRISTATE_YES, STOP, true, KEEP},    {STOP, TRISTATE_NO, KEEP, true, STOP},
-    };
-
-    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-        struct scene *s = *state;
-        _cleanup_(operation_free) struct operation *op = NULL;
-
-        s->command.stopped_mode = rows[i].command;
-        s->instance->economical = rows[i].economical;
-        s->policy.stopped_mode = rows[i].house;
-        s->instance->spot = !rows[i].can;
-        op = begun(s);
-        assert_string_equal(stopped_mode_to_string(op->stopped_mode),
-                            stopped_mode_to_string(rows[i].expected));
-    }
-}
-
 /* --- Local storage
  * ---------------------------------------------------------------------------------- */
 
@@ -315,20 +186,6 @@ static void a_disk_that_was_another_while_the_instance_ran_is_not_stopped(void *
     then.items[0].identity = json_tokener_parse("{\"serial\":\"S1\"}");
     assert_answer(s, ERROR_DISK_STATUS);
     disk_plan_clear(&then);
-}
-
-static void the_operation_keeps_the_disks_as_they_were_identified(void **state)
-{
-    struct scene *s = *state;
-    _cleanup_(operation_free) struct operation *op = NULL;
-
-    is_local_storage(s);
-    add_planned_disk(s);
-    assert_int_equal(instance_add_disk(s->instance, "vdb", "/dev/nvme0n1", DISK_BLOCK), 0);
-    op = begun(s);
-    assert_int_equal(op->disks.n, 1);
-    assert_string_equal(op->disks.items[0].target, "vdb");
-    assert_string_equal(op->disks_at_acceptance, "vdb\t/dev/nvme0n1\n");
 }
 
 /* --- Status
@@ -444,71 +301,6 @@ static void a_force_passes_all_other_checks_too(void **state)
     assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
 }
 
-/* --- What the operation begins with
- * --------------------------------------------------------------------- */
-
-static void policy_is_the_commands_then_the_metadatas_then_the_configurations(void **state)
-{
-    struct scene *s = *state;
-    _cleanup_(operation_free) struct operation *house = NULL, *own = NULL, *told = NULL;
-
-    house = begun(s);
-    assert_int_equal(house->grace, 120 * USEC_PER_SEC);
-    assert_int_equal(house->method, METHOD_ACPI);
-    assert_int_equal(house->on_timeout, ON_TIMEOUT_FAIL);
-
-    s->instance->stop = (struct stop_policy){
-        .grace = 300 * USEC_PER_SEC, .method = METHOD_AGENT_ACPI, .on_timeout = ON_TIMEOUT_FORCE};
-    own = begun(s);
-    assert_int_equal(own->grace, 300 * USEC_PER_SEC);
-    assert_int_equal(own->method, METHOD_AGENT_ACPI);
-    assert_int_equal(own->on_timeout, ON_TIMEOUT_FORCE);
-
-    s->command.grace = 5 * USEC_PER_SEC;
-    s->command.on_timeout = ON_TIMEOUT_FAIL;
-    told = begun(s);
-    assert_int_equal(told->grace, 5 * USEC_PER_SEC);
-    assert_int_equal(told->grace_left, 5 * USEC_PER_SEC);
-    assert_int_equal(told->on_timeout, ON_TIMEOUT_FAIL);
-    assert_int_equal(told->stage, STAGE_QUEUED);
-    assert_false(told->lock_overridden);
-    assert_string_equal(told->instance_id, "i-1");
-    assert_true(incarnation_equal(&told->incarnation, &s->run));
-}
-
-static void an_override_stands_in_the_journal(void **state)
-{
-    struct scene *s = *state;
-    _cleanup_(operation_free) struct operation *op = NULL;
-
-    s->command.override_lock = true;
-    op = begun(s);
-    assert_string_equal(op->timeline.items[0].what, "accepted");
-    assert_non_null(strstr(op->timeline.items[0].detail, "overriding the security lock"));
-    assert_null(strstr(op->timeline.items[0].detail, "arrears"));
-    assert_true(op->lock_overridden);
-}
-
-/* … also of a command that forces a stop which somebody else has begun. */
-static void an_override_of_a_force_command_stands_in_the_journal(void **state)
-{
-    struct scene *s = *state;
-    _cleanup_(operation_free) struct operation *op = begun(s);
-    struct input in = {.kind = IN_FORCE, .request_id = "R", .principal = "root"};
-    struct reaction reaction;
-
-    s->command.override_lock = s->command.override_arrears = true;
-    in.overriding = command_overriding(&s->command);
-    step(op, &in, (struct moment){0}, &reaction);
-    for (size_t i = 0; i < op->timeline.n; i++)
-        if (text_equal(op->timeline.items[i].what, "force")) {
-            assert_non_null(strstr(op->timeline.items[i].detail,
-                                   "overriding the security lock, expiry and arrears"));
-            return;
-        }
-    fail_msg("the force command is not in the journal");
-}
-
 /* --- A clear of kept disks (contract 4.7)
  * ------------------------------------------------------------------ */
 
@@ -551,12 +343,10 @@ int main(void)
         TEST(an_override_passes_its_own_check_alone),
         TEST(only_an_explicit_stop_charging_is_refused),
         TEST(a_named_local_disk_keeps_charging_too),
-        TEST(stopped_mode_is_the_commands_then_the_metadatas_then_the_configurations),
         TEST(confirm_stop_is_for_local_storage_alone),
         TEST(a_family_is_a_whole_word),
         TEST(without_a_plan_a_local_disk_is_not_stopped),
         TEST(a_disk_that_was_another_while_the_instance_ran_is_not_stopped),
-        TEST(the_operation_keeps_the_disks_as_they_were_identified),
         TEST(only_what_runs_is_stopped),
         TEST(what_is_not_certain_is_not_stopped),
         TEST(what_migrates_is_not_stopped),
@@ -564,9 +354,6 @@ int main(void)
         TEST(force_goes_over_a_soft_stop_and_nothing_else_does),
         TEST(a_stop_under_way_is_named),
         TEST(a_force_passes_all_other_checks_too),
-        TEST(policy_is_the_commands_then_the_metadatas_then_the_configurations),
-        TEST(an_override_stands_in_the_journal),
-        TEST(an_override_of_a_force_command_stands_in_the_journal),
         TEST(kept_disks_are_cleared_of_an_instance_that_is_off),
     };
 

@@ -86,16 +86,7 @@ static void an_act_that_comes_back_late_makes_it_look(void **state)
     attach(l, domain);
     c = pressing(l, domain);
     assert_false(is_out(l, CALL_LOOK));
-    {
-        struct call *told = call_new(CALL_PRESS);
-
-        told->id = c->id;
-        told->generation = c->generation;
-        told->stuck = true;
-        uuid_copy(told->domain, domain);
-        told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer");
-        answered(l, told);
-    }
+    written_off(l, c, domain);
     assert_false(is_out(l, CALL_LOOK));
     c->is_late = true;
     answered(l, c);

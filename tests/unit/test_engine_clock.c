@@ -8,28 +8,12 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-#define HOUR ((int64_t)3600 * (int64_t)USEC_PER_SEC)
-
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
-static void pass(struct life *l, int64_t time)
-{
-    usec_t until = l->now + (usec_t)time;
-
-    while (l->now < until)
-        life_step(l, until);
-}
+#define HOUR (3600 * USEC_PER_SEC)
 
 /* What is finished is kept for six hours; the sink has got everything. */
 static void a_finished_stop(struct scratch *s, struct life *l, struct reply *reply)
 {
-    *l = (struct life){.path = scratch_path(s, "stopd.db"), .retain = 6 * (usec_t)HOUR};
+    *l = (struct life){.path = scratch_path(s, "stopd.db"), .retain = 6 * HOUR};
     world_make(l);
     life_start(l);
     life_until(l, engine_is_attached(l->engine));
@@ -51,9 +35,9 @@ static void a_clock_that_is_right_forgets_in_time(void **state)
     struct reply reply;
 
     a_finished_stop(*state, &l, &reply);
-    pass(&l, 5 * HOUR);
+    life_pass(&l, 5 * HOUR);
     assert_true(is_kept(&l, &reply));
-    pass(&l, 2 * HOUR);
+    life_pass(&l, 2 * HOUR);
     assert_false(is_kept(&l, &reply));
     life_end(&l);
 }
@@ -64,11 +48,11 @@ static void a_clock_set_forward_forgets_nothing_early(void **state)
     struct reply reply;
 
     a_finished_stop(*state, &l, &reply);
-    pass(&l, HOUR);
-    l.clock_error += 100 * HOUR;
-    pass(&l, 4 * HOUR);
+    life_pass(&l, HOUR);
+    l.clock_error += (int64_t)(100 * HOUR);
+    life_pass(&l, 4 * HOUR);
     assert_true(is_kept(&l, &reply));
-    pass(&l, 3 * HOUR);
+    life_pass(&l, 3 * HOUR);
     assert_false(is_kept(&l, &reply));
     life_end(&l);
 }
@@ -80,17 +64,17 @@ static void a_leap_is_over_in_the_end(void **state)
     struct reply before, after;
 
     a_finished_stop(*state, &l, &before);
-    l.clock_error += 100 * HOUR;
-    pass(&l, HOUR);
+    l.clock_error += (int64_t)(100 * HOUR);
+    life_pass(&l, HOUR);
     assert_true(simulated_start(l.world, l.guest));
-    pass(&l, HOUR);
+    life_pass(&l, HOUR);
     ask_stop(&l, "again", &after);
     life_until(&l, after.is_there && engine_unfinished(l.engine) == 0);
     assert_int_equal(after.code, ERROR_NONE);
-    pass(&l, 5 * HOUR);
+    life_pass(&l, 5 * HOUR);
     assert_false(is_kept(&l, &before));
     assert_true(is_kept(&l, &after));
-    pass(&l, 2 * HOUR);
+    life_pass(&l, 2 * HOUR);
     assert_false(is_kept(&l, &after));
     life_end(&l);
 }
@@ -103,16 +87,16 @@ static void a_clock_set_to_and_fro_forgets_nothing_early(void **state)
 
     a_finished_stop(*state, &l, &reply);
     for (unsigned i = 0; i < 3; i++) {
-        l.clock_error += 50 * HOUR;
-        pass(&l, HOUR / 2);
-        l.clock_error -= i < 2 ? 20 * HOUR : 110 * HOUR;
-        pass(&l, HOUR / 2);
+        l.clock_error += (int64_t)(50 * HOUR);
+        life_pass(&l, HOUR / 2);
+        l.clock_error -= (int64_t)(i < 2 ? 20 * HOUR : 110 * HOUR);
+        life_pass(&l, HOUR / 2);
         assert_true(is_kept(&l, &reply));
     }
     assert_int_equal(l.clock_error, 0);
-    pass(&l, 2 * HOUR);
+    life_pass(&l, 2 * HOUR);
     assert_true(is_kept(&l, &reply));
-    pass(&l, 3 * HOUR);
+    life_pass(&l, 3 * HOUR);
     assert_false(is_kept(&l, &reply));
     life_end(&l);
 }
@@ -123,10 +107,10 @@ static void a_clock_set_back_keeps_for_longer(void **state)
     struct reply reply;
 
     a_finished_stop(*state, &l, &reply);
-    l.clock_error -= 3 * HOUR;
-    pass(&l, 8 * HOUR);
+    l.clock_error -= (int64_t)(3 * HOUR);
+    life_pass(&l, 8 * HOUR);
     assert_true(is_kept(&l, &reply));
-    pass(&l, 2 * HOUR);
+    life_pass(&l, 2 * HOUR);
     assert_false(is_kept(&l, &reply));
     life_end(&l);
 }
@@ -147,8 +131,8 @@ static void the_grace_does_not_see_the_clock(void **state)
         ask_stop(&l, leap < 0 ? "a" : leap > 0 ? "b" : "c", &reply);
         life_until(&l, l.guest->buttons > 0);
         pressed = l.now;
-        l.clock_error += leap * 1000 * HOUR;
-        pass(&l, 55 * (int64_t)USEC_PER_SEC);
+        l.clock_error += leap * (int64_t)(1000 * HOUR);
+        life_pass(&l, 55 * USEC_PER_SEC);
         assert_int_equal(engine_unfinished(l.engine), 1);
         life_until(&l, engine_unfinished(l.engine) == 0);
         assert_true(l.now <= pressed + 61 * USEC_PER_SEC);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#define TEST_HAS_FAULTS
 #include "fault-vfs.h"
 #include "engine-kit.h"
 #include "memory-faults.h"

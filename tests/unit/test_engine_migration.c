@@ -9,30 +9,6 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
-static void pass(struct life *l, usec_t time)
-{
-    usec_t until = l->now + time;
-
-    while (l->now < until)
-        life_step(l, until);
-}
-
-static void assert_history(const struct life *l, const char *expected)
-{
-    struct history h;
-
-    read_history(l->path, &h);
-    assert_string_equal(h.text, expected);
-}
-
 static void a_life(struct scratch *s, struct life *l)
 {
     *l = (struct life){.path = scratch_path(s, "stopd.db")};
@@ -64,10 +40,10 @@ static void a_migration_that_failed_is_found_out(void **state)
     a_life(*state, &l);
     attach(&l);
     assert_true(simulated_migrate(l.world, l.guest));
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_refused(&l, "during");
     assert_true(simulated_migrated(l.world, l.guest, false));
-    pass(&l, 2 * USEC_PER_SEC);
+    life_pass(&l, 2 * USEC_PER_SEC);
     ask_stop(&l, "after", &reply);
     life_until(&l, reply.is_there && engine_unfinished(l.engine) == 0);
     assert_int_equal(reply.code, ERROR_NONE);
@@ -87,7 +63,7 @@ static void a_migration_that_nothing_told_of_is_seen_before_the_button(void **st
     ask_stop(&l, "once", &reply);
     life_until(&l, reply.is_there && engine_unfinished(l.engine) == 0);
     assert_int_equal(reply.code, ERROR_NONE);
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_int_equal(l.guest->state, DOMAIN_RUNNING);
     assert_false(l.cut);
     assert_history(&l, "Running→Stopping Stopping→Running");
@@ -101,7 +77,7 @@ static void a_guest_arrives(struct scratch *s, struct life *l)
     l->guest->state = DOMAIN_PAUSED;
     l->guest->in_migration = true;
     attach(l);
-    pass(l, 5 * USEC_PER_SEC);
+    life_pass(l, 5 * USEC_PER_SEC);
     assert_refused(l, "on the way");
     assert_history(l, "");
 }
@@ -113,7 +89,7 @@ static void what_arrives_is_started_when_it_runs(void **state)
     a_guest_arrives(*state, &l);
     l.guest->in_migration = false;
     assert_true(simulated_resume(l.world, l.guest));
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_history(&l, "Pending→Running");
     life_end(&l);
 }
@@ -124,7 +100,7 @@ static void what_does_not_arrive_was_never_here(void **state)
 
     a_guest_arrives(*state, &l);
     assert_true(simulated_destroy(l.world, l.guest));
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_history(&l, "");
     life_end(&l);
 }
@@ -136,9 +112,9 @@ static void what_left_is_not_stopped(void **state)
     a_life(*state, &l);
     attach(&l);
     assert_true(simulated_migrate(l.world, l.guest));
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_true(simulated_migrated(l.world, l.guest, true));
-    pass(&l, 5 * USEC_PER_SEC);
+    life_pass(&l, 5 * USEC_PER_SEC);
     assert_history(&l, "");
     life_end(&l);
 }

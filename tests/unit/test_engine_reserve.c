@@ -18,14 +18,6 @@
 static struct marker_keeper *keeper;
 static atomic_bool is_full;
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
 static void no_room(void *userdata)
 {
     is_full = true;

@@ -8,22 +8,6 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
-static void pass(struct life *l, usec_t time)
-{
-    usec_t until = l->now + time;
-
-    while (l->now < until)
-        life_step(l, until);
-}
-
 static void assert_answered(struct life *l, const char *token, enum error_code code)
 {
     struct reply reply;
@@ -31,14 +15,6 @@ static void assert_answered(struct life *l, const char *token, enum error_code c
     ask_stop(l, token, &reply);
     life_until(l, reply.is_there);
     assert_string_equal(error_name(reply.code), error_name(code));
-}
-
-static void assert_history(const struct life *l, const char *expected)
-{
-    struct history h;
-
-    read_history(l->path, &h);
-    assert_string_equal(h.text, expected);
 }
 
 /* A guest that is off. It is started and goes off again before anybody looks; its process takes
@@ -50,12 +26,12 @@ static void a_brief_run(struct scratch *s, struct life *l)
     assert_true(simulated_destroy(l->world, l->guest));
     life_start(l);
     life_until(l, engine_is_attached(l->engine));
-    pass(l, USEC_PER_SEC);
+    life_pass(l, USEC_PER_SEC);
     l->guest->manners.flush = 2 * USEC_PER_SEC;
     l->guest->manners.linger = 30 * USEC_PER_SEC;
     assert_true(simulated_start(l->world, l->guest));
     assert_true(simulated_power_off(l->world, l->guest));
-    pass(l, 5 * USEC_PER_SEC);
+    life_pass(l, 5 * USEC_PER_SEC);
     assert_int_equal(l->guest->state, DOMAIN_OFF);
 }
 
@@ -66,7 +42,7 @@ static void a_run_seen_only_on_its_way_off_is_off_with_its_process(void **state)
 
     a_brief_run(*state, &l);
     assert_answered(&l, "while it lingers", ERROR_UNAVAILABLE);
-    pass(&l, 60 * USEC_PER_SEC);
+    life_pass(&l, 60 * USEC_PER_SEC);
     assert_answered(&l, "behind it", ERROR_INSTANCE_STATUS);
     assert_history(&l, "");
     life_end(&l);
@@ -80,9 +56,9 @@ static void that_it_lingers_outlives_a_restart(void **state)
     life_die(&l);
     life_start(&l);
     life_until(&l, engine_is_attached(l.engine));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     assert_answered(&l, "while it lingers", ERROR_UNAVAILABLE);
-    pass(&l, 60 * USEC_PER_SEC);
+    life_pass(&l, 60 * USEC_PER_SEC);
     assert_answered(&l, "behind it", ERROR_INSTANCE_STATUS);
     life_end(&l);
 }
@@ -93,7 +69,7 @@ static void another_start_behind_it_is_reported(void **state)
 
     a_brief_run(*state, &l);
     assert_true(simulated_start(l.world, l.guest));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     assert_history(&l, "Stopped→Running");
     life_end(&l);
 }
@@ -127,7 +103,7 @@ static void one_whose_definition_cannot_be_read_is_told_of_by_its_uuid(void **st
     world_make(&l);
     life_start(&l);
     life_until(&l, engine_is_attached(l.engine));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     world_add(&l, 2);
     engine_turn(l.engine);
     c = take(l.calls);

@@ -195,11 +195,28 @@ def test_an_intruder_stops_it(wipe, make_loop, mode):
     assert loop.is_zero()
 
 
+def written(loop):
+    """Sectors, by the kernel's account."""
+    with open(f"/sys/block/{os.path.basename(loop.path)}/stat", encoding="ascii") as file:
+        return int(file.read().split()[6])
+
+
+def wait_until_it_stands_still(process, loop):
+    """It writes tens of times a second, or waits."""
+    deadline = time.monotonic() + 60
+    before, since = written(loop), time.monotonic()
+    while time.monotonic() < since + 0.5:
+        assert process.poll() is None and time.monotonic() < deadline, "it does not wait"
+        time.sleep(0.01)
+        if (now := written(loop)) != before:
+            before, since = now, time.monotonic()
+
+
 def test_who_only_looks_and_goes_is_waited_for(wipe, make_loop):
     loop = make_loop(128 * MIB)
     process, said = under_way(wipe, loop)
     fd = os.open(loop.path, os.O_RDONLY)
-    time.sleep(1.5)
+    wait_until_it_stands_still(process, loop)
     os.close(fd)
     plan = wipe.run("--plan", loop.path, f"--allow={loop.path}")
     assert plan.status == 76
