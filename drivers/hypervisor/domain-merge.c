@@ -99,6 +99,9 @@ static int merge_disks(struct instance *live, const struct instance *inactive)
         if (instance_add_relative(live, d->target, d->path, d->pool, d->volume) < 0)
             return -ENOMEM;
     }
+    for (size_t k = 0; k < inactive->n_pci_devices; k++)
+        if (instance_add_pci_device(live, inactive->pci_devices[k].address) < 0)
+            return -ENOMEM;
     live->has_passthrough_nvme |= inactive->has_passthrough_nvme;
     return 0;
 }

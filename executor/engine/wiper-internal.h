@@ -89,8 +89,8 @@ struct clearing {
     struct job *job;
     struct marker_hold *hold;
     struct helper *helper;
-    char *device;          /* the path that we know it by: the domain's, then the helper's */
-    struct disk_node node; /* what that is */
+    char *device;              /* the path that we know it by: the domain's, then the helper's */
+    struct wanted_disk wanted; /* what that is */
 
     /* What the helper has said */
     bool has_spoken, is_claimed, is_cleared, is_verified;

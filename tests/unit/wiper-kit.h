@@ -32,6 +32,7 @@ struct kit_domain {
     char disk[160];    /* one; the own domain's has the target vdb, and is local */
     char backing[160]; /* of the disk's backing chain, or "" */
     char volume[32];   /* of the pool "pool", named by the disk vdc, or "" */
+    const char *pci;   /* the address of a device that it passes through; "": not to be read */
 };
 
 struct kit {
@@ -102,6 +103,8 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
         instance_add_relative(ret->instance, "vdb", d->backing, NULL, NULL);
     if (*d->volume)
         instance_add_relative(ret->instance, "vdc", NULL, "pool", d->volume);
+    if (d->pci)
+        instance_add_pci_device(ret->instance, d->pci);
     if (!*d->disk)
         return;
     instance_add_disk(ret->instance, "vdb", d->disk, DISK_FILE);
