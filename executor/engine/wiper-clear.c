@@ -1,10 +1,11 @@
 /* wiper-clear.c - one disk of one operation, from the marker to the certificate
  *
  * Theory of operation. First the marker is made durable: from then on libvirt's hook lets no domain
- * start on the disk, so that what is looked at next cannot change behind our back. Then the domain
- * is looked at: off or gone, and the process of the run that was stopped ended. Then every other
- * domain is read, running or only defined. What cannot be told forbids the claim as much as what
- * is in the way.
+ * start on the disk, so that what is looked at next cannot change behind our back. Then it waits
+ * for its turn: partitions of one disk are cleared one after the other, for each helper would find
+ * the other one's at work on that disk. Then the domain is looked at: off or gone, and the process
+ * of the run that was stopped ended. Then every other domain is read, running or only defined. What
+ * cannot be told forbids the claim as much as what is in the way.
  *
  * Only then is a helper started. While it works all domains are read again, every few seconds: it
  * is told to stop where the domain is not off any more or another one names the disk now. Libvirt
@@ -90,6 +91,23 @@ static int look_at_domain(struct clearing *c, struct error **err)
     if (check_off(&s, err) < 0)
         return error_context(err, "not begun");
     return check_process(order, &s, err);
+}
+
+static int check_wanted(struct clearing *c, struct error **err)
+{
+    const char *why = job_must_end(c->job);
+
+    return why ? error_set(err, ERROR_UNKNOWN, "%s", why) : 0;
+}
+
+/* What cannot be found is for later. */
+static int await_turn(struct clearing *c, struct error **err)
+{
+    struct disk_node node;
+
+    if (disk_node_of(c->job->order->disk.device, &node) == 0 && node.kind == DISK_BLOCK)
+        job_await_disk(c->job, node.self.device);
+    return check_wanted(c, err);
 }
 
 static int find_device(struct clearing *c, struct error **err)
@@ -191,13 +209,6 @@ static int look_at_others(struct clearing *c, struct wipe_request *r, struct err
     return result;
 }
 
-static int check_wanted(struct clearing *c, struct error **err)
-{
-    const char *why = job_must_end(c->job);
-
-    return why ? error_set(err, ERROR_UNKNOWN, "%s", why) : 0;
-}
-
 static int start_helper(struct clearing *c, const struct wipe_request *r, struct error **err)
 {
     _cleanup_(error_free) struct error *error = NULL;
@@ -218,6 +229,8 @@ static int prepare(struct clearing *c, struct error **err)
     r = request_for_clear(c->job->config, c->job->order, &request, err);
     if (r == 0)
         r = hold(c, err);
+    if (r == 0)
+        r = await_turn(c, err);
     if (r == 0)
         r = look_at_domain(c, err);
     if (r == 0)
