@@ -347,6 +347,17 @@ int pool_xml_read(const char *text, char **type, char **folder, struct error **e
     return 0;
 }
 
+int domain_xml_add_disks(const char *text, struct instance *to, struct error **err)
+{
+    _cleanup_(instance_free) struct instance *other = NULL;
+    struct lifecycle ignored;
+    int r = read_text(text, &other, &ignored, err);
+
+    if (r < 0)
+        return r;
+    return instance_merge_disks(to, other) < 0 ? error_no_memory(err) : 0;
+}
+
 int domain_xml_read(const char *live, const char *inactive, struct instance **ret,
                     struct lifecycle *ret_lifecycle, struct error **err)
 {

@@ -27,6 +27,10 @@ int survey_is_whole(const struct survey *v, const uuid_t domain, struct error **
 
         if (uuid_compare(s->domain, domain) == 0)
             continue;
+        if (s->instance && s->save_is_untold)
+            return error_set(err, ERROR_UNKNOWN,
+                             "which disks the saved image of domain %s names cannot be told",
+                             s->instance->name);
         if (s->instance && s->state != DOMAIN_UNKNOWN) {
             if (!has_untold_device(s->instance))
                 continue;
