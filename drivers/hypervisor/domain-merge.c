@@ -85,7 +85,7 @@ static bool names_disk(const struct instance *i, const struct disk *disk)
     return false;
 }
 
-static int merge_disks(struct instance *live, const struct instance *inactive)
+int instance_merge_disks(struct instance *live, const struct instance *inactive)
 {
     for (size_t k = 0; k < inactive->n_disks; k++) {
         const struct disk *d = &inactive->disks[k];
@@ -99,6 +99,9 @@ static int merge_disks(struct instance *live, const struct instance *inactive)
         if (instance_add_relative(live, d->target, d->path, d->pool, d->volume) < 0)
             return -ENOMEM;
     }
+    for (size_t k = 0; k < inactive->n_pci_devices; k++)
+        if (instance_add_pci_device(live, inactive->pci_devices[k].address) < 0)
+            return -ENOMEM;
     live->has_passthrough_nvme |= inactive->has_passthrough_nvme;
     return 0;
 }
@@ -117,5 +120,5 @@ int instance_merge(struct instance *live, const struct instance *inactive)
         r = instance_add_lock(live, inactive->locks[k]);
     for (size_t k = 0; k < inactive->n_local_disks && r == 0; k++)
         r = merge_local_disk(live, &inactive->local_disks[k]);
-    return r < 0 ? r : merge_disks(live, inactive);
+    return r < 0 ? r : instance_merge_disks(live, inactive);
 }

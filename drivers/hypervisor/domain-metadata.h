@@ -18,6 +18,8 @@ int metadata_refuse(struct instance *instance, const char *format, ...) _printf_
 /* Makes `live` the union of itself and the inactive definition of the same domain. Returns 0 or
  * -ENOMEM. */
 int instance_merge(struct instance *live, const struct instance *inactive);
+/* The same of disks and passed-through devices alone. */
+int instance_merge_disks(struct instance *live, const struct instance *inactive);
 
 bool xml_is_element(const xmlNode *node,
                     const char *name); /* of no namespace, as all of libvirt's own */

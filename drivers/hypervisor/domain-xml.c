@@ -12,7 +12,8 @@
  * <hostdev type='pci'>: the XML gives an address and not a class, and the host's PCI tree may by
  * now say something else. So a domain with a passed-through GPU counts as well. That errs to the
  * safe side: the flag matters only for instances whose local disks are cleared, which are then
- * refused.
+ * refused. The addresses themselves are kept, of network cards as well: what hangs on them is that
+ * domain's too, and nobody else's to clear.
  */
 #include "drivers/hypervisor/domain-xml.h"
 
@@ -160,6 +161,28 @@ static int read_relative(const xmlNode *element, const char *target, const char 
     return 0;
 }
 
+/* The PCI device that a <source> names. */
+static int read_pci_source(const xmlNode *source, struct instance *instance)
+{
+    const xmlNode *address = source ? xml_child(source, "address") : NULL;
+    _cleanup_(freep) char *domain = xml_attribute(address, "domain");
+    _cleanup_(freep) char *bus = xml_attribute(address, "bus");
+    _cleanup_(freep) char *slot = xml_attribute(address, "slot");
+    _cleanup_(freep) char *function = xml_attribute(address, "function");
+    char read[PCI_ADDRESS_SIZE];
+
+    if (pci_address_read(domain, bus, slot, function, read) < 0)
+        read[0] = '\0';
+    return instance_add_pci_device(instance, read);
+}
+
+static bool has_type(const xmlNode *element, const char *type)
+{
+    _cleanup_(freep) char *value = xml_attribute(element, "type");
+
+    return text_equal(value, type);
+}
+
 /* Everything below a disk that names something; libxml2 bounds how deep that can be. */
 static int read_relatives(const xmlNode *element, const char *target, const char *own,
                           struct instance *instance)
@@ -169,6 +192,10 @@ static int read_relatives(const xmlNode *element, const char *target, const char
     for (const xmlNode *c = element->children; c && r == 0; c = c->next) {
         if (xml_is_element(c, "source") || xml_is_element(c, "mirror"))
             r = read_relative(c, target, own, instance);
+        if (r == 0 && xml_is_element(c, "source") && has_type(c, "pci")) {
+            instance->has_passthrough_nvme = true;
+            r = read_pci_source(c, instance);
+        }
         if (r == 0 && c->type == XML_ELEMENT_NODE)
             r = read_relatives(c, target, own, instance);
     }
@@ -193,7 +220,16 @@ static int read_disk(const xmlNode *element, struct instance *instance)
     }
     if (instance_add_disk(instance, target, source, kind) < 0)
         return -ENOMEM;
+    if (text_equal(type, "nvme") && read_pci_source(xml_child(element, "source"), instance) < 0)
+        return -ENOMEM;
     return read_relatives(element, target, source, instance);
+}
+
+/* Beside disks. */
+static bool is_pci_device(const xmlNode *element)
+{
+    return (xml_is_element(element, "hostdev") && has_type(element, "pci")) ||
+           (xml_is_element(element, "interface") && has_type(element, "hostdev"));
 }
 
 static int read_devices(const xmlNode *devices, struct instance *instance)
@@ -201,11 +237,10 @@ static int read_devices(const xmlNode *devices, struct instance *instance)
     for (const xmlNode *c = devices ? devices->children : NULL; c; c = c->next) {
         if (xml_is_element(c, "disk") && read_disk(c, instance) < 0)
             return -ENOMEM;
-        if (xml_is_element(c, "hostdev")) {
-            _cleanup_(freep) char *type = xml_attribute(c, "type");
-
-            instance->has_passthrough_nvme |= text_equal(type, "pci");
-        }
+        if (xml_is_element(c, "hostdev") && has_type(c, "pci"))
+            instance->has_passthrough_nvme = true;
+        if (is_pci_device(c) && read_pci_source(xml_child(c, "source"), instance) < 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -310,6 +345,17 @@ int pool_xml_read(const char *text, char **type, char **folder, struct error **e
     *type = xml_attribute(root, "type");
     *folder = xml_child(root, "target") ? child_text(xml_child(root, "target"), "path") : NULL;
     return 0;
+}
+
+int domain_xml_add_disks(const char *text, struct instance *to, struct error **err)
+{
+    _cleanup_(instance_free) struct instance *other = NULL;
+    struct lifecycle ignored;
+    int r = read_text(text, &other, &ignored, err);
+
+    if (r < 0)
+        return r;
+    return instance_merge_disks(to, other) < 0 ? error_no_memory(err) : 0;
 }
 
 int domain_xml_read(const char *live, const char *inactive, struct instance **ret,

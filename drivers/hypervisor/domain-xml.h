@@ -13,6 +13,10 @@
 int domain_xml_read(const char *live, const char *inactive, struct instance **ret,
                     struct lifecycle *ret_lifecycle, struct error **err);
 
+/* Adds the disks and the passed-through devices of one more definition of the same domain, such as
+ * a saved image has; nothing else of it. Errors as above. */
+int domain_xml_add_disks(const char *text, struct instance *to, struct error **err);
+
 /* A storage pool's type and its folder; NULL where the definition has none. Errors as above. */
 int pool_xml_read(const char *text, char **type, char **folder, struct error **err);
 

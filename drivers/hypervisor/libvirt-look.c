@@ -198,6 +198,24 @@ static int see_managed_save(virDomainPtr dom, struct sighting *s, struct error *
     return absent_or_error(dom, s, err, "ask for a saved image of");
 }
 
+/* An image has the definition of when it was made: with disks, perhaps, that were attached to that
+ * run alone, and that the next start takes up again. */
+static int see_saved_definition(virDomainPtr dom, struct sighting *s, struct error **err)
+{
+    _cleanup_(freep) char *saved = NULL;
+    _cleanup_(error_free) struct error *unreadable = NULL;
+
+    if (!s->has_managed_save || !s->instance)
+        return 0;
+    saved = virDomainManagedSaveGetXMLDesc(dom, 0);
+    if (saved && domain_xml_add_disks(saved, s->instance, &unreadable) == 0)
+        return 0;
+    if (unreadable && error_code_of(unreadable) == ERROR_NO_MEMORY)
+        return error_no_memory(err);
+    s->save_is_untold = true;
+    return 0;
+}
+
 /* The operation is told by the job's statistics only. 1, 0, or negative where another call holds
  * the domain for too long; whoever cannot say for another reason is not migrating. */
 static int job_is_migration(virDomainPtr dom)
@@ -276,6 +294,8 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
         r = see_definition(dom, s, err);
     if (r == 0 && s->state == DOMAIN_OFF)
         r = see_managed_save(dom, s, err);
+    if (r == 0)
+        r = see_saved_definition(dom, s, err);
     return r < 0 ? r : see_migration(c, dom, s, err);
 }
 

@@ -12,8 +12,12 @@
  *
  * QEMU writes into the same file and may say anything, so the log is believed only where it says
  * that nothing was stopped: a guest that forged that would keep its own disks. A run that began
- * after the last end makes the end one of a former run; a file that was rotated or cannot be read
- * says nothing.
+ * after the last end makes the end one of a former run.
+ *
+ * QEMU may also have said much since its run began. The log is read backwards, further and further,
+ * also in what virtlogd or logrotate have put aside, until the beginning of the last run is found
+ * or an end that decides. Where no beginning is left at all, an end in the file of the domain's own
+ * name is its own: each run begins with a line there.
  */
 #include "drivers/hypervisor/qemu-log.h"
 
@@ -21,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,51 +35,133 @@
 #define SYSTEM_LOG_DIRECTORY "/var/log/libvirt/qemu"
 #define EMBEDDED_PID_DIRECTORY "/run/qemu"
 #define EMBEDDED_LOG_DIRECTORY "/log/qemu"
+#define SESSION_PID_DIRECTORY "/libvirt/qemu/run"
 
-/* A command line and what a healthy QEMU says. */
-#define TAIL_MAX (64 * 1024)
+/* A command line and what a healthy QEMU says; and all that is looked at, four times as much each
+ * time: virtlogd keeps 2 MiB in each of four files, unless it is told otherwise. */
+#define TAIL_MIN ((size_t)64 << 10)
+#define TAIL_MAX ((size_t)16 << 20)
 
 #define BEGUN ": starting up libvirt version: "
 #define ENDED ": shutting down, reason="
 #define OWNER "-uuid "
 
-int qemu_log_directory(const char *pid_directory, char **ret)
+static bool ends_with(const char *text, const char *end)
 {
-    size_t length = pid_directory ? strlen(pid_directory) : 0;
-    size_t end = strlen(EMBEDDED_PID_DIRECTORY);
+    size_t n = text ? strlen(text) : 0, m = strlen(end);
 
-    *ret = NULL;
-    if (text_equal(pid_directory, SYSTEM_PID_DIRECTORY))
-        return text_replace(ret, SYSTEM_LOG_DIRECTORY);
-    if (length <= end || !text_equal(pid_directory + length - end, EMBEDDED_PID_DIRECTORY))
-        return 0;
-    if (asprintf(ret, "%.*s" EMBEDDED_LOG_DIRECTORY, (int)(length - end), pid_directory) >= 0)
+    return n > m && text_equal(text + n - m, end);
+}
+
+_printf_(2, 3) static int say(char **ret, const char *format, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vasprintf(ret, format, ap);
+    va_end(ap);
+    if (n >= 0)
         return 0;
     *ret = NULL;
     return -ENOMEM;
 }
 
-/* The file's last TAIL_MAX bytes, as text. */
-static char *read_tail(const char *path)
+/* A user's logs are in his cache, wherever his pid files are. */
+static int session_directory(char **ret)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+    if (is_set(cache))
+        return say(ret, "%s/libvirt/qemu/log", cache);
+    return is_set(home) ? say(ret, "%s/.cache/libvirt/qemu/log", home) : 0;
+}
+
+int qemu_log_directory(const char *pid_directory, char **ret)
+{
+    *ret = NULL;
+    if (text_equal(pid_directory, SYSTEM_PID_DIRECTORY))
+        return text_replace(ret, SYSTEM_LOG_DIRECTORY);
+    if (ends_with(pid_directory, SESSION_PID_DIRECTORY))
+        return session_directory(ret);
+    if (!ends_with(pid_directory, EMBEDDED_PID_DIRECTORY))
+        return 0;
+    return say(ret, "%.*s" EMBEDDED_LOG_DIRECTORY,
+               (int)(strlen(pid_directory) - strlen(EMBEDDED_PID_DIRECTORY)), pid_directory);
+}
+
+/* --- What is read ---------------------------------------------------------------------------- */
+
+/* The file's last bytes; *n: how many, up to what it says before. *is_whole: there are no others.
+ */
+static char *read_tail(const char *path, size_t *n, bool *is_whole)
 {
     _cleanup_(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    _cleanup_(freep) char *text = malloc(TAIL_MAX + 1);
+    _cleanup_(freep) char *text = NULL;
     struct stat st;
-    off_t from;
-    size_t length = 0;
-    ssize_t n;
+    size_t size, length = 0;
+    ssize_t got;
 
-    if (!text || fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return NULL;
-    from = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
-    while (length < TAIL_MAX &&
-           (n = pread(fd, text + length, TAIL_MAX - length, from + (off_t)length)) > 0)
-        length += (size_t)n;
-    for (char *zero = text; (zero = memchr(zero, '\0', length - (size_t)(zero - text)));)
-        *zero = ' ';
-    text[length] = '\0';
+    *is_whole = (uint64_t)st.st_size <= *n;
+    size = *is_whole ? (size_t)st.st_size : *n;
+    text = malloc(size + 1);
+    while (text && length < size &&
+           (got = pread(fd, text + length, size - length,
+                        st.st_size - (off_t)size + (off_t)length)) > 0)
+        length += (size_t)got;
+    *n = length;
     return take(text);
 }
+
+/* Puts text before what is there, which may be NULL. 0 or -ENOMEM. */
+static int prepend(char **to, const char *text, size_t n)
+{
+    size_t there = *to ? strlen(*to) : 0;
+    char *joined = malloc(n + there + 1);
+
+    if (!joined)
+        return -ENOMEM;
+    memcpy(joined, text, n);
+    for (size_t i = 0; i < n; i++) /* a zero ends nothing */
+        if (!joined[i])
+            joined[i] = ' ';
+    memcpy(joined + n, *to ? *to : "", there + 1);
+    free(*to);
+    *to = joined;
+    return 0;
+}
+
+/* The last `most` bytes of a domain's log, what was put aside included, as text; or NULL.
+ * *is_all: there is no more. */
+static char *read_back(const char *path, size_t most, bool *is_all)
+{
+    static const char *const asides[] = {"", ".0", ".1", ".2"};
+    _cleanup_(freep) char *all = NULL;
+    bool is_whole = true;
+
+    for (size_t i = 0; i < ELEMENTSOF(asides) && is_whole && most > 0; i++) {
+        _cleanup_(freep) char *name = NULL;
+        _cleanup_(freep) char *text = NULL;
+        size_t n = most;
+
+        if (say(&name, "%s%s", path, asides[i]) < 0)
+            return NULL;
+        text = read_tail(name, &n, &is_whole);
+        if (!text && i == 0)
+            return NULL;
+        if (!text)
+            continue;
+        if (prepend(&all, text, n) < 0)
+            return NULL;
+        most -= n;
+    }
+    *is_all = is_whole && most > 0;
+    return take(all);
+}
+
+/* --- What it says ---------------------------------------------------------------------------- */
 
 /* The last place of this in the text, or NULL. */
 static const char *find_last(const char *text, const char *needle)
@@ -91,27 +178,52 @@ static bool begins_with(const char *text, const char *word)
     return strncmp(text, word, strlen(word)) == 0;
 }
 
-/* The command line of the run that ended last tells whose it was. */
-static enum end_cause read_end(const char *directory, const char *file, const char *uuid)
+static enum end_cause end_at(const char *ended)
 {
-    _cleanup_(freep) char *path = NULL;
-    _cleanup_(freep) char *text = NULL;
-    const char *begun, *ended, *owner;
-
-    if (asprintf(&path, "%s/%s", directory, file) < 0) {
-        path = NULL;
-        return END_UNKNOWN;
-    }
-    text = read_tail(path);
-    begun = text ? find_last(text, BEGUN) : NULL;
-    ended = begun ? find_last(begun, ENDED) : NULL;
-    owner = ended ? strstr(begun, OWNER) : NULL;
-    if (!owner || owner > ended || !begins_with(owner + strlen(OWNER), uuid))
-        return END_UNKNOWN;
     ended += strlen(ENDED);
     if (begins_with(ended, "migrated\n"))
         return END_MIGRATED;
     return begins_with(ended, "saved\n") ? END_SAVED : END_UNKNOWN;
+}
+
+/* How the text's last run ended. *begun: where it began, or NULL; *ended likewise. */
+static enum end_cause last_end(const char *text, const char **begun, const char **ended)
+{
+    *begun = find_last(text, BEGUN);
+    *ended = find_last(*begun ? *begun : text, ENDED);
+    return *ended ? end_at(*ended) : END_UNKNOWN;
+}
+
+/* The command line of the run that ended last tells whose it was. */
+static bool is_owner(const char *begun, const char *ended, const char *uuid)
+{
+    const char *owner = strstr(begun, OWNER);
+
+    return owner && owner < ended && begins_with(owner + strlen(OWNER), uuid);
+}
+
+/* is_own: the file has the domain's name. */
+static enum end_cause read_end(const char *directory, const char *file, const char *uuid,
+                               bool is_own)
+{
+    _cleanup_(freep) char *path = NULL;
+    bool is_all = false;
+
+    if (say(&path, "%s/%s", directory, file) < 0)
+        return END_UNKNOWN;
+    for (size_t most = TAIL_MIN; most <= TAIL_MAX; most *= 4) {
+        _cleanup_(freep) char *text = read_back(path, most, &is_all);
+        const char *begun = NULL, *ended = NULL;
+        enum end_cause cause = text ? last_end(text, &begun, &ended) : END_UNKNOWN;
+
+        if (!text || (ended && cause == END_UNKNOWN))
+            return END_UNKNOWN;
+        if (begun)
+            return ended && is_owner(begun, ended, uuid) ? cause : END_UNKNOWN;
+        if (is_all || most == TAIL_MAX)
+            return is_own ? cause : END_UNKNOWN;
+    }
+    return END_UNKNOWN;
 }
 
 static void directory_close(DIR *d)
@@ -120,14 +232,6 @@ static void directory_close(DIR *d)
         closedir(d);
 }
 DEFINE_CLEANUP(DIR *, directory_close);
-
-/* What was rotated away (NAME.log.0) tells of runs before the last one. */
-static bool is_current(const char *file)
-{
-    size_t n = strlen(file);
-
-    return n > 4 && text_equal(file + n - 4, ".log");
-}
 
 enum end_cause qemu_log_end(const char *directory, const char *domain_name, const uuid_t domain)
 {
@@ -139,11 +243,11 @@ enum end_cause qemu_log_end(const char *directory, const char *domain_name, cons
     uuid_unparse_lower(domain, uuid);
     if (domain_name) {
         snprintf(file, sizeof(file), "%s.log", domain_name);
-        return read_end(directory, file, uuid);
+        return read_end(directory, file, uuid, true);
     }
     logs = opendir(directory);
     while (logs && found == END_UNKNOWN && (entry = readdir(logs)))
-        if (is_current(entry->d_name))
-            found = read_end(directory, entry->d_name, uuid);
+        if (ends_with(entry->d_name, ".log"))
+            found = read_end(directory, entry->d_name, uuid, false);
     return found;
 }

@@ -4,7 +4,11 @@
  * power cuts, and takes in the whole subsystem. What came of it stands in the status of log page
  * 81h and nowhere else: the command's own status says no more than that it was taken. So the log is
  * read until it says success, and the log has to be about our command (SCDW10), not about one of
- * last year. While the controller is reset the log cannot be read, which means nothing for some
+ * last year. That may have been the very same command: so what the log said before ours went out is
+ * kept, and is believed only after something else was read. (A new success differs even where
+ * nobody saw it in progress: whoever writes takes "global data erased" off the old one.) Where the
+ * command's answer was lost and the log shows nothing of it, the command was lost too, and goes out
+ * again. While the controller is reset the log cannot be read, which means nothing for some
  * minutes. Progress that stands still for half an hour, or twice what the controller estimated, is
  * a stall; we go on to nothing after it, because the device will not answer to anything else.
  *
@@ -30,6 +34,8 @@
 /* How long the log may be unreadable, and how long it may still speak of what was before. */
 #define RESET_MAX (5 * 60 * USEC_PER_SEC)
 #define LAG_MAX (30 * USEC_PER_SEC)
+/* How often a command goes out whose answer is lost. */
+#define SENDS_MAX 3
 #define PROGRESS_TOTAL 65536
 #define NO_ESTIMATE UINT32_MAX
 /* Command dword 10. */
@@ -59,7 +65,8 @@ void nvme_sanitize_offer(const struct nvme_device *n, enum clear_method method,
 /* --- The log --------------------------------------------------------------------------------- */
 
 struct status {
-    unsigned state; /* NVME_SANITIZE_SSTAT_STATUS_… */
+    unsigned state;     /* NVME_SANITIZE_SSTAT_STATUS_… */
+    unsigned all_of_it; /* SSTAT with all its bits */
     unsigned progress;
     uint32_t dword;
     uint32_t estimate; /* seconds, of the action asked about; or NO_ESTIMATE */
@@ -81,43 +88,11 @@ static int read_log(struct nvme_device *n, uint32_t action, struct status *ret, 
     if (r < 0)
         return r;
     ret->state = le16toh(log.sstat) & NVME_SANITIZE_SSTAT_STATUS_MASK;
+    ret->all_of_it = le16toh(log.sstat);
     ret->progress = le16toh(log.sprog);
     ret->dword = le32toh(log.scdw10);
     ret->estimate =
         le32toh(action == NVME_SANITIZE_SANACT_START_CRYPTO_ERASE ? log.etce : log.etbe);
-    return 0;
-}
-
-/* --- Starting -------------------------------------------------------------------------------- */
-
-static int start(struct nvme_device *n, uint32_t dword, struct storage_record *record,
-                 struct error **err)
-{
-    struct nvme_passthru_cmd command = {
-        .opcode = nvme_admin_sanitize_nvm, .cdw10 = dword, .timeout_ms = COMMAND_TIMEOUT_MS};
-    _cleanup_(error_free) struct error *error = NULL;
-    int status = 0, r = nvme_command(n, "Sanitize", &command, record, &status, &error);
-
-    /* An errno says that the answer was lost, in a reset perhaps, not that the command was. The log
-     * knows. */
-    if (r >= 0 || status < 0)
-        return 0;
-    return error_move(err, &error);
-}
-
-static int begin(struct nvme_device *n, enum clear_method method, uint32_t dword,
-                 struct storage_record *record, struct error **err)
-{
-    struct status before;
-    int r = read_log(n, action_of(method), &before, err);
-
-    if (r < 0)
-        return error_context(err, "before a sanitize");
-    if (before.state != NVME_SANITIZE_SSTAT_STATUS_IN_PROGESS)
-        return start(n, dword, record, err);
-    if (before.dword != dword)
-        return error_set(err, ERROR_CONFLICT, "another sanitize (dword 10 0x%08x) is in progress",
-                         before.dword);
     return 0;
 }
 
@@ -127,9 +102,13 @@ struct waiting {
     struct nvme_device *n;
     uint32_t dword;
     bool may_exit;
+    struct status before; /* what the log said before the command */
+    bool has_begun;       /* it has been seen in progress */
+    bool is_doubtful;     /* its answer was lost */
+    unsigned sends;
     usec_t answered_at; /* the log was read last */
     usec_t moved_at;    /* the progress rose last */
-    usec_t begun_at;
+    usec_t begun_at;    /* it went out, or the log could be read again since */
     unsigned progress;
 };
 
@@ -137,6 +116,43 @@ static usec_t since(const struct waiting *w, usec_t when)
 {
     return w->n->block.seam->now() - when;
 }
+
+/* --- Starting -------------------------------------------------------------------------------- */
+
+static int start(struct waiting *w, struct storage_record *record, struct error **err)
+{
+    struct nvme_passthru_cmd command = {
+        .opcode = nvme_admin_sanitize_nvm, .cdw10 = w->dword, .timeout_ms = COMMAND_TIMEOUT_MS};
+    _cleanup_(error_free) struct error *error = NULL;
+    int status = 0, r = nvme_command(w->n, "Sanitize", &command, record, &status, &error);
+
+    /* An errno says that the answer was lost, in a reset perhaps, not that the command was. The log
+     * knows. */
+    if (r < 0 && status > 0)
+        return error_move(err, &error);
+    w->is_doubtful = r < 0;
+    w->sends++;
+    w->begun_at = w->answered_at = w->moved_at = w->n->block.seam->now();
+    return 0;
+}
+
+static int begin(struct waiting *w, struct storage_record *record, struct error **err)
+{
+    int r = read_log(w->n, w->dword & ACTION_MASK, &w->before, err);
+
+    if (r < 0)
+        return error_context(err, "before a sanitize");
+    if (w->before.state != NVME_SANITIZE_SSTAT_STATUS_IN_PROGESS)
+        return start(w, record, err);
+    if (w->before.dword != w->dword)
+        return error_set(err, ERROR_CONFLICT, "another sanitize (dword 10 0x%08x) is in progress",
+                         w->before.dword);
+    w->has_begun = true;
+    w->begun_at = w->answered_at = w->moved_at = w->n->block.seam->now();
+    return 0;
+}
+
+/* --- What the log says ----------------------------------------------------------------------- */
 
 /* Opens a device that a failed sanitize has shut. */
 static void leave_failure(struct waiting *w, struct storage_record *record)
@@ -167,23 +183,43 @@ static int check_stall(struct waiting *w, const struct status *s, struct error *
                      w->progress, since(w, w->moved_at) / (60 * USEC_PER_SEC));
 }
 
+/* Of what was before us, or of nothing? */
+static bool is_of_ours(const struct waiting *w, const struct status *s)
+{
+    bool is_as_before = s->all_of_it == w->before.all_of_it && s->progress == w->before.progress &&
+                        s->dword == w->before.dword;
+
+    return s->dword == w->dword && s->state != NVME_SANITIZE_SSTAT_STATUS_NEVER_SANITIZED &&
+           (w->has_begun || !is_as_before);
+}
+
+/* The log may lag behind the command by a moment. */
+static int nothing_of_ours(struct waiting *w, const struct status *s, struct storage_record *record,
+                           struct error **err)
+{
+    if (since(w, w->begun_at) < LAG_MAX)
+        return 0;
+    if (w->is_doubtful && w->sends < SENDS_MAX && s->state != NVME_SANITIZE_SSTAT_STATUS_IN_PROGESS)
+        return start(w, record, err);
+    if (s->state == NVME_SANITIZE_SSTAT_STATUS_COMPLETED_FAILED)
+        leave_failure(w, record);
+    return error_set(err, ERROR_IO,
+                     "the log of sanitizes does not know ours (SSTAT %u, dword 10 0x%08x%s)",
+                     s->state, s->dword, s->dword == w->dword ? ", as before it" : "");
+}
+
 /* 1: it is done. 0: not yet. */
 static int judge(struct waiting *w, const struct status *s, struct storage_record *record,
                  struct error **err)
 {
-    /* Of what was before us, or of nothing: the log may lag behind the command by a moment. */
-    if (s->dword != w->dword || s->state == NVME_SANITIZE_SSTAT_STATUS_NEVER_SANITIZED) {
-        if (since(w, w->begun_at) < LAG_MAX)
-            return 0;
-        return error_set(err, ERROR_IO,
-                         "the log of sanitizes does not know ours (SSTAT %u, dword 10 0x%08x)",
-                         s->state, s->dword);
-    }
+    if (!is_of_ours(w, s))
+        return nothing_of_ours(w, s, record, err);
     switch (s->state) {
     case NVME_SANITIZE_SSTAT_STATUS_COMPLETE_SUCCESS:
     case NVME_SANITIZE_SSTAT_STATUS_ND_COMPLETE_SUCCESS:
         return 1;
     case NVME_SANITIZE_SSTAT_STATUS_IN_PROGESS:
+        w->has_begun = true;
         return check_stall(w, s, err);
     case NVME_SANITIZE_SSTAT_STATUS_COMPLETED_FAILED:
         leave_failure(w, record);
@@ -210,6 +246,8 @@ static int wait_for(struct waiting *w, const struct storage_pace *pace,
                 error_move(err, &error);
                 return error_context(err, "the log of sanitizes cannot be read any more");
             }
+            if (!w->has_begun)
+                w->begun_at = w->n->block.seam->now();
             continue;
         }
         w->answered_at = w->n->block.seam->now();
@@ -229,9 +267,6 @@ int nvme_sanitize(struct nvme_device *n, enum clear_method method, bool may_exit
     int r = nvme_lock_controller(n, pace, &lock, err);
 
     if (r >= 0)
-        r = begin(n, method, dword, record, err);
-    if (r < 0)
-        return r;
-    w.begun_at = w.answered_at = w.moved_at = n->block.seam->now();
-    return wait_for(&w, pace, record, err);
+        r = begin(&w, record, err);
+    return r < 0 ? r : wait_for(&w, pace, record, err);
 }

@@ -2,6 +2,7 @@
 #include "stopd/instance.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 DEFINE_ENUM_WORDS(enum network_kind, network_kind, NETWORK_MAX, "vpc", "classic");
@@ -46,6 +47,7 @@ void instance_free(struct instance *i)
         free(i->relatives[k].volume);
     }
     free(i->relatives);
+    free(i->pci_devices);
     free(i->locks);
     free(i->local_disks);
     free(i->disks);
@@ -136,6 +138,21 @@ int instance_add_relative(struct instance *i, const char *target, const char *pa
                : 0;
 }
 
+int instance_add_pci_device(struct instance *i, const char *address)
+{
+    struct pci_device *devices;
+
+    for (size_t k = 0; k < i->n_pci_devices; k++)
+        if (text_equal(i->pci_devices[k].address, address))
+            return 0;
+    devices = grow(i->pci_devices, i->n_pci_devices, sizeof(*devices));
+    if (!devices)
+        return -ENOMEM;
+    i->pci_devices = devices;
+    snprintf(devices[i->n_pci_devices++].address, PCI_ADDRESS_SIZE, "%s", address);
+    return 0;
+}
+
 struct local_disk *instance_add_local_disk(struct instance *i)
 {
     struct local_disk *disks = grow(i->local_disks, i->n_local_disks, sizeof(*disks));
@@ -183,6 +200,9 @@ static int copy_lists(struct instance *to, const struct instance *from)
         if (instance_add_relative(to, d->target, d->path, d->pool, d->volume) < 0)
             return -ENOMEM;
     }
+    for (size_t k = 0; k < from->n_pci_devices; k++)
+        if (instance_add_pci_device(to, from->pci_devices[k].address) < 0)
+            return -ENOMEM;
     for (size_t k = 0; k < from->n_local_disks; k++) {
         const struct local_disk *d = &from->local_disks[k];
         struct local_disk *copy = instance_add_local_disk(to);

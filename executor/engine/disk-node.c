@@ -12,9 +12,9 @@
  */
 #include "engine/disk-node.h"
 
+#include "engine/disk-controllers.h"
 #include "engine/disk-sysfs.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -177,60 +177,8 @@ int disk_node_of(const char *path, struct disk_node *ret)
 
 /* --- Controllers --------------------------------------------------------------------------- */
 
-/* The last component that is a PCI address: what comes before it are bridges. */
-static bool find_pci_address(const char *path, char ret[static PCI_ADDRESS_SIZE])
+int disk_node_controllers(const struct disk_node *node, struct pci_addresses *ret)
 {
-    bool found = false;
-    unsigned domain, bus, slot, function;
-    int used;
-
-    for (const char *component = path; (component = strchr(component, '/')); component++) {
-        used = 0;
-        if (sscanf(component, "/%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) < 4 ||
-            (component[used] && component[used] != '/'))
-            continue;
-        snprintf(ret, PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff,
-                 slot & 0xff, function & 0xf);
-        found = true;
-    }
-    return found;
-}
-
-static bool is_controller_name(const char *name)
-{
-    return strncmp(name, "nvme", 4) == 0 && isdigit((unsigned char)name[4]) &&
-           name[4 + strspn(name + 4, "0123456789")] == '\0';
-}
-
-/* A namespace of a subsystem with several paths hangs on the subsystem, which links to its
- * controllers. */
-static size_t subsystem_controllers(const struct sysfs_device *d, char (*ret)[PCI_ADDRESS_SIZE],
-                                    size_t most)
-{
-    _cleanup_(closedir) DIR *subsystem = open_folder(d->disk, "..");
-    const struct dirent *e;
-    size_t n = 0;
-
-    while (n < most && subsystem && (e = readdir(subsystem))) {
-        char link[PATH_MAX + NAME_MAX + 8], path[PATH_MAX];
-
-        if (!is_controller_name(e->d_name))
-            continue;
-        snprintf(link, sizeof(link), "%s/../%s", d->disk, e->d_name);
-        if (realpath(link, path) && find_pci_address(path, ret[n]))
-            n++;
-    }
-    return n;
-}
-
-size_t disk_node_controllers(const struct disk_node *node, char (*ret)[PCI_ADDRESS_SIZE],
-                             size_t most)
-{
-    struct sysfs_device d;
-
-    if (node->kind != DISK_BLOCK || most == 0 || sysfs_find_device(node->number, &d) < 0)
-        return 0;
-    if (find_pci_address(d.disk, ret[0]))
-        return 1;
-    return subsystem_controllers(&d, ret, most);
+    *ret = (struct pci_addresses){0};
+    return node->kind == DISK_BLOCK ? disk_controllers("/sys", node->number, ret) : 0;
 }

@@ -6,6 +6,7 @@
 #define STOPD_ENGINE_DISK_NODE_H
 
 #include "stopd/instance.h"
+#include "stopd/pci.h"
 
 #include <json-c/json.h>
 #include <sys/types.h>
@@ -38,11 +39,9 @@ int disk_node_of_number(dev_t number, struct disk_node *ret);
  * one disk share nothing. */
 bool disk_nodes_share(const struct disk_node *a, const struct disk_node *b);
 
-/* The PCI addresses of the controllers that it hangs on ("0000:01:00.0"): passed through to a
- * guest, they take the disk along. Returns how many. */
-#define PCI_ADDRESS_SIZE 16
-size_t disk_node_controllers(const struct disk_node *node, char (*ret)[PCI_ADDRESS_SIZE],
-                             size_t most);
+/* The PCI devices that it hangs on (disk-controllers.h); none, for a file. 0 or a negative errno.
+ */
+int disk_node_controllers(const struct disk_node *node, struct pci_addresses *ret);
 
 /* Finds the disk of this identity (see wipe-protocol.h), which was under this path once. By its
  * names, wherever it is now; a disk without a name of its own by its number, or in another boot

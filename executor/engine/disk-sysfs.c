@@ -73,9 +73,3 @@ DIR *open_folder(const char *folder, const char *name)
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     return opendir(path);
 }
-
-void closedir_cleanup(DIR **d)
-{
-    if (*d)
-        closedir(*d);
-}

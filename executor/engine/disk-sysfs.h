@@ -23,6 +23,10 @@ uint64_t sysfs_count(const char *folder, const char *name); /* 0: there is none 
 int devno_from_text(const char *text, dev_t *ret);
 
 DIR *open_folder(const char *folder, const char *name); /* NULL: there is none */
-void closedir_cleanup(DIR **d);
+static inline void closedir_cleanup(DIR **d)
+{
+    if (*d)
+        closedir(*d);
+}
 
 #endif

@@ -68,14 +68,15 @@ int marker_locate(struct marker *m)
 
     if (!is_of_this_boot(m))
         forget_numbers(m->identity, m->kind);
-    m->n_controllers = 0;
+    m->controllers = (struct pci_addresses){0};
     if (disk_boot_id(m->boot_id) < 0)
         m->boot_id[0] = '\0';
     if (r < 0)
         return 0;
     if (node.kind == DISK_FILE)
         return set_number(m->identity, "device", node.self.device);
-    m->n_controllers = disk_node_controllers(&node, m->controllers, ELEMENTSOF(m->controllers));
+    /* What cannot be told forbids the clear itself. */
+    (void)disk_node_controllers(&node, &m->controllers);
     r = set_number(m->identity, "devno", node.number);
     return r < 0 ? r : set_sequence(m->identity, node.number);
 }
@@ -88,8 +89,8 @@ static int add_controllers(json_object *o, const struct marker *m)
 
     if (json_add(o, "controllers", array) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < m->n_controllers; i++)
-        if (json_append(array, json_object_new_string(m->controllers[i])) < 0)
+    for (size_t i = 0; i < m->controllers.n; i++)
+        if (json_append(array, json_object_new_string(m->controllers.items[i])) < 0)
             return -ENOMEM;
     return 0;
 }
@@ -123,11 +124,10 @@ static int read_controllers(json_object *o, struct marker *m)
     for (size_t i = 0; i < json_object_array_length(array); i++) {
         json_object *item = json_object_array_get_idx(array, i);
 
-        if (i == ELEMENTSOF(m->controllers) || !json_object_is_type(item, json_type_string) ||
-            json_object_get_string_len(item) >= PCI_ADDRESS_SIZE)
+        if (!json_object_is_type(item, json_type_string) ||
+            json_object_get_string_len(item) >= PCI_ADDRESS_SIZE ||
+            pci_addresses_add(&m->controllers, json_object_get_string(item)) < 0)
             return -EINVAL;
-        strcpy(m->controllers[i], json_object_get_string(item));
-        m->n_controllers++;
     }
     return 0;
 }

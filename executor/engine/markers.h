@@ -17,9 +17,8 @@ struct marker {
     enum disk_source kind;
     json_object
         *identity; /* as taken at acceptance; numbers that pass with a boot are those of … */
-    char boot_id[UUID_TEXT_SIZE]; /* … this boot; "": of none that is known */
-    char controllers[4][PCI_ADDRESS_SIZE];
-    size_t n_controllers;
+    char boot_id[UUID_TEXT_SIZE];     /* … this boot; "": of none that is known */
+    struct pci_addresses controllers; /* that it hangs on */
 };
 void marker_clear(struct marker *m);
 static inline void

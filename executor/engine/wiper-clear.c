@@ -1,10 +1,11 @@
 /* wiper-clear.c - one disk of one operation, from the marker to the certificate
  *
  * Theory of operation. First the marker is made durable: from then on libvirt's hook lets no domain
- * start on the disk, so that what is looked at next cannot change behind our back. Then the domain
- * is looked at: off or gone, and the process of the run that was stopped ended. Then every other
- * domain is read, running or only defined. What cannot be told forbids the claim as much as what
- * is in the way.
+ * start on the disk, so that what is looked at next cannot change behind our back. Then it waits
+ * for its turn: partitions of one disk are cleared one after the other, for each helper would find
+ * the other one's at work on that disk. Then the domain is looked at: off or gone, and the process
+ * of the run that was stopped ended. Then every other domain is read, running or only defined. What
+ * cannot be told forbids the claim as much as what is in the way.
  *
  * Only then is a helper started. While it works all domains are read again, every few seconds: it
  * is told to stop where the domain is not off any more or another one names the disk now. Libvirt
@@ -92,6 +93,23 @@ static int look_at_domain(struct clearing *c, struct error **err)
     return check_process(order, &s, err);
 }
 
+static int check_wanted(struct clearing *c, struct error **err)
+{
+    const char *why = job_must_end(c->job);
+
+    return why ? error_set(err, ERROR_UNKNOWN, "%s", why) : 0;
+}
+
+/* What cannot be found is for later. */
+static int await_turn(struct clearing *c, struct error **err)
+{
+    struct disk_node node;
+
+    if (disk_node_of(c->job->order->disk.device, &node) == 0 && node.kind == DISK_BLOCK)
+        job_await_disk(c->job, node.self.device);
+    return check_wanted(c, err);
+}
+
 static int find_device(struct clearing *c, struct error **err)
 {
     const struct planned_disk *disk = &c->job->order->disk;
@@ -99,7 +117,7 @@ static int find_device(struct clearing *c, struct error **err)
 
     if (text_replace(&c->device, disk->device) < 0)
         return error_no_memory(err);
-    r = disk_node_of(disk->device, &c->node);
+    r = wanted_disk_find(c->device, &c->wanted);
     return r < 0 ? error_set_errno(err, ERROR_IO, r, "looking for %s", disk->device) : 0;
 }
 
@@ -126,22 +144,20 @@ static int renumber(const struct clearing *c, struct wipe_request *r, struct err
 {
     char device[32];
 
-    if (!is_file_of_another_boot(&c->job->order->disk, &c->node))
+    if (!is_file_of_another_boot(&c->job->order->disk, &c->wanted.node))
         return 0;
-    snprintf(device, sizeof(device), "%u:%u", major(c->node.self.device),
-             minor(c->node.self.device));
+    snprintf(device, sizeof(device), "%u:%u", major(c->wanted.node.self.device),
+             minor(c->wanted.node.self.device));
     return text_replace(&r->identity.value[IDENTITY_DEVICE], device) < 0 ? error_no_memory(err) : 0;
 }
 
-static int check_others(const struct clearing *c, const struct survey *v, struct error **err)
+static int add_devices(struct wipe_request *r, const struct instance *other)
 {
-    const struct named_disk *other =
-        survey_find_other(v, c->job->order->domain, c->device, &c->node);
+    int result = 0;
 
-    if (!other)
-        return 0;
-    return error_set(err, ERROR_CONFLICT, "%s is named by domain %s too (%s, as %s)", c->device,
-                     other->domain->instance->name, other->target, other->source);
+    for (size_t i = 0; other && i < other->n_pci_devices && result == 0; i++)
+        result = wipe_request_add_other_pci(r, other->name, other->pci_devices[i].address);
+    return result;
 }
 
 static int add_others(struct wipe_request *r, const struct survey *v, const uuid_t domain)
@@ -152,6 +168,9 @@ static int add_others(struct wipe_request *r, const struct survey *v, const uuid
         if (uuid_compare(v->disks[i].domain->domain, domain) != 0)
             result =
                 wipe_request_add_other(r, v->disks[i].domain->instance->name, v->disks[i].source);
+    for (size_t i = 0; i < v->domains.n && result == 0; i++)
+        if (uuid_compare(v->domains.items[i].domain, domain) != 0)
+            result = add_devices(r, v->domains.items[i].instance);
     return result;
 }
 
@@ -181,20 +200,13 @@ static int look_at_others(struct clearing *c, struct wipe_request *r, struct err
                          "not begun, for it cannot be told who else names the disk: %s",
                          error_message(error));
     }
-    result = check_others(c, v, err);
+    result = survey_check_others(v, *domain, &c->wanted, err);
     if (result == 0)
         result = add_companions(c, r, v, err);
     if (result == 0 && add_others(r, v, *domain) < 0)
         result = error_no_memory(err);
     surveyor_give_back(s, v);
     return result;
-}
-
-static int check_wanted(struct clearing *c, struct error **err)
-{
-    const char *why = job_must_end(c->job);
-
-    return why ? error_set(err, ERROR_UNKNOWN, "%s", why) : 0;
 }
 
 static int start_helper(struct clearing *c, const struct wipe_request *r, struct error **err)
@@ -217,6 +229,8 @@ static int prepare(struct clearing *c, struct error **err)
     r = request_for_clear(c->job->config, c->job->order, &request, err);
     if (r == 0)
         r = hold(c, err);
+    if (r == 0)
+        r = await_turn(c, err);
     if (r == 0)
         r = look_at_domain(c, err);
     if (r == 0)
@@ -256,7 +270,8 @@ static int check_survey(struct clearing *c, const struct survey *v, struct error
     const struct sighting *own = survey_find(v, c->job->order->domain);
     _cleanup_(error_free) struct error *error = NULL;
 
-    if ((!own || is_untold(own) || check_off(own, &error) == 0) && check_others(c, v, &error) == 0)
+    if ((!own || is_untold(own) || check_off(own, &error) == 0) &&
+        survey_check_others(v, c->job->order->domain, &c->wanted, &error) == 0)
         return 0;
     return error_set(err, ERROR_UNKNOWN, "stopped half-way: %s", error_message(error));
 }

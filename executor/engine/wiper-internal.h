@@ -38,7 +38,7 @@ struct wiper {
     void *userdata;
 
     pthread_mutex_t lock; /* for what follows */
-    pthread_cond_t gone;  /* a job */
+    pthread_cond_t gone;  /* a job; or some are to end */
     struct wiper_config *config;
     struct job *jobs;
     unsigned references; /* of the jobs' threads and the owner */
@@ -55,6 +55,7 @@ struct job {
     int bell;       /* rings when one of these changes: */
     bool is_ended;  /* nothing is owed any more; guarded by the wiper's lock, as the next */
     bool is_behind; /* IDENTIFY: has answered, and stays with a helper that does not end */
+    dev_t disk;     /* CLEAR: the whole disk that it has until it is gone, or 0; likewise */
     struct job *next;
 };
 
@@ -70,6 +71,8 @@ const char *job_must_end(struct job *j);
 void wiper_tell(struct wiper *w, struct wipe_report *r);
 void job_report(struct job *j, struct wipe_report *r);
 void job_stays_behind(struct job *j);
+/* Waits until no other job has this whole disk, or until it is to end. */
+void job_await_disk(struct job *j, dev_t disk);
 /* Ends a helper that is to end: waits for it, tells it to stop, kills it, and waits for as long as
  * it takes. is_done: it has said its last word, and needs only the time to leave. */
 void job_end_helper(struct job *j, struct helper *h, bool is_done);
@@ -89,8 +92,8 @@ struct clearing {
     struct job *job;
     struct marker_hold *hold;
     struct helper *helper;
-    char *device;          /* the path that we know it by: the domain's, then the helper's */
-    struct disk_node node; /* what that is */
+    char *device;              /* the path that we know it by: the domain's, then the helper's */
+    struct wanted_disk wanted; /* what that is */
 
     /* What the helper has said */
     bool has_spoken, is_claimed, is_cleared, is_verified;

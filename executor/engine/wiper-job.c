@@ -87,6 +87,27 @@ void job_report(struct job *j, struct wipe_report *r)
     wiper_tell(j->wiper, r);
 }
 
+/* With the lock held. */
+static bool is_taken(const struct wiper *w, dev_t disk)
+{
+    for (const struct job *j = w->jobs; j; j = j->next)
+        if (j->disk == disk)
+            return true;
+    return false;
+}
+
+void job_await_disk(struct job *j, dev_t disk)
+{
+    struct wiper *w = j->wiper;
+
+    pthread_mutex_lock(&w->lock);
+    while (is_taken(w, disk) && !j->is_ended && !w->stopping)
+        pthread_cond_wait(&w->gone, &w->lock);
+    if (!is_taken(w, disk))
+        j->disk = disk;
+    pthread_mutex_unlock(&w->lock);
+}
+
 void job_stays_behind(struct job *j)
 {
     pthread_mutex_lock(&j->wiper->lock);

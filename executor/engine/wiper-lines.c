@@ -139,7 +139,7 @@ static int take_claim(struct clearing *c, const struct wipe_line *l, struct erro
         return out_of_order(err, "does not tell which device it has claimed");
     if (text_replace(&c->device, device) < 0)
         return error_no_memory(err);
-    r = disk_node_of(device, &c->node);
+    r = wanted_disk_find(c->device, &c->wanted);
     if (r < 0)
         return error_set_errno(err, ERROR_IO, r, "looking at %s, which the helper has", device);
     c->is_claimed = true;

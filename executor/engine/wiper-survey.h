@@ -16,6 +16,15 @@ struct named_disk {
     struct disk_node node; /* DISK_OTHER: there is nothing under that path now */
 };
 
+/* A disk that somebody wants to himself. */
+struct wanted_disk {
+    const char *device;
+    struct disk_node node;
+    struct pci_addresses controllers; /* that it hangs on */
+};
+/* Looks where the path leads now. 0 or a negative errno; device is not copied. */
+int wanted_disk_find(const char *device, struct wanted_disk *ret);
+
 /* A volume whose path the hypervisor was asked for, once for all who name it. */
 struct found_volume {
     const char *pool, *volume;
@@ -64,10 +73,12 @@ int surveyor_look(struct surveyor *s, const uuid_t domain, const struct incarnat
 
 /* NULL: there is no such domain. */
 const struct sighting *survey_find(const struct survey *v, const uuid_t domain);
-/* ERROR_UNKNOWN names a domain, other than this one, whose disks could not be read or told. */
+/* ERROR_UNKNOWN names a domain, other than this one, whose disks or passed-through devices could
+ * not be read or told. */
 int survey_is_whole(const struct survey *v, const uuid_t domain, struct error **err);
-/* A disk of another domain that shares bytes with this one; NULL: none. */
-const struct named_disk *survey_find_other(const struct survey *v, const uuid_t domain,
-                                           const char *device, const struct disk_node *node);
+/* Another domain has a disk that shares bytes with this one, or passes through a PCI device that it
+ * hangs on. ERROR_CONFLICT names it. */
+int survey_check_others(const struct survey *v, const uuid_t domain, const struct wanted_disk *disk,
+                        struct error **err);
 
 #endif

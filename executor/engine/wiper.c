@@ -113,6 +113,7 @@ static bool await_jobs(struct wiper *w, usec_t deadline)
     w->stopping = true;
     for (struct job *j = w->jobs; j; j = j->next)
         job_ring(j);
+    pthread_cond_broadcast(&w->gone);
     while (w->jobs && pthread_cond_timedwait(&w->gone, &w->lock, &until) == 0)
         ;
     all_over = !w->jobs;
@@ -306,6 +307,7 @@ void wiper_end(struct wiper *w, const uuid_t domain)
             j->is_ended = true;
             job_ring(j);
         }
+    pthread_cond_broadcast(&w->gone);
     pthread_mutex_unlock(&w->lock);
     marker_keeper_forgive(w->keeper, domain);
 }

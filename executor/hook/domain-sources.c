@@ -15,6 +15,7 @@
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -130,26 +131,41 @@ static int add_path(struct domain_sources *s, const xmlNode *source, char *path)
     return 0;
 }
 
-static unsigned number_of(const xmlNode *address, const char *name)
+/* What is first of this kind is told. */
+_printf_(2, 3) static int set_untold(struct domain_sources *s, const char *format, ...)
 {
-    _cleanup_(freep) char *text = attribute(address, name);
+    va_list ap;
+    int n;
 
-    return text ? (unsigned)strtoul(text, NULL, 0) : 0;
+    if (s->untold)
+        return 0;
+    va_start(ap, format);
+    n = vasprintf(&s->untold, format, ap);
+    va_end(ap);
+    if (n >= 0)
+        return 0;
+    s->untold = NULL;
+    return -ENOMEM;
 }
 
+/* USB and SCSI addresses have no slot. */
 static int add_controller(struct domain_sources *s, const xmlNode *address)
 {
-    char(*controllers)[PCI_ADDRESS_SIZE];
+    _cleanup_(freep) char *domain = attribute(address, "domain");
+    _cleanup_(freep) char *bus = attribute(address, "bus");
+    _cleanup_(freep) char *slot = attribute(address, "slot");
+    _cleanup_(freep) char *function = attribute(address, "function");
+    char(*controllers)[PCI_ADDRESS_SIZE], read[PCI_ADDRESS_SIZE];
 
-    if (!address || !xmlHasProp(address, (const xmlChar *)"slot"))
+    if (!slot)
         return 0;
+    if (pci_address_read(domain, bus, slot, function, read) < 0)
+        return set_untold(s, "the passed-through PCI device in slot '%s'", slot);
     controllers = reallocarray(s->controllers, s->n_controllers + 1, sizeof(*controllers));
     if (!controllers)
         return -ENOMEM;
     s->controllers = controllers;
-    snprintf(controllers[s->n_controllers++], PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x",
-             number_of(address, "domain") & 0xffff, number_of(address, "bus") & 0xff,
-             number_of(address, "slot") & 0xff, number_of(address, "function") & 0xf);
+    memcpy(controllers[s->n_controllers++], read, sizeof(read));
     return 0;
 }
 
@@ -162,13 +178,7 @@ static int add_volume(struct domain_sources *s, const xmlNode *source)
 
     if (r > 0)
         return add_path(s, source, path);
-    if (r != -ENOENT || s->untold)
-        return r == -ENOENT ? 0 : r;
-    if (asprintf(&s->untold, "volume %s of pool %s", volume, pool) < 0) {
-        s->untold = NULL;
-        return -ENOMEM;
-    }
-    return 0;
+    return r == -ENOENT ? set_untold(s, "volume %s of pool %s", volume, pool) : r;
 }
 
 static int add_source(struct domain_sources *s, const xmlNode *source)

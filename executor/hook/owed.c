@@ -60,9 +60,8 @@ static int check_controllers(const struct domain_sources *s, const struct marker
                              struct error **err)
 {
     for (size_t i = 0; i < s->n_controllers; i++)
-        for (size_t k = 0; k < m->n_controllers; k++)
-            if (text_equal(s->controllers[i], m->controllers[k]))
-                return refuse(m, "behind the passed-through PCI device ", s->controllers[i], err);
+        if (pci_addresses_have(&m->controllers, s->controllers[i]))
+            return refuse(m, "behind the passed-through PCI device ", s->controllers[i], err);
     return 0;
 }
 

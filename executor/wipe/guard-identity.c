@@ -2,6 +2,8 @@
  * else's? */
 #include "wipe/guard.h"
 
+#include "engine/disk-controllers.h"
+
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
@@ -109,6 +111,29 @@ int guard_read_only(const struct scene *s, struct refusal *ret, struct error **e
 
 /* --- Others' ---------------------------------------------------------------------------------- */
 
+/* A device that is passed through takes along what hangs on it. */
+static int look_at_devices(const struct scene *s, struct refusal *ret, struct error **err)
+{
+    struct pci_addresses ours = {0};
+    int r = 0;
+
+    for (size_t i = 0; i < s->footprint.n && r == 0; i++)
+        if (s->footprint.nodes[i].role == NODE_SELF)
+            r = disk_controllers(s->sys, s->footprint.nodes[i].number, &ours);
+    if (r < 0)
+        return error_set_errno(err, ERROR_IO, r, "looking for the PCI devices that %s hangs on",
+                               s->device->path);
+    for (size_t i = 0; i < s->request->n_others; i++) {
+        const struct wipe_other *o = &s->request->others[i];
+
+        if (!o->source && pci_addresses_have(&ours, o->pci))
+            return refuse(ret, o->domain,
+                          "%s hangs on the PCI device %s, which the domain %s passes through",
+                          s->device->path, o->pci, o->domain);
+    }
+    return 0;
+}
+
 /* What other domains name is compared by what it leads to. A path that leads nowhere names nothing
  * that is here; but if it reads like ours, something has just been moved away from under it, and
  * that is a doubt. */
@@ -122,6 +147,8 @@ int guard_other_domain(const struct scene *s, struct refusal *ret, struct error 
             text_equal(o->source, s->request->device) || text_equal(o->source, s->device->path);
         struct stat st;
 
+        if (!o->source)
+            continue;
         if (!is_ours && scene_resolves(s, o->source, &node, &is_ours, &error) < 0) {
             if (stat(o->source, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
                 continue;
@@ -132,7 +159,7 @@ int guard_other_domain(const struct scene *s, struct refusal *ret, struct error 
             return refuse(ret, o->domain, "the domain %s names it too, as %s", o->domain,
                           o->source);
     }
-    return 0;
+    return look_at_devices(s, ret, err);
 }
 
 int guard_shared_namespace(const struct scene *s, struct refusal *ret, struct error **err)

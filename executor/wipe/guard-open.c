@@ -7,6 +7,11 @@
  * device and inode. The attributes are asked for as they are cached, so that a descriptor on a file
  * server that hangs does not hang us.
  *
+ * Threads share their process's descriptors and mappings, save that each may have made descriptors
+ * of its own (unshare CLONE_FILES), and that a first thread which has ended shows neither while the
+ * others still have them. The kernel tells whether two threads have one table (kcmp), so that no
+ * table is gone through twice; where it does not tell, it is.
+ *
  * It only counts if nothing is hidden (sight.c).
  */
 #include "wipe/guard-open.h"
@@ -15,9 +20,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -31,10 +38,12 @@
 struct search {
     const struct scene *scene;
     struct refusal *refusal;
-    dev_t anonymous;           /* the file system of rings, eventfds and the like */
-    struct inode_set harmless; /* mapped files that are known not to be ours */
-    char process[PATH_MAX];    /* "/proc/123" */
-    char culprit[384];         /* "process 123 (qemu-system-x86)", once somebody wants to know */
+    dev_t anonymous;            /* the file system of rings, eventfds and the like */
+    struct inode_set harmless;  /* mapped files that are known not to be ours */
+    char process[PATH_MAX];     /* "/proc/123", which it is named by … */
+    char thread[PATH_MAX + 32]; /* … and what is looked at: the same, or "/proc/123/task/124" */
+    char thread_id[32];         /* "124" */
+    char culprit[384];          /* "process 123 (qemu-system-x86)", once somebody wants to know */
 };
 
 static void search_cleanup(struct search *q)
@@ -95,7 +104,7 @@ static bool is_ours_by_name(const struct search *q, char *name, const struct nod
 
     *node = NULL;
     if (name[0] == '/') {
-        snprintf(path, sizeof(path), "%s/root%s", q->process, name);
+        snprintf(path, sizeof(path), "%s/root%s", q->thread, name);
         if (stat_cached(AT_FDCWD, path, &st) >= 0 && is_ours(q->scene, &st, node))
             return true;
     }
@@ -139,7 +148,7 @@ static int look_at_ring(struct search *q, const char *fd, struct error **err)
     char path[PATH_MAX + 512];
     int r = 0;
 
-    snprintf(path, sizeof(path), "%s/fdinfo/%s", q->process, fd);
+    snprintf(path, sizeof(path), "%s/fdinfo/%s", q->thread, fd);
     for (int i = 0; i < RING_TRIES; i++) {
         r = look_at_ring_once(q, path);
         if (r != -EAGAIN)
@@ -167,21 +176,23 @@ static bool is_ring(int folder, const char *fd)
 /* Opened for reading only? When it cannot be told, no. */
 static bool is_reader(const struct search *q, const char *fd)
 {
-    char folder[PATH_MAX + 16], text[512], *flags;
+    char folder[PATH_MAX + 64], text[512], *flags;
 
-    snprintf(folder, sizeof(folder), "%s/fdinfo", q->process);
+    snprintf(folder, sizeof(folder), "%s/fdinfo", q->thread);
     sysfs_text(folder, fd, text, sizeof(text));
     flags = strstr(text, "flags:");
     return flags && (strtoul(flags + strlen("flags:"), NULL, 8) & O_ACCMODE) == O_RDONLY;
 }
 
-/* folder: the process's, or one of its threads'. *n: how many descriptors there were. */
-static int look_at_descriptors(struct search *q, const char *folder, size_t *n, struct error **err)
+/* Those of the thread at hand. */
+static int look_at_descriptors(struct search *q, struct error **err)
 {
-    _cleanup_(closedir) DIR *d = opendir(folder);
+    char folder[PATH_MAX + 64];
+    _cleanup_(closedir) DIR *d = NULL;
     struct dirent *e;
 
-    *n = 0;
+    snprintf(folder, sizeof(folder), "%s/fd", q->thread);
+    d = opendir(folder);
     if (!d)
         return is_gone(errno) ? 0
                               : error_set_errno(err, ERROR_FORBIDDEN, errno,
@@ -193,7 +204,6 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
 
         if (e->d_name[0] == '.')
             continue;
-        ++*n;
         r = stat_cached(dirfd(d), e->d_name, &st);
         if (r < 0 && !is_gone(-r))
             return error_set_errno(err, ERROR_FORBIDDEN, r, "%s does not show its open files",
@@ -213,28 +223,6 @@ static int look_at_descriptors(struct search *q, const char *folder, size_t *n, 
     }
     return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", folder)
                                     : 0;
-}
-
-/* A process whose first thread has ended shows no descriptors although other threads have them. */
-static int look_at_threads(struct search *q, struct error **err)
-{
-    char folder[PATH_MAX + 16];
-    _cleanup_(closedir) DIR *d = NULL;
-    struct dirent *e;
-    int r = 0;
-
-    snprintf(folder, sizeof(folder), "%s/task", q->process);
-    d = opendir(folder);
-    while (d && r == 0 && (e = readdir(d))) {
-        char descriptors[PATH_MAX + 512];
-        size_t n;
-
-        if (e->d_name[0] == '.')
-            continue;
-        snprintf(descriptors, sizeof(descriptors), "%s/%s/fd", folder, e->d_name);
-        r = look_at_descriptors(q, descriptors, &n, err);
-    }
-    return r;
 }
 
 /* --- Mappings -------------------------------------------------------------------------------- */
@@ -272,7 +260,8 @@ static int look_at_mapping(struct search *q, const struct mapping *m, struct err
         return refuse_open(q, NULL, "is mapped into memory");
     if (inode_set_has(&q->harmless, m->device, m->inode))
         return 0;
-    snprintf(path, sizeof(path), "%s/map_files/%s", q->process, m->range);
+    /* A thread has such a folder by its own number only. */
+    snprintf(path, sizeof(path), "%s/%s/map_files/%s", q->scene->proc, q->thread_id, m->range);
     r = stat_cached(AT_FDCWD, path, &st);
     if (r < 0 && !is_gone(-r)) /* gone: unmapped since */
         return error_set_errno(err, ERROR_IO, r, "looking at %s", path);
@@ -283,14 +272,16 @@ static int look_at_mapping(struct search *q, const struct mapping *m, struct err
     return 0;
 }
 
-static int look_at_mappings(struct search *q, struct error **err)
+/* Those of the thread at hand. *n: how many there were, of files or not. */
+static int look_at_mappings(struct search *q, size_t *n, struct error **err)
 {
     char path[PATH_MAX + 512];
     _cleanup_(fclose) FILE *f = NULL;
     _cleanup_(freep) char *line = NULL;
     size_t size = 0;
 
-    snprintf(path, sizeof(path), "%s/maps", q->process);
+    *n = 0;
+    snprintf(path, sizeof(path), "%s/maps", q->thread);
     f = fopen(path, "re");
     if (!f)
         return is_gone(errno) ? 0 : error_set_errno(err, ERROR_IO, errno, "opening %s", path);
@@ -298,26 +289,91 @@ static int look_at_mappings(struct search *q, struct error **err)
         struct mapping m;
         int r = maps_parse(line, &m) ? look_at_mapping(q, &m, err) : 0;
 
+        ++*n;
         if (r)
             return r;
     }
     return errno && !is_gone(errno) ? error_set_errno(err, ERROR_IO, errno, "reading %s", path) : 0;
 }
 
+/* --- Threads --------------------------------------------------------------------------------- */
+
+/* What the threads that have been looked at have shown. */
+struct shown {
+    pid_t first, last; /* whose descriptors were looked at; 0: nobody's since the first thread */
+    bool has_mappings;
+};
+
+/* When it cannot be told, no. */
+static bool share_descriptors(pid_t a, pid_t b)
+{
+    return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+static int look_at_thread(struct search *q, const char *id, struct shown *shown, struct error **err)
+{
+    pid_t thread = (pid_t)strtol(id, NULL, 10);
+    size_t n;
+    int r = 0;
+
+    snprintf(q->thread, sizeof(q->thread), "%s/task/%s", q->process, id);
+    snprintf(q->thread_id, sizeof(q->thread_id), "%s", id);
+    if (!share_descriptors(shown->first, thread) &&
+        !(shown->last && share_descriptors(shown->last, thread))) {
+        r = look_at_descriptors(q, err);
+        shown->last = thread;
+    }
+    if (r == 0 && !shown->has_mappings) {
+        r = look_at_mappings(q, &n, err);
+        shown->has_mappings = n > 0;
+    }
+    return r;
+}
+
+static int look_at_other_threads(struct search *q, const char *pid, struct shown *shown,
+                                 struct error **err)
+{
+    char folder[PATH_MAX + 16];
+    _cleanup_(closedir) DIR *d = NULL;
+    struct dirent *e;
+    int r = 0;
+
+    snprintf(folder, sizeof(folder), "%s/task", q->process);
+    d = opendir(folder);
+    while (d && r == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && !text_equal(e->d_name, pid))
+            r = look_at_thread(q, e->d_name, shown, err);
+    return r;
+}
+
+/* The folder of its threads has a link more for each. */
+static bool has_one_thread(const struct search *q)
+{
+    char folder[PATH_MAX + 16];
+    struct stat st;
+
+    snprintf(folder, sizeof(folder), "%s/task", q->process);
+    return stat(folder, &st) == 0 && st.st_nlink == 3;
+}
+
 /* --- All processes --------------------------------------------------------------------------- */
 
 static int look_at_process(struct search *q, const char *pid, struct error **err)
 {
-    char folder[PATH_MAX + 16];
+    struct shown shown = {.first = (pid_t)strtol(pid, NULL, 10)};
     size_t n;
     int r;
 
     snprintf(q->process, sizeof(q->process), "%s/%s", q->scene->proc, pid);
-    snprintf(folder, sizeof(folder), "%s/fd", q->process);
-    r = look_at_descriptors(q, folder, &n, err);
-    if (r == 0 && n == 0)
-        r = look_at_threads(q, err);
-    return r ? r : look_at_mappings(q, err);
+    snprintf(q->thread, sizeof(q->thread), "%s", q->process);
+    snprintf(q->thread_id, sizeof(q->thread_id), "%s", pid);
+    r = look_at_descriptors(q, err);
+    if (r == 0)
+        r = look_at_mappings(q, &n, err);
+    if (r || has_one_thread(q))
+        return r;
+    shown.has_mappings = n > 0;
+    return look_at_other_threads(q, pid, &shown, err);
 }
 
 static int find_anonymous(dev_t *ret, struct error **err)

@@ -191,17 +191,28 @@ static int read_allow(json_object *value, struct wipe_request *r, struct error *
     return 0;
 }
 
+static int read_other_pci(const char *domain, const char *address, struct wipe_request *r,
+                          struct error **err)
+{
+    if (!pci_address_is_valid(address))
+        return error_set(err, ERROR_USAGE, "'%s' is no PCI address", address);
+    return wipe_request_add_other_pci(r, domain, address) < 0 ? error_no_memory(err) : 0;
+}
+
 static int read_other(json_object *value, struct wipe_request *r, struct error **err)
 {
-    const char *domain = NULL, *source = NULL;
+    const char *domain = NULL, *source = NULL, *pci = NULL;
 
-    if (json_get_string(value, "domain", &domain) < 0 ||
-        json_get_string(value, "source", &source) < 0 || json_object_object_length(value) != 2 ||
-        !is_set(domain) || !is_set(source))
-        return error_set(err, ERROR_USAGE, "an item of others is not {domain, source}");
-    if (wipe_request_add_other(r, domain, source) < 0)
-        return error_no_memory(err);
-    return 0;
+    if (json_get_string(value, "domain", &domain) < 0 || !is_set(domain) ||
+        json_object_object_length(value) != 2 ||
+        (json_get_string(value, "source", &source) < 0 &&
+         json_get_string(value, "pci", &pci) < 0) ||
+        is_set(source) == is_set(pci))
+        return error_set(err, ERROR_USAGE,
+                         "an item of others is not {domain, source} or {domain, pci}");
+    if (pci)
+        return read_other_pci(domain, pci, r, err);
+    return wipe_request_add_other(r, domain, source) < 0 ? error_no_memory(err) : 0;
 }
 
 static int read_others(json_object *value, struct wipe_request *r, struct error **err)

@@ -63,10 +63,11 @@ static int add_others(json_object *o, const struct wipe_request *r)
         return -ENOMEM;
     for (size_t i = 0; i < r->n_others; i++) {
         json_object *other = json_object_new_object();
+        const struct wipe_other *each = &r->others[i];
 
-        if (json_append(others, other) < 0 ||
-            json_add_string(other, "domain", r->others[i].domain) < 0 ||
-            json_add_string(other, "source", r->others[i].source) < 0)
+        if (json_append(others, other) < 0 || json_add_string(other, "domain", each->domain) < 0 ||
+            json_add_string(other, each->source ? "source" : "pci",
+                            each->source ? each->source : each->pci) < 0)
             return -ENOMEM;
     }
     return 0;

@@ -2,6 +2,7 @@
 #include "stopd/wipe-protocol.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 DEFINE_ENUM_WORDS(enum wipe_verb, wipe_verb, WIPE_VERB_MAX, "identify", "plan", "clear");
@@ -68,12 +69,8 @@ int wipe_list_add(struct wipe_list *l, const char *item)
 }
 
 /* Grown by doubling: a host may have thousands of disks. */
-int wipe_request_add_other(struct wipe_request *r, const char *domain, const char *source)
+static int add_other(struct wipe_request *r, const struct wipe_other *other)
 {
-    _cleanup_(freep) char *d = strdup(domain), *s = strdup(source);
-
-    if (!d || !s)
-        return -ENOMEM;
     if ((r->n_others & (r->n_others - 1)) == 0) {
         size_t room = r->n_others ? 2 * r->n_others : 1;
         struct wipe_other *others = reallocarray(r->others, room, sizeof(*others));
@@ -82,7 +79,29 @@ int wipe_request_add_other(struct wipe_request *r, const char *domain, const cha
             return -ENOMEM;
         r->others = others;
     }
-    r->others[r->n_others++] = (struct wipe_other){.domain = take(d), .source = take(s)};
+    r->others[r->n_others++] = *other;
+    return 0;
+}
+
+int wipe_request_add_other(struct wipe_request *r, const char *domain, const char *source)
+{
+    _cleanup_(freep) char *d = strdup(domain), *s = strdup(source);
+
+    if (!d || !s || add_other(r, &(struct wipe_other){.domain = d, .source = s}) < 0)
+        return -ENOMEM;
+    d = s = NULL;
+    return 0;
+}
+
+int wipe_request_add_other_pci(struct wipe_request *r, const char *domain, const char *address)
+{
+    _cleanup_(freep) char *d = strdup(domain);
+    struct wipe_other other = {.domain = d};
+
+    snprintf(other.pci, sizeof(other.pci), "%s", address);
+    if (!d || add_other(r, &other) < 0)
+        return -ENOMEM;
+    d = NULL;
     return 0;
 }
 

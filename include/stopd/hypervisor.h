@@ -85,6 +85,8 @@ struct sighting {
     enum domain_state state;
     enum end_cause cause;  /* where state is OFF or ABSENT */
     bool has_managed_save; /* an OFF domain with a saved image: saved, not stopped */
+    bool save_is_untold;   /* what disks that image names could not be read; else the instance has
+                              them too */
     bool in_migration;
     struct incarnation incarnation; /* of the process that is there now */
     enum process_fate remembered;   /* of the incarnation that look() was given */

@@ -7,6 +7,7 @@
 #define STOPD_INSTANCE_H
 
 #include "stopd/error.h"
+#include "stopd/pci.h"
 
 enum network_kind { NETWORK_VPC, NETWORK_CLASSIC, NETWORK_MAX };
 enum charge_kind { CHARGE_POSTPAID, CHARGE_PREPAID, CHARGE_MAX };
@@ -62,6 +63,12 @@ struct disk_relative {
     char *pool, *volume; /* names */
 };
 
+/* A PCI device of this host that is passed through: whatever hangs on it the guest has, when it
+ * runs. */
+struct pci_device {
+    char address[PCI_ADDRESS_SIZE]; /* "": the definition's cannot be read */
+};
+
 struct instance {
     uuid_t uuid;
     char *name;
@@ -81,6 +88,8 @@ struct instance {
     size_t n_disks;
     struct disk_relative *relatives; /* of the disks, live and inactive */
     size_t n_relatives;
+    struct pci_device *pci_devices; /* of all elements, live and inactive */
+    size_t n_pci_devices;
     bool has_passthrough_nvme; /* <hostdev> or <disk type='nvme'>: the host cannot tell what the
                                   guest holds */
     struct stop_policy stop;
@@ -105,6 +114,8 @@ int instance_add_disk(struct instance *i, const char *target, const char *source
 /* A path, or a pool and a volume. The same of the same disk is not added again. */
 int instance_add_relative(struct instance *i, const char *target, const char *path,
                           const char *pool, const char *volume);
+/* The same address is not added again. */
+int instance_add_pci_device(struct instance *i, const char *address);
 /* Returns an all-NULL element to fill in, or NULL when out of memory. */
 struct local_disk *instance_add_local_disk(struct instance *i);
 bool instance_is_locked_for(const struct instance *i, const char *reason);

@@ -18,7 +18,8 @@
  *   methods      the ladder, best first; absent: local_storage.methods' default
  *   level        "clear" or "purge"; verify: "sample", "full" or "none"; maxMibPerS: 0 is no bound
  *   allow        {devices: [GLOB…], files: [GLOB…]}: what may ever be cleared; absent: nothing
- *   others       [{domain, source}…]: disks that other domains name, running or only defined
+ *   others       [{domain, source}…]: disks that other domains name, running or only defined; and
+ *                [{domain, pci}…]: PCI devices that they pass through ("0000:01:00.0")
  *   companions   [PATH…]: other disks of this same instance. A method that reaches all of an NVM
  *                subsystem is open only where every namespace of it is the device or one of these
  *   resume       the last "resume" that came out for this clear, as it was; absent: from the
@@ -47,6 +48,7 @@
 #ifndef STOPD_WIPE_PROTOCOL_H
 #define STOPD_WIPE_PROTOCOL_H
 
+#include "stopd/pci.h"
 #include "stopd/storage.h"
 
 #include <json-c/json.h>
@@ -76,7 +78,8 @@ struct wipe_list {
 };
 
 struct wipe_other {
-    char *domain, *source;
+    char *domain, *source; /* a path; or, where that is NULL: */
+    char pci[PCI_ADDRESS_SIZE];
 };
 
 /* How far a clear has come; see enum's words for where it goes on. */
@@ -134,6 +137,8 @@ json_object *wipe_request_to_json(const struct wipe_request *r);
 int wipe_list_add(struct wipe_list *l, const char *item); /* 0 or -ENOMEM */
 int wipe_request_add_other(struct wipe_request *r, const char *domain,
                            const char *source); /* the same */
+int wipe_request_add_other_pci(struct wipe_request *r, const char *domain,
+                               const char *address); /* the same */
 /* At the lower end of the ladder; once each. */
 int wipe_request_add_method(struct wipe_request *r, enum clear_method method, struct error **err);
 /* A comma-separated ladder in place of the one that is there. */

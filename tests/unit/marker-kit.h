@@ -22,12 +22,12 @@ static inline int setup(void **state)
 
 static inline struct marker a_marker(const char *domain, const char *target)
 {
-    struct marker m = {.kind = DISK_BLOCK, .n_controllers = 1};
+    struct marker m = {.kind = DISK_BLOCK};
 
     uuid_parse(domain, m.domain);
     strcpy(m.request_id, REQUEST);
     strcpy(m.boot_id, DOMAIN_B);
-    strcpy(m.controllers[0], "0000:01:00.0");
+    pci_addresses_add(&m.controllers, "0000:01:00.0");
     m.instance_id = strdup("i-bp67acfmxazb4ph");
     m.target = strdup(target);
     m.device = strdup("/dev/nvme1n1");

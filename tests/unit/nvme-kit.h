@@ -45,6 +45,7 @@ static struct {
     struct nvme_passthru_cmd format, sanitize, exit_failure;
     int n_format, n_sanitize, n_exit, n_identify;
     int identify_failures;
+    int sanitizes_lost; /* so many get an errno, and nothing comes of them */
 } mock;
 
 static inline const struct log_entry *log_now(void)
@@ -115,6 +116,10 @@ static inline int answer_sanitize(const struct nvme_passthru_cmd *c)
     }
     mock.sanitize = *c;
     mock.n_sanitize++;
+    if (mock.sanitizes_lost > 0) {
+        mock.sanitizes_lost--;
+        return -EINTR;
+    }
     if (mock.sanitize_status <= 0) {
         mock.is_sanitizing = true;
         mock.sanitize_at = mock.clock;

@@ -47,7 +47,7 @@ static void what_is_written_is_read(void **state)
     assert_string_equal(l.items[0].device, "/dev/nvme1n1");
     assert_int_equal(l.items[0].kind, DISK_BLOCK);
     assert_string_equal(l.items[0].boot_id, DOMAIN_B);
-    assert_int_equal(l.items[0].n_controllers, 1);
+    assert_int_equal(l.items[0].controllers.n, 1);
     assert_int_equal(json_get_string(l.items[0].identity, "serial", &serial), 0);
     assert_string_equal(serial, "S4EWNX0R");
     marker_list_clear(&l);
@@ -287,7 +287,7 @@ static void numbers_of_another_boot_are_forgotten(void **state)
     assert_false(json_object_object_get_ex(m.identity, "devno", NULL));
     assert_false(json_object_object_get_ex(m.identity, "sequence", NULL));
     assert_true(json_object_object_get_ex(m.identity, "serial", NULL));
-    assert_int_equal(m.n_controllers, 0);
+    assert_int_equal(m.controllers.n, 0);
     assert_int_not_equal(marker_find(&m, &node), 0);
     marker_clear(&m);
 }

@@ -28,10 +28,12 @@ struct kit_domain {
     char uuid[UUID_TEXT_SIZE], name[32];
     enum domain_state state; /* DOMAIN_ABSENT: it is not there */
     bool is_saved, is_unreadable;
+    bool save_is_untold;
     pid_t starts_as;   /* is unreadable, and has this process */
     char disk[160];    /* one; the own domain's has the target vdb, and is local */
     char backing[160]; /* of the disk's backing chain, or "" */
     char volume[32];   /* of the pool "pool", named by the disk vdc, or "" */
+    const char *pci;   /* the address of a device that it passes through; "": not to be read */
 };
 
 struct kit {
@@ -93,6 +95,7 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
     ret->state = d->is_unreadable ? DOMAIN_UNKNOWN : d->state;
     ret->incarnation.pid = d->starts_as;
     ret->has_managed_save = d->is_saved;
+    ret->save_is_untold = d->save_is_untold;
     if (d->is_unreadable || d->state == DOMAIN_ABSENT)
         return;
     ret->instance = instance_new();
@@ -102,6 +105,8 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
         instance_add_relative(ret->instance, "vdb", d->backing, NULL, NULL);
     if (*d->volume)
         instance_add_relative(ret->instance, "vdc", NULL, "pool", d->volume);
+    if (d->pci)
+        instance_add_pci_device(ret->instance, d->pci);
     if (!*d->disk)
         return;
     instance_add_disk(ret->instance, "vdb", d->disk, DISK_FILE);

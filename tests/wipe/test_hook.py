@@ -242,6 +242,7 @@ def test_the_controller_of_an_owed_disk(owed, make_loop):
     owed.refuses(xml(devices=hostdev.format(address.format("0x0000", "0x01", "0x00", "0x0"))), "0000:01:00.0")
     owed.refuses(xml(devices=hostdev.format(address.format("0x0001", "0x02", "0x1f", "0x7"))), "0001:02:1f.7")
     owed.passes(xml(devices=hostdev.format(address.format("0x0000", "0x02", "0x00", "0x0"))))
+    owed.refuses(xml(devices=hostdev.format(address.format("0x0000", "0x02", "0x40", "0x0"))), "cannot be told")
     owed.refuses(xml("<source type='pci' managed='yes' namespace='1'>"
                      + address.format("0x0000", "0x01", "0x00", "0x0") + "</source>"), "0000:01:00.0")
 
