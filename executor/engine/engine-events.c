@@ -1,4 +1,9 @@
-/* engine-events.c - what is reported upstream, as CloudEvents 1.0 in JSON (contract section 6) */
+/* engine-events.c - what is reported upstream, as CloudEvents 1.0 in JSON (contract section 6)
+ *
+ * Theory of operation. Who an operation is about was fixed as it was accepted: all that is told of
+ * it is told under that instance id, whatever the domain's metadata say meanwhile. What nobody has
+ * commanded is told under the id that the domain has as it happens.
+ */
 #include "engine/engine-internal.h"
 
 #include "base/json.h"
@@ -8,6 +13,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+/* op: NULL where it is of none. */
+static const char *id_of(const struct domain *d, const struct operation *op)
+{
+    return op ? op->instance_id : domain_public_id(d);
+}
 
 static void write_resources(struct json_writer *w, const struct domain *d, bool released)
 {
@@ -26,18 +37,17 @@ static void write_resources(struct json_writer *w, const struct domain *d, bool 
 /* An event that is being written; its data come between its beginning and stage(). */
 struct draft {
     struct json_writer *w; /* the engine's, so that it takes memory once */
-    const char *type;
+    const char *type, *subject;
     char id[UUID_TEXT_SIZE];
 };
 
-/* op: NULL where it is of none. */
 static void begin_event(struct engine *e, const struct domain *d, const char *type,
                         const struct operation *op, struct draft *ret)
 {
     struct json_writer *w = &e->event_writer;
     char source[300], sequence[24], time[TIME_TEXT_SIZE];
 
-    *ret = (struct draft){.w = w, .type = type};
+    *ret = (struct draft){.w = w, .type = type, .subject = id_of(d, op)};
     json_writer_reset(w);
     uuid_new_lower(ret->id);
     snprintf(source, sizeof(source), "/hosts/%s", e->settings.host_id);
@@ -47,7 +57,7 @@ static void begin_event(struct engine *e, const struct domain *d, const char *ty
     json_write_string(w, "id", ret->id);
     json_write_string(w, "source", source);
     json_write_string(w, "type", type);
-    json_write_string(w, "subject", domain_public_id(d));
+    json_write_string(w, "subject", ret->subject);
     json_write_string(w, "time", time_to_text(e->now.realtime, time));
     json_write_string(w, "datacontenttype", "application/json");
     json_write_string(w, "sequence", sequence);
@@ -56,9 +66,9 @@ static void begin_event(struct engine *e, const struct domain *d, const char *ty
     json_write_begin(w, "data", '{');
 }
 
-static int stage(struct engine *e, const struct domain *d, struct draft *draft)
+static int stage(struct engine *e, struct draft *draft)
 {
-    const char *id = domain_public_id(d), *body;
+    const char *id = draft->subject, *body;
     size_t of_id = strlen(id) + 1, of_body;
     struct staged_event *s;
 
@@ -103,7 +113,7 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
         op && op->outcome == OUTCOME_STOPPED && op->stopped_mode == STOPPED_MODE_STOP_CHARGING;
 
     begin_event(e, d, "stopd.instance.state.v1", op, &draft);
-    json_write_string(w, "instanceId", domain_public_id(d));
+    json_write_string(w, "instanceId", draft.subject);
     json_write_string(w, "from", instance_state_to_string(from));
     json_write_string(w, "to", instance_state_to_string(to));
     json_write_string(w, "reason", reason);
@@ -113,16 +123,15 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
     write_resources(w, d, released);
     if (keeps_local_storage(e, d, op, to))
         json_write_string(w, "localStorage", "kept");
-    return stage(e, d, &draft);
+    return stage(e, &draft);
 }
 
-static void write_disk(struct json_writer *w, const struct domain *d, const struct operation *op,
-                       size_t index)
+static void write_disk(struct json_writer *w, const struct operation *op, size_t index)
 {
     const struct planned_disk *disk = &op->disks.items[index];
 
     json_write_object(w, "identity", disk->identity);
-    json_write_string(w, "instanceId", domain_public_id(d));
+    json_write_string(w, "instanceId", op->instance_id);
     json_write_string(w, "requestId", op->request_id);
     json_write_string(w, "target", disk->target);
     json_write_string(w, "device", disk->device);
@@ -135,11 +144,11 @@ int engine_stage_disk_failure(struct engine *e, const struct domain *d, const st
     const struct planned_disk *disk = &op->disks.items[index];
 
     begin_event(e, d, "stopd.storage.failed.v1", op, &draft);
-    write_disk(draft.w, d, op, index);
+    write_disk(draft.w, op, index);
     json_write_string(draft.w, "message", disk->problem);
     json_write_number(draft.w, "tries", disk->tries);
     json_write_bool(draft.w, "quarantined", disk->state == DISK_QUARANTINED);
-    return stage(e, d, &draft);
+    return stage(e, &draft);
 }
 
 int engine_stage_certificate(struct engine *e, const struct domain *d, const struct operation *op,
@@ -158,9 +167,9 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
     memcpy(c->request_id, op->request_id, sizeof(c->request_id));
     list_append(&e->certificates, c);
     begin_event(e, d, "stopd.storage.cleared.v1", op, &draft);
-    write_disk(draft.w, d, op, index);
+    write_disk(draft.w, op, index);
     json_write_object(draft.w, "certificate", certificate);
-    return stage(e, d, &draft);
+    return stage(e, &draft);
 }
 
 int engine_stage_failure(struct engine *e, const struct domain *d, const struct operation *op)
@@ -168,10 +177,10 @@ int engine_stage_failure(struct engine *e, const struct domain *d, const struct 
     struct draft draft;
 
     begin_event(e, d, "stopd.operation.failed.v1", op, &draft);
-    json_write_string(draft.w, "instanceId", domain_public_id(d));
+    json_write_string(draft.w, "instanceId", op->instance_id);
     json_write_string(draft.w, "requestId", op->request_id);
     json_write_string(draft.w, "outcome", outcome_to_string(op->outcome));
     json_write_string(draft.w, "code", error_public_code(op->error));
     json_write_string(draft.w, "message", op->error_message);
-    return stage(e, d, &draft);
+    return stage(e, &draft);
 }

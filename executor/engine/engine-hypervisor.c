@@ -51,7 +51,6 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
 {
     const struct operation *op = engine_operation_now(d);
     struct input in = {.sighting = s, .error = error};
-    const struct last_report *last;
     bool is_clear = op && op->action == ACTION_CLEAR;
 
     engine_take_picture(e, d, s);
@@ -72,8 +71,8 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
     if (s->in_migration && !engine_operation_now(d))
         look_how_it_migrates(e, d);
     /* Where Running was reported, its end is still to be: by the look that follows. */
-    last = d->reported_changed ? &d->next_reported : &d->reported;
-    if (s->state == DOMAIN_ABSENT && !engine_operation_now(d) && last->state == STATE_STOPPED) {
+    if (s->state == DOMAIN_ABSENT && !engine_operation_now(d) &&
+        engine_report_now(d)->state == STATE_STOPPED) {
         d->reported_changed = false;
         d->forget = true;
     }

@@ -22,15 +22,9 @@
 #define RESTORE_AGAIN_LEAST USEC_PER_SEC
 #define RESTORE_AGAIN_MOST (60 * USEC_PER_SEC)
 
-/* The report as this turn has made it so far. */
-static const struct last_report *report_now(const struct domain *d)
-{
-    return d->reported_changed ? &d->next_reported : &d->reported;
-}
-
 static void stage(struct engine *e, struct domain *d, const struct interlock *owed)
 {
-    struct last_report report = *report_now(d);
+    struct last_report report = *engine_report_now(d);
 
     report.interlock = *owed;
     engine_stage_domain(e, d);
@@ -48,7 +42,7 @@ void engine_leave_interlock(struct engine *e, struct domain *d, const struct ope
     const struct interlock owed = operation_interlock(op);
 
     if (interlock_is_owed(&owed) &&
-        incarnation_equal(&report_now(d)->incarnation, &op->incarnation))
+        incarnation_equal(&engine_report_now(d)->incarnation, &op->incarnation))
         stage(e, d, &owed);
 }
 
@@ -95,7 +89,7 @@ void engine_count_button_back(struct engine *e, struct domain *d, const struct c
 {
     const struct input back = {.kind = IN_BUTTON_BACK, .is_back = true};
     const struct operation *op = engine_operation_now(d);
-    const struct last_report *report = report_now(d);
+    const struct last_report *report = engine_report_now(d);
     struct interlock owed = report->interlock;
 
     if (!engine_button_is_back(c))
@@ -120,7 +114,7 @@ static bool is_locked(enum lifecycle_action now, enum lifecycle_action former)
 
 void engine_settle_interlock(struct engine *e, struct domain *d, const struct sighting *s)
 {
-    const struct interlock *owed = &report_now(d)->interlock;
+    const struct interlock *owed = &engine_report_now(d)->interlock;
 
     if (!interlock_is_owed(owed) || s->lifecycle.on_poweroff == LIFECYCLE_UNKNOWN ||
         s->lifecycle.on_reboot == LIFECYCLE_UNKNOWN)

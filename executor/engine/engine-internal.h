@@ -171,6 +171,8 @@ void engine_step_all(struct engine *e, enum input_kind kind);
 void engine_stage_domain(struct engine *e, struct domain *d);
 /* The operation as this turn has made it so far; NULL: none, or finished. */
 const struct operation *engine_operation_now(const struct domain *d);
+/* The last report as this turn has made it so far. The next that is staged takes its place. */
+const struct last_report *engine_report_now(const struct domain *d);
 /* Steps the domain's operation, which must be there. */
 void engine_step(struct engine *e, struct domain *d, const struct input *in);
 void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,

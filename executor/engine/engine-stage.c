@@ -24,6 +24,11 @@ const struct operation *engine_operation_now(const struct domain *d)
     return op && !operation_is_finished(op) ? op : NULL;
 }
 
+const struct last_report *engine_report_now(const struct domain *d)
+{
+    return d->reported_changed ? &d->next_reported : &d->reported;
+}
+
 void engine_stage_reported(struct engine *e, struct domain *d, enum instance_state state,
                            const struct incarnation *incarnation)
 {

@@ -36,6 +36,7 @@ struct life {
     usec_t now;
     int64_t clock_error; /* of the real-time clock */
     usec_t retain;
+    unsigned parallel;                                       /* stop.parallel */
     bool cut;                                                /* the guest's power was cut */
     void (*owe)(struct life *l, const struct operation *op); /* or NULL */
 };
@@ -159,6 +160,7 @@ static inline int life_try_start(struct life *l, struct error **err)
                             .on_timeout = ON_TIMEOUT_FAIL},
                    .resend = 10 * USEC_PER_SEC,
                    .stopped_mode = STOPPED_MODE_KEEP_CHARGING},
+        .parallel = l->parallel,
         .call_timeout = 30 * USEC_PER_SEC,
         .destroy_timeout = 90 * USEC_PER_SEC,
         .retain = l->retain ? l->retain : 72 * 3600 * USEC_PER_SEC,
