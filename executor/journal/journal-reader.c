@@ -61,6 +61,16 @@ int journal_read_operation(struct journal_reader *reader, const char *request_id
 
 #define SELECT_OPERATION "SELECT request_id, document FROM operation "
 #define NEWEST_FIRST " ORDER BY number DESC LIMIT ?1"
+/* Those that are unfinished have an index of their own, and SQLite goes along both at once. */
+#define NEWEST_IN_STATE                                                           \
+    "WHERE number IN"                                                             \
+    " (SELECT number FROM operation WHERE state = ?2 AND finished_at IS NULL"     \
+    "  UNION ALL"                                                                 \
+    "  SELECT number FROM operation WHERE state = ?2 AND finished_at IS NOT NULL" \
+    "  ORDER BY number DESC LIMIT ?1)"                                            \
+    " ORDER BY number DESC"
+#define NEWEST_UNFINISHED \
+    "WHERE number IN (SELECT number FROM operation WHERE finished_at IS NULL)" NEWEST_FIRST
 
 /* A statement for each combination, so that each is served by the index that fits it: an instance
  * has few operations and a state may have very many, so "+state" keeps its index out. */
@@ -75,7 +85,7 @@ static int query_operations(struct database *d, const char *instance_id, const c
         return database_query(d, SELECT_OPERATION "WHERE instance_id = ?2" NEWEST_FIRST,
                               VALUES(number(limit), text(instance_id)), ret, err);
     if (state)
-        return database_query(d, SELECT_OPERATION "WHERE state = ?2" NEWEST_FIRST,
+        return database_query(d, SELECT_OPERATION NEWEST_IN_STATE,
                               VALUES(number(limit), text(state)), ret, err);
     return database_query(d, SELECT_OPERATION NEWEST_FIRST, VALUES(number(limit)), ret, err);
 }
@@ -116,9 +126,8 @@ int journal_read_unfinished(struct journal_reader *reader, unsigned limit, json_
                             struct error **err)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
-    int r =
-        database_query(&reader->database, SELECT_OPERATION "WHERE finished_at IS NULL" NEWEST_FIRST,
-                       VALUES(number(limit)), &q, err);
+    int r = database_query(&reader->database, SELECT_OPERATION NEWEST_UNFINISHED,
+                           VALUES(number(limit)), &q, err);
 
     return r < 0 ? r : list_documents(reader, q, ret, err);
 }

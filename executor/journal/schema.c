@@ -110,6 +110,15 @@ static const char *const steps[] = {
     "CREATE INDEX dead_letter_marked ON dead_letter (sink, sequence) WHERE mark > 0;"
     /* 1: somebody put it back; until it moves on, the sink has more than it says. */
     "ALTER TABLE cursor ADD COLUMN rewound INTEGER NOT NULL DEFAULT 0;",
+
+    /* 4 */
+    /* An operation stands in one index by state while it is unfinished, and in another one after:
+     * so that accepting it writes into one, and ending it moves nothing within any. */
+    "DROP INDEX operation_in_state;"
+    "DROP INDEX operation_unfinished;"
+    "CREATE INDEX operation_unfinished ON operation (state, number) WHERE finished_at IS NULL;"
+    "CREATE INDEX operation_ended_in_state ON operation (state, number)"
+    "    WHERE finished_at IS NOT NULL;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)
