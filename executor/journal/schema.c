@@ -112,11 +112,15 @@ static const char *const steps[] = {
     "ALTER TABLE cursor ADD COLUMN rewound INTEGER NOT NULL DEFAULT 0;",
 
     /* 4 */
-    /* An operation stands in one index by state while it is unfinished, and in another one after:
-     * so that accepting it writes into one, and ending it moves nothing within any. */
+    /* While it is unfinished an operation stands in one index, and in others after: so that
+     * accepting it writes into that one alone, and ending it moves nothing within any. */
+    "DROP INDEX operation_of_instance;"
     "DROP INDEX operation_in_state;"
     "DROP INDEX operation_unfinished;"
-    "CREATE INDEX operation_unfinished ON operation (state, number) WHERE finished_at IS NULL;"
+    "CREATE INDEX operation_unfinished ON operation (instance_id, state)"
+    "    WHERE finished_at IS NULL;"
+    "CREATE INDEX operation_ended_of_instance ON operation (instance_id, number)"
+    "    WHERE finished_at IS NOT NULL;"
     "CREATE INDEX operation_ended_in_state ON operation (state, number)"
     "    WHERE finished_at IS NOT NULL;",
 };
