@@ -23,7 +23,7 @@
 #define BODY_DRAINED_MOST ((size_t)1024 * 1024)
 /* The library's memory for a connection. Large enough for a header that is somewhat too large to
  * reach us, so that the answer is ours: what does not fit here is answered by the library. */
-#define POOL_SIZE ((size_t)64 * 1024)
+#define POOL_SIZE ((size_t)48 * 1024)
 
 struct api {
     char *host_id;

@@ -19,55 +19,62 @@ void json_writer_clear(struct json_writer *w)
     *w = (struct json_writer){0};
 }
 
-/* Room for so many more bytes and a NUL; NULL: there is none. */
-static char *reserve(struct json_writer *w, size_t n)
+static bool grow(struct json_writer *w, size_t n)
 {
     size_t room = w->room ? w->room : ROOM_LEAST;
     char *grown;
 
-    if (w->failed)
-        return NULL;
     while (room - w->size <= n)
         room *= 2;
-    if (room != w->room) {
-        grown = realloc(w->text, room);
-        if (!grown) {
-            w->failed = true;
-            return NULL;
-        }
-        w->text = grown;
-        w->room = room;
+    grown = realloc(w->text, room);
+    if (!grown) {
+        w->failed = true;
+        return false;
     }
+    w->text = grown;
+    w->room = room;
+    return true;
+}
+
+/* Room for so many more bytes and a NUL; NULL: there is none. */
+static inline char *reserve(struct json_writer *w, size_t n)
+{
+    if (w->failed || (w->room - w->size <= n && !grow(w, n)))
+        return NULL;
     return w->text + w->size;
 }
 
-static void put(struct json_writer *w, const char *bytes, size_t n)
+static inline void put_end(struct json_writer *w, const char *to)
 {
-    char *to = reserve(w, n);
-
-    if (!to)
-        return;
-    memcpy(to, bytes, n);
-    w->size += n;
+    w->size = (size_t)(to - w->text);
 }
 
-static void put_key(struct json_writer *w, struct json_key key)
+/* Where a value of at most n bytes goes; what has to stand before it does. NULL: there is no room.
+ */
+static inline char *put_key(struct json_writer *w, struct json_key key, size_t n)
 {
-    char *to = reserve(w, key.size + 4);
+    char *to = reserve(w, key.size + 4 + n);
 
     if (!to)
-        return;
+        return NULL;
     if (w->follows)
         *to++ = ',';
     w->follows = true;
     if (key.text) {
         *to++ = '"';
-        memcpy(to, key.text, key.size);
-        to += key.size;
+        to = mempcpy(to, key.text, key.size);
         *to++ = '"';
         *to++ = ':';
     }
-    w->size = (size_t)(to - w->text);
+    return to;
+}
+
+static void put(struct json_writer *w, struct json_key key, const char *bytes, size_t n)
+{
+    char *to = put_key(w, key, n);
+
+    if (to)
+        put_end(w, mempcpy(to, bytes, n));
 }
 
 static char *escape(char *to, unsigned char c)
@@ -92,26 +99,35 @@ static char *escape(char *to, unsigned char c)
 
 void json_put_begin(struct json_writer *w, struct json_key key, char kind)
 {
-    put_key(w, key);
-    put(w, &kind, 1);
+    put(w, key, &kind, 1);
     w->follows = false;
+}
+
+static void put_byte(struct json_writer *w, char byte, bool follows)
+{
+    char *to = reserve(w, 1);
+
+    if (!to)
+        return;
+    *to = byte;
+    w->size++;
+    w->follows = follows;
 }
 
 void json_write_end(struct json_writer *w, char kind)
 {
-    put(w, &kind, 1);
-    w->follows = true;
+    put_byte(w, kind, true);
 }
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-static bool has_zero(uint64_t bytes)
+static inline bool has_zero(uint64_t bytes)
 {
     return (bytes - EACH_BYTE(1)) & ~bytes & EACH_BYTE(0x80);
 }
 
 /* Is each of eight bytes ASCII that stands for itself in a JSON string? */
-static bool are_plain(uint64_t bytes)
+static inline bool are_plain(uint64_t bytes)
 {
     bool has_control = (bytes - EACH_BYTE(0x20)) & ~bytes & EACH_BYTE(0x80);
 
@@ -151,45 +167,39 @@ static char *put_escaped(char *to, const char *value, size_t n)
 
 void json_put_string(struct json_writer *w, struct json_key key, const char *value)
 {
-    size_t n = value ? strlen(value) : 0;
-    bool plain = value && is_plain(value, n);
+    size_t n;
+    bool plain;
     char *to;
 
-    put_key(w, key);
     if (!value) {
-        put(w, "null", 4);
+        put(w, key, "null", 4);
         return;
     }
-    to = reserve(w, (plain ? n : 6 * n) + 2); /* each byte may become \u0000 */
+    n = strlen(value);
+    plain = is_plain(value, n);
+    to = put_key(w, key, (plain ? n : 6 * n) + 2); /* each byte may become \u0000 */
     if (!to)
         return;
     *to++ = '"';
-    if (plain) {
-        memcpy(to, value, n);
-        to += n;
-    } else {
-        to = put_escaped(to, value, n);
-    }
+    to = plain ? mempcpy(to, value, n) : put_escaped(to, value, n);
     *to++ = '"';
-    w->size = (size_t)(to - w->text);
+    put_end(w, to);
 }
 
 void json_put_bool(struct json_writer *w, struct json_key key, bool value)
 {
-    put_key(w, key);
-    put(w, value ? "true" : "false", value ? 4 : 5);
+    put(w, key, value ? "true" : "false", value ? 4 : 5);
 }
 
 void json_put_number(struct json_writer *w, struct json_key key, uint64_t value)
 {
     char digits[20], *first = digits + sizeof(digits);
 
-    put_key(w, key);
     do {
         *--first = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put(w, first, (size_t)(digits + sizeof(digits) - first));
+    put(w, key, first, (size_t)(digits + sizeof(digits) - first));
 }
 
 void json_put_time(struct json_writer *w, struct json_key key, usec_t realtime)
@@ -206,17 +216,15 @@ void json_write_object(struct json_writer *w, const char *key, json_object *valu
     if (value)
         text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
                                                          JSON_C_TO_STRING_NOSLASHESCAPE);
-    put_key(w, json_key(key));
     if (text)
-        put(w, text, strlen(text));
+        put(w, json_key(key), text, strlen(text));
     else
         w->failed = true;
 }
 
 void json_write_line_feed(struct json_writer *w)
 {
-    put(w, "\n", 1);
-    w->follows = false;
+    put_byte(w, '\n', false);
 }
 
 const char *json_written(const struct json_writer *w)

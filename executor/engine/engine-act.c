@@ -79,14 +79,17 @@ static void adopt_domain(struct engine *e, struct domain *d)
         d->reported = d->next_reported;
         d->is_found = false;
     }
-    if (d->forget)
+    if (d->forget) {
         d->reported = (struct last_report){0};
+        free(take(d->facts));
+    }
     engine_keep_buttons(d);
 }
 
 static void drop_domain(struct engine *e, struct domain *d)
 {
     operation_free(take(d->next_op));
+    free(take(d->facts)); /* the journal may have others */
     d->wanted = 0;
     d->forget = false;
     d->certain = false; /* the picture is ahead of what was reported */

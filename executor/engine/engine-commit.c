@@ -11,24 +11,36 @@
 /* There is more to drop: soon, but not so that commands wait for it. */
 #define RETAIN_AGAIN (100 * USEC_PER_MSEC)
 
+/* That an instance is Stopping is what its operation says, which is in the same transaction: while
+ * the facts beside the last report are as they were, the journal has all of it. */
+static int write_report(struct engine *e, struct domain *d, struct error **err)
+{
+    _cleanup_(freep) char *facts = domain_remember(d, &d->next_reported);
+    struct reported reported = {.instance_id = (char *)domain_public_id(d),
+                                .state = d->next_reported.state,
+                                .incarnation = d->next_reported.incarnation,
+                                .facts = facts};
+    int r;
+
+    if (!facts)
+        return error_no_memory(err);
+    if (reported.state == STATE_STOPPING && text_equal(facts, d->facts))
+        return 0;
+    uuid_copy(reported.domain, d->uuid);
+    r = journal_put_reported(e->journal, &reported, err);
+    free(d->facts);
+    d->facts = take(facts);
+    return r;
+}
+
 static int write_domain(struct engine *e, struct domain *d, struct error **err)
 {
     int r = 0;
 
     if (d->next_op && d->op_changed)
         r = journal_put_operation(e->journal, d->next_op, err);
-    if (r == 0 && d->reported_changed) {
-        _cleanup_(freep) char *facts = domain_remember(d, &d->next_reported);
-        struct reported reported = {.instance_id = (char *)domain_public_id(d),
-                                    .state = d->next_reported.state,
-                                    .incarnation = d->next_reported.incarnation,
-                                    .facts = facts};
-
-        if (!facts)
-            return error_no_memory(err);
-        uuid_copy(reported.domain, d->uuid);
-        r = journal_put_reported(e->journal, &reported, err);
-    }
+    if (r == 0 && d->reported_changed)
+        r = write_report(e, d, err);
     if (r == 0 && d->forget)
         r = journal_forget_reported(e->journal, d->uuid, err);
     return r;

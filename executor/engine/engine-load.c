@@ -10,7 +10,8 @@ static int load_reported(void *userdata, const struct reported *r)
     struct domain *d = inventory_get(&e->inventory, r->domain);
     int result;
 
-    if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
+    if (!d || text_replace(&d->instance_id, r->instance_id) < 0 ||
+        text_replace(&d->facts, r->facts) < 0)
         return -ENOMEM;
     d->reported =
         (struct last_report){.known = true, .state = r->state, .incarnation = r->incarnation};
@@ -24,6 +25,17 @@ static int load_reported(void *userdata, const struct reported *r)
         return result;
     e->is_first_picture = false;
     return 0;
+}
+
+/* That a stop was accepted was reported in the same transaction, and its own row says so. */
+static int recall_acceptance(struct domain *d, const struct operation *op)
+{
+    bool is_stopping = operation_state(op) == STATE_STOPPING;
+
+    if (is_stopping)
+        d->reported = (struct last_report){
+            .known = true, .state = STATE_STOPPING, .incarnation = op->incarnation};
+    return is_stopping || !d->instance_id ? text_replace(&d->instance_id, op->instance_id) : 0;
 }
 
 static int load_operation(void *userdata, struct operation *op)
@@ -41,7 +53,7 @@ static int load_operation(void *userdata, struct operation *op)
         operation_free(op);
         return -EBADMSG;
     }
-    if (!d || (!d->instance_id && text_replace(&d->instance_id, op->instance_id) < 0) ||
+    if (!d || recall_acceptance(d, op) < 0 ||
         lh_table_insert(e->operations, op->request_id, d) < 0) {
         operation_free(op);
         return -ENOMEM;

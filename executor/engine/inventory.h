@@ -52,6 +52,7 @@ struct domain {
     struct disks_at_start at_start;
 
     struct last_report reported;
+    char *facts;          /* what the journal has beside the last report; NULL: not known */
     struct operation *op; /* unfinished, durable; or NULL */
 
     /* What this turn makes of it; becomes true with the commit */

@@ -28,8 +28,9 @@ int journal_load_unfinished(struct journal *j, int (*each)(void *userdata, struc
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
     int r = database_query(&j->database,
-                           "SELECT request_id, document FROM operation"
-                           " WHERE finished_at IS NULL ORDER BY number",
+                           "SELECT request_id, document FROM operation WHERE number IN"
+                           " (SELECT number FROM operation WHERE finished_at IS NULL)"
+                           " ORDER BY number",
                            NO_VALUES, &q, err);
 
     if (r < 0)

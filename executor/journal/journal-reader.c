@@ -59,8 +59,17 @@ int journal_read_operation(struct journal_reader *reader, const char *request_id
     return r < 0 ? r : 1;
 }
 
-#define SELECT_OPERATION "SELECT request_id, document FROM operation "
+#define SELECT_OPERATION "SELECT request_id, document FROM operation WHERE "
 #define NEWEST_FIRST " ORDER BY number DESC LIMIT ?1"
+/* Those that are unfinished have an index of their own: few of them are of an instance, and all are
+ * in few states. */
+#define SELECT_OF_BOTH(where)                                                              \
+    SELECT_OPERATION                                                                       \
+    "number IN"                                                                            \
+    " (SELECT number FROM operation INDEXED BY operation_unfinished"                       \
+    "  WHERE finished_at IS NULL AND " where " UNION ALL"                                  \
+    "  SELECT number FROM operation WHERE finished_at IS NOT NULL AND " where NEWEST_FIRST \
+    ")" NEWEST_FIRST
 
 /* A statement for each combination, so that each is served by the index that fits it: an instance
  * has few operations and a state may have very many, so "+state" keeps its index out. */
@@ -68,16 +77,15 @@ static int query_operations(struct database *d, const char *instance_id, const c
                             unsigned limit, sqlite3_stmt **ret, struct error **err)
 {
     if (instance_id && state)
-        return database_query(
-            d, SELECT_OPERATION "WHERE instance_id = ?2 AND +state = ?3" NEWEST_FIRST,
-            VALUES(number(limit), text(instance_id), text(state)), ret, err);
+        return database_query(d, SELECT_OF_BOTH("instance_id = ?2 AND +state = ?3"),
+                              VALUES(number(limit), text(instance_id), text(state)), ret, err);
     if (instance_id)
-        return database_query(d, SELECT_OPERATION "WHERE instance_id = ?2" NEWEST_FIRST,
+        return database_query(d, SELECT_OF_BOTH("instance_id = ?2"),
                               VALUES(number(limit), text(instance_id)), ret, err);
     if (state)
-        return database_query(d, SELECT_OPERATION "WHERE state = ?2" NEWEST_FIRST,
-                              VALUES(number(limit), text(state)), ret, err);
-    return database_query(d, SELECT_OPERATION NEWEST_FIRST, VALUES(number(limit)), ret, err);
+        return database_query(d, SELECT_OF_BOTH("state = ?2"), VALUES(number(limit), text(state)),
+                              ret, err);
+    return database_query(d, SELECT_OPERATION "true" NEWEST_FIRST, VALUES(number(limit)), ret, err);
 }
 
 static int list_documents(struct journal_reader *reader, sqlite3_stmt *q, json_object **ret,
@@ -116,9 +124,10 @@ int journal_read_unfinished(struct journal_reader *reader, unsigned limit, json_
                             struct error **err)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
-    int r =
-        database_query(&reader->database, SELECT_OPERATION "WHERE finished_at IS NULL" NEWEST_FIRST,
-                       VALUES(number(limit)), &q, err);
+    int r = database_query(&reader->database,
+                           SELECT_OPERATION "number IN (SELECT number FROM operation"
+                                            " WHERE finished_at IS NULL)" NEWEST_FIRST,
+                           VALUES(number(limit)), &q, err);
 
     return r < 0 ? r : list_documents(reader, q, ret, err);
 }

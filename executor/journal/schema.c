@@ -110,6 +110,19 @@ static const char *const steps[] = {
     "CREATE INDEX dead_letter_marked ON dead_letter (sink, sequence) WHERE mark > 0;"
     /* 1: somebody put it back; until it moves on, the sink has more than it says. */
     "ALTER TABLE cursor ADD COLUMN rewound INTEGER NOT NULL DEFAULT 0;",
+
+    /* 4 */
+    /* While it is unfinished an operation stands in one index, and in others after: so that
+     * accepting it writes into that one alone, and ending it moves nothing within any. */
+    "DROP INDEX operation_of_instance;"
+    "DROP INDEX operation_in_state;"
+    "DROP INDEX operation_unfinished;"
+    "CREATE INDEX operation_unfinished ON operation (instance_id, state)"
+    "    WHERE finished_at IS NULL;"
+    "CREATE INDEX operation_ended_of_instance ON operation (instance_id, number)"
+    "    WHERE finished_at IS NOT NULL;"
+    "CREATE INDEX operation_ended_in_state ON operation (state, number)"
+    "    WHERE finished_at IS NOT NULL;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)

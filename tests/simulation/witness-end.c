@@ -52,7 +52,8 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d, enum 
     char uuid[UUID_TEXT_SIZE];
 
     uuid_unparse_lower(d->definition->uuid, uuid);
-    if (database_query(&life->journal->database, "SELECT state FROM reported WHERE domain = ?1",
+    if (database_query(&life->journal->database,
+                       "SELECT " REPORTED_STATE " FROM reported WHERE domain = ?1",
                        VALUES(text(uuid)), &q, NULL) < 0)
         abort();
     return database_next(&life->journal->database, q, NULL) > 0 &&

@@ -284,8 +284,8 @@ void witness_check_reported(struct life *life)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
 
-    if (database_query(&life->journal->database, "SELECT domain, state FROM reported", NO_VALUES,
-                       &q, NULL) < 0)
+    if (database_query(&life->journal->database, "SELECT domain, " REPORTED_STATE " FROM reported",
+                       NO_VALUES, &q, NULL) < 0)
         abort();
     while (database_next(&life->journal->database, q, NULL) > 0) {
         struct simulated_domain *d;

@@ -156,6 +156,11 @@ struct ask *witness_operation(const struct life *life, const struct simulated_do
 void witness_committed(struct life *life);
 void witness_check_reported(struct life *life);
 /* What the journal says was last reported of a domain. */
+/* What a restart would take for the last report of a domain: its row, and where a stop of it is
+ * unfinished, that. */
+#define REPORTED_STATE                                                         \
+    "coalesce((SELECT o.state FROM operation AS o WHERE o.finished_at IS NULL" \
+    " AND o.state = 'Stopping' AND json_extract(o.document, '$.journal.domain') = domain), state)"
 bool witness_find_row(struct life *life, const struct simulated_domain *d,
                       enum instance_state *ret);
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what,

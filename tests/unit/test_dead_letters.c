@@ -302,6 +302,9 @@ static void an_older_journal_is_brought_up_to_date(void **state)
     committed(f, journal_put_cursor(f->journal, "a", 4, &f->err));
     journal_close(f->journal);
     by_hand(f->path, "DROP TABLE dead_letter; ALTER TABLE cursor DROP COLUMN rewound;"
+                     "DROP INDEX operation_ended_of_instance; DROP INDEX operation_ended_in_state;"
+                     "CREATE INDEX operation_of_instance ON operation (instance_id, number);"
+                     "CREATE INDEX operation_in_state ON operation (state, number);"
                      "PRAGMA user_version = 2");
     f->journal = open_journal(f->path);
     assert_cursor(f, "a", 4, false);
