@@ -14,6 +14,10 @@
  * that nothing was stopped: a guest that forged that would keep its own disks. A run that began
  * after the last end makes the end one of a former run; a file that was rotated or cannot be read
  * says nothing.
+ *
+ * A start that fails ("reason=failed") ran nothing, whether it got as far as the line of its
+ * beginning or not, and libvirt remembers its end in the place of the one before. It is looked
+ * past: an image that was saved, and a guest that has migrated, still go on with the disks.
  */
 #include "drivers/hypervisor/qemu-log.h"
 
@@ -91,6 +95,19 @@ static bool begins_with(const char *text, const char *word)
     return strncmp(text, word, strlen(word)) == 0;
 }
 
+/* Cuts off what starts that have failed left behind the last run. */
+static void cut_failed_starts(char *text)
+{
+    const char *begun, *ended;
+
+    while ((begun = find_last(text, BEGUN)) && (ended = find_last(begun, ENDED)) &&
+           begins_with(ended + strlen(ENDED), "failed\n")) {
+        text[ended - text] = '\0';
+        if (!strstr(begun, ENDED)) /* it is its own beginning */
+            text[begun - text] = '\0';
+    }
+}
+
 /* The command line of the run that ended last tells whose it was. */
 static enum end_cause read_end(const char *directory, const char *file, const char *uuid)
 {
@@ -103,6 +120,8 @@ static enum end_cause read_end(const char *directory, const char *file, const ch
         return END_UNKNOWN;
     }
     text = read_tail(path);
+    if (text)
+        cut_failed_starts(text);
     begun = text ? find_last(text, BEGUN) : NULL;
     ended = begun ? find_last(begun, ENDED) : NULL;
     owner = ended ? strstr(begun, OWNER) : NULL;
