@@ -213,6 +213,11 @@ const struct operation *engine_find_operation(const struct engine *e, const uuid
     return d ? d->op : NULL;
 }
 
+int engine_note_debt(struct engine *e, const uuid_t domain, const char *request_id)
+{
+    return inventory_note_debt(&e->inventory, domain, request_id);
+}
+
 bool engine_is_attached(const struct engine *e)
 {
     return e->attachment == ATTACHED;
