@@ -110,6 +110,11 @@ static const char *const steps[] = {
     "CREATE INDEX dead_letter_marked ON dead_letter (sink, sequence) WHERE mark > 0;"
     /* 1: somebody put it back; until it moves on, the sink has more than it says. */
     "ALTER TABLE cursor ADD COLUMN rewound INTEGER NOT NULL DEFAULT 0;",
+
+    /* 4 */
+    /* How much of the time is no age, and how much longer that counts; see engine-clock.c. */
+    "ALTER TABLE heartbeat ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE heartbeat ADD COLUMN ahead_left INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)
