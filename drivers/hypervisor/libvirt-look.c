@@ -300,19 +300,24 @@ static int see(struct connection *c, virDomainPtr dom, const struct incarnation 
 }
 
 /* Where libvirt has forgotten how a domain ended, its events may have told, or be about to: of a
- * run that was known. Else the domain's log may tell that it has not stopped. */
+ * run that was known. Else the domain's log may tell that it has not stopped; so it may where all
+ * that libvirt knows is that a later start has failed. */
 static void complete_cause(const struct connection *c, const struct incarnation *remembered,
                            struct sighting *s)
 {
     bool is_due = s->state == DOMAIN_ABSENT && remembered && remembered->pid > 0;
     const char *name = s->state == DOMAIN_OFF && s->instance ? s->instance->name : NULL;
+    enum end_cause logged = END_UNKNOWN;
 
     if (s->state == DOMAIN_ABSENT)
         make_absent(s);
     if (!is_up(s->state) && s->cause == END_UNKNOWN)
         s->cause = end_recall(c->driver, s->domain, is_due);
-    if (!is_up(s->state) && s->cause == END_UNKNOWN && c->around.log_directory && (name || is_due))
-        s->cause = qemu_log_end(c->around.log_directory, name, s->domain);
+    if (!is_up(s->state) && (s->cause == END_UNKNOWN || s->cause == END_FAILED) &&
+        c->around.log_directory && (name || is_due))
+        logged = qemu_log_end(c->around.log_directory, name, s->domain);
+    if (logged != END_UNKNOWN)
+        s->cause = logged;
 }
 
 static void judge_remembered(struct connection *c, const struct incarnation *remembered,

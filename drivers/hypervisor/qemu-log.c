@@ -18,6 +18,10 @@
  * also in what virtlogd or logrotate have put aside, until the beginning of the last run is found
  * or an end that decides. Where no beginning is left at all, an end in the file of the domain's own
  * name is its own: each run begins with a line there.
+ *
+ * A start that fails ("reason=failed") ran nothing, whether it got as far as the line of its
+ * beginning or not, and libvirt remembers its end in the place of the one before. It is looked
+ * past: an image that was saved, and a guest that has migrated, still go on with the disks.
  */
 #include "drivers/hypervisor/qemu-log.h"
 
@@ -178,6 +182,22 @@ static bool begins_with(const char *text, const char *word)
     return strncmp(text, word, strlen(word)) == 0;
 }
 
+/* Cuts off what starts that have failed left behind the last run. Where a beginning is further back
+ * than the text it is cut when that is read. */
+static void cut_failed_starts(char *text)
+{
+    for (;;) {
+        const char *begun = find_last(text, BEGUN);
+        const char *ended = find_last(begun ? begun : text, ENDED);
+
+        if (!ended || !begins_with(ended + strlen(ENDED), "failed\n"))
+            return;
+        text[ended - text] = '\0';
+        if (begun && !strstr(begun, ENDED)) /* it is its own beginning */
+            text[begun - text] = '\0';
+    }
+}
+
 static enum end_cause end_at(const char *ended)
 {
     ended += strlen(ENDED);
@@ -213,10 +233,14 @@ static enum end_cause read_end(const char *directory, const char *file, const ch
         return END_UNKNOWN;
     for (size_t most = TAIL_MIN; most <= TAIL_MAX; most *= 4) {
         _cleanup_(freep) char *text = read_back(path, most, &is_all);
-        const char *begun = NULL, *ended = NULL;
-        enum end_cause cause = text ? last_end(text, &begun, &ended) : END_UNKNOWN;
+        const char *begun, *ended;
+        enum end_cause cause;
 
-        if (!text || (ended && cause == END_UNKNOWN))
+        if (!text)
+            return END_UNKNOWN;
+        cut_failed_starts(text);
+        cause = last_end(text, &begun, &ended);
+        if (ended && cause == END_UNKNOWN)
             return END_UNKNOWN;
         if (begun)
             return ended && is_owner(begun, ended, uuid) ? cause : END_UNKNOWN;

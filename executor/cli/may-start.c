@@ -38,11 +38,14 @@ static void print_refusal(const char *id, const char *owed, json_object *operati
     fputs("stopctl: may-start ", stderr);
     text_print(stderr, id);
     fprintf(stderr, ": it may not: RequestId %s owes a clear of ", owed);
-    if (operation && operation_view(operation, &view, NULL) == 0)
+    if (operation && operation_view(operation, &view, NULL) == 0) {
         print_owed(&view);
-    else
-        fputs("its local disks", stderr);
-    fprintf(stderr, "; stopctl show %s tells more\n", owed);
+        fprintf(stderr, "; stopctl show %s tells more\n", owed);
+        return;
+    }
+    fputs("its local disks; where stopd does not know of that any more, stopctl clear ", stderr);
+    text_print(stderr, id);
+    fputs(" --confirm ends it\n", stderr);
 }
 
 static int print_as_json(const char *id, const char *owed, json_object *operation,

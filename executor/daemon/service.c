@@ -300,7 +300,7 @@ static int prepare_key(struct service *s, struct error **err)
     return r < 0 ? r : join_methods(s, err);
 }
 
-/* A journal that was lost forgives nothing: what it does not know stays owed. */
+/* A journal that was lost forgives nothing: what it does not know stays owed, and is told. */
 static bool is_owed(void *userdata, const struct marker *m)
 {
     const struct service *s = userdata;
@@ -312,8 +312,12 @@ static bool is_owed(void *userdata, const struct marker *m)
     if (journal_resolve(s->journal, m->request_id, own, NULL) > 0)
         return false;
     log_warning("%s (%s) is owed a clear by RequestId %s, which this journal does not know; no "
-                "domain may start on it until its marker in %s is taken away by hand",
-                m->device, m->instance_id, m->request_id, s->marker_folder);
+                "domain may start on it until 'stopctl clear %s --confirm' has cleared it, or its "
+                "marker in %s is taken away by hand",
+                m->device, m->instance_id, m->request_id, m->instance_id, s->marker_folder);
+    if (engine_note_debt(loop_engine(s->loop), m->domain, m->request_id) < 0)
+        log_warning("%s: out of memory: that it is owed a clear is told by its marker alone",
+                    m->instance_id);
     return true;
 }
 

@@ -202,6 +202,7 @@ static void end_all(struct engine *e, struct domain *d)
             drop_job(e, j);
     }
     e->host.end_wipe(e->host.userdata, d->uuid);
+    inventory_forget_debt(&e->inventory, d);
     let_others_begin(e);
 }
 

@@ -56,6 +56,7 @@ static int write_binding(struct engine *e, const struct staged_binding *b, struc
 
 static int write_all(struct engine *e, struct error **err)
 {
+    const struct heartbeat heartbeat = engine_heartbeat(e);
     int r = 0;
 
     for (struct domain *d = e->staged; d && r == 0; d = d->next_staged)
@@ -69,8 +70,8 @@ static int write_all(struct engine *e, struct error **err)
         r = journal_put_event(e->journal, &s->event, e->now.realtime, err);
     if (r == 0)
         r = engine_write_sinks(e, err);
-    if (r == 0 && e->journal_said)
-        r = journal_touch(e->journal, e->now.realtime, err);
+    if (r == 0 && (e->journal_said || e->retain_at <= e->now.monotonic))
+        r = journal_touch(e->journal, &heartbeat, err);
     if (r == 0 && e->retain_at <= e->now.monotonic)
         r = journal_retain(e->journal, engine_retain_from(e), e->settings.sinks,
                            e->settings.n_sinks, RETAIN_MOST, err);

@@ -33,10 +33,11 @@ void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
     if (!d->certain)
         return;
     d->seen = s->state;
-    /* An image in a file of its own has no mark but the cause, which is forgotten with libvirtd;
-     * what was known before holds then, for no run has been seen since. */
+    /* An image in a file of its own has no mark but the cause, which is forgotten with libvirtd and
+     * by a start that fails; what was known before holds then, for no run has been seen since. */
     d->is_filed = s->state == DOMAIN_OFF && !s->has_managed_save &&
-                  (s->cause == END_SAVED || (s->cause == END_UNKNOWN && d->is_filed));
+                  (s->cause == END_SAVED ||
+                   ((s->cause == END_UNKNOWN || s->cause == END_FAILED) && d->is_filed));
     d->is_saved = s->has_managed_save || d->is_filed;
     d->in_migration = s->in_migration;
     d->incarnation = s->incarnation;

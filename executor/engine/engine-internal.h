@@ -326,6 +326,9 @@ usec_t engine_next_overdue(const struct engine *e);
 /* --- engine-clock.c --------------------------------------------------------------------------- */
 /* Begins each turn. */
 void engine_watch_clock(struct engine *e);
+/* At the start: takes up what the former life reckoned ages by; and what it leaves to the next. */
+int engine_resume_clock(struct engine *e, struct error **err);
+struct heartbeat engine_heartbeat(const struct engine *e);
 /* What is older than this, by the real-time clock, may be forgotten. */
 usec_t engine_retain_from(const struct engine *e);
 

@@ -143,7 +143,6 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     list_init(&e->identifying);
     e->glance_at = USEC_NEVER;
     e->cursors_at = e->journal_at = e->overdue_at = USEC_NEVER;
-    e->clock_offset = (int64_t)(e->now.realtime - e->now.monotonic);
     e->retain_at = e->reserve_at = e->now.monotonic;
     e->operations = lh_kchar_table_new(64, NULL);
     if (!e->operations || inventory_init(&e->inventory) < 0 || make_cursors(e) < 0)
@@ -151,6 +150,8 @@ int engine_new(const struct engine_settings *settings, const struct engine_host 
     r = load(e, err);
     if (r == 0)
         r = load_cursors(e, err);
+    if (r == 0)
+        r = engine_resume_clock(e, err);
     if (r < 0)
         return error_context(err, "loading the journal");
     engine_say_debts(e);
@@ -223,6 +224,11 @@ const struct operation *engine_find_operation(const struct engine *e, const uuid
     const struct domain *d = inventory_find_uuid(&e->inventory, domain);
 
     return d ? d->op : NULL;
+}
+
+int engine_note_debt(struct engine *e, const uuid_t domain, const char *request_id)
+{
+    return inventory_note_debt(&e->inventory, domain, request_id);
 }
 
 bool engine_is_attached(const struct engine *e)

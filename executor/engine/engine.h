@@ -92,6 +92,9 @@ usec_t engine_next_turn(const struct engine *e);
 /* Of the last event that is committed; 0: none yet. */
 uint64_t engine_last_sequence(const struct engine *e);
 
+/* The domain is owed a clear by a stop that the journal does not know. 0 or -ENOMEM. */
+int engine_note_debt(struct engine *e, const uuid_t domain, const char *request_id);
+
 /* For tests and the simulator. */
 size_t engine_unfinished(const struct engine *e);
 const struct operation *engine_find_operation(const struct engine *e, const uuid_t domain);

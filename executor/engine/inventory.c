@@ -9,6 +9,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void domain_free(struct domain *d)
@@ -35,6 +36,7 @@ int inventory_init(struct inventory *inv)
 void inventory_clear(struct inventory *inv)
 {
     struct domain *d;
+    struct debt *debt;
 
     if (inv->by_id)
         lh_table_free(inv->by_id);
@@ -46,6 +48,10 @@ void inventory_clear(struct inventory *inv)
     }
     agenda_clear(&inv->agenda);
     agenda_clear(&inv->line);
+    while ((debt = inv->debts)) {
+        inv->debts = debt->next;
+        free(debt);
+    }
     *inv = (struct inventory){0};
 }
 
@@ -64,6 +70,15 @@ struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uui
     return find(inv->by_uuid, key);
 }
 
+static struct debt **find_debt(struct inventory *inv, const uuid_t domain)
+{
+    struct debt **link = &inv->debts;
+
+    while (*link && uuid_compare((*link)->domain, domain) != 0)
+        link = &(*link)->next;
+    return link;
+}
+
 struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
 {
     struct domain *d = inventory_find_uuid(inv, uuid);
@@ -80,6 +95,7 @@ struct domain *inventory_get(struct inventory *inv, const uuid_t uuid)
     uuid_unparse_lower(uuid, d->key);
     d->next_look = USEC_NEVER;
     d->number = ++inv->last_number;
+    d->debt = *find_debt(inv, uuid);
     if (lh_table_insert(inv->by_uuid, d->key, d) < 0) {
         free(d);
         return NULL;
@@ -197,6 +213,37 @@ void inventory_remove(struct inventory *inv, struct domain *d)
     domain_free(d);
 }
 
+/* Of several disks one says it for all. */
+int inventory_note_debt(struct inventory *inv, const uuid_t domain, const char *request_id)
+{
+    struct domain *d = inventory_find_uuid(inv, domain);
+    struct debt *debt = *find_debt(inv, domain);
+
+    if (!debt) {
+        debt = calloc(1, sizeof(*debt));
+        if (!debt)
+            return -ENOMEM;
+        uuid_copy(debt->domain, domain);
+        snprintf(debt->request_id, sizeof(debt->request_id), "%s", request_id);
+        debt->next = inv->debts;
+        inv->debts = debt;
+    }
+    if (d)
+        d->debt = debt;
+    return 0;
+}
+
+void inventory_forget_debt(struct inventory *inv, struct domain *d)
+{
+    struct debt **link = find_debt(inv, d->uuid), *debt = *link;
+
+    d->debt = NULL;
+    if (debt) {
+        *link = debt->next;
+        free(debt);
+    }
+}
+
 const char *domain_public_id(const struct domain *d)
 {
     return d->instance_id ? d->instance_id : d->key;
@@ -241,10 +288,12 @@ const char *domain_detail(const struct domain *d)
     }
 }
 
-/* May it not be started, for its disks are owed a clear? */
-static bool owes_a_clear(const struct domain *d)
+/* By what its disks are owed a clear, so that it may not be started; or NULL. */
+static const char *owed_by(const struct domain *d)
 {
-    return d->op && (d->op->stage == STAGE_CLEARING || d->op->stage == STAGE_QUARANTINED);
+    if (d->op && (d->op->stage == STAGE_CLEARING || d->op->stage == STAGE_QUARANTINED))
+        return d->op->request_id;
+    return d->debt ? d->debt->request_id : NULL;
 }
 
 json_object *domain_to_json(const struct domain *d)
@@ -265,7 +314,7 @@ json_object *domain_to_json(const struct domain *d)
         json_add_string(o, "type", i ? i->type : NULL) || json_add(o, "locks", take(locks)) ||
         json_add_string(o, "problem", i ? i->metadata_error : NULL) ||
         json_add_string(o, "operation", d->op ? d->op->request_id : NULL) ||
-        json_add_string(o, "owed", owes_a_clear(d) ? d->op->request_id : NULL))
+        json_add_string(o, "owed", owed_by(d)))
         return NULL;
     return take(o);
 }

@@ -80,12 +80,21 @@ struct domain {
 
     struct request *waiting; /* for the end of the operation */
 
+    const struct debt *debt; /* of the inventory's; or NULL */
+
     struct domain *next_same_id; /* another domain that claims the same metadata id */
 };
 
 /* The domain whose entry in the agenda, or in the line, this is. */
 #define domain_of_due(e) ((struct domain *)((char *)(e)-offsetof(struct domain, due)))
 #define domain_in_line(e) ((struct domain *)((char *)(e)-offsetof(struct domain, in_line)))
+
+/* A clear that a domain is owed by a stop of which the journal does not know. */
+struct debt {
+    uuid_t domain;
+    char request_id[UUID_TEXT_SIZE];
+    struct debt *next;
+};
 
 struct inventory {
     struct lh_table *by_uuid; /* key → struct domain, in the order in which they became known */
@@ -94,6 +103,7 @@ struct inventory {
     struct agenda agenda; /* both have room for every domain */
     struct agenda line;   /* the soft stops that wait for their turn; see engine-queue.c */
     uint64_t last_number;
+    struct debt *debts;
 };
 
 int inventory_init(struct inventory *inv); /* 0 or -ENOMEM */
@@ -112,6 +122,9 @@ struct domain *inventory_recall(const struct inventory *inv, const char *id);
 /* Takes the definition (NULL: absent) and keeps the indices true. 0 or -ENOMEM. */
 int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance);
 void inventory_remove(struct inventory *inv, struct domain *d);
+/* The domain, which need not be there, is owed a clear by that. 0 or -ENOMEM. */
+int inventory_note_debt(struct inventory *inv, const uuid_t domain, const char *request_id);
+void inventory_forget_debt(struct inventory *inv, struct domain *d);
 
 #define inventory_foreach(inv, d)                                                           \
     for (struct lh_entry *entry_##d = (inv)->by_uuid->head, *after_##d;                     \

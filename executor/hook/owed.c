@@ -16,9 +16,10 @@ static int refuse(const struct marker *m, const char *what, const char *name, st
     return error_set(err, ERROR_DISK_STATUS,
                      "%s%s is a local disk of instance %s (%s, %s) that is owed a clear (RequestId "
                      "%s). Wait for its end ('stopctl show %s'), or, where that has given up, "
-                     "'stopctl retry %s'.",
+                     "'stopctl retry %s'; where stopd does not know of it any more, 'stopctl clear "
+                     "%s --confirm'.",
                      what, name, m->instance_id, m->target, m->device, m->request_id, m->request_id,
-                     m->request_id);
+                     m->request_id, m->instance_id);
 }
 
 static int refuse_source(const struct marker *m, const struct domain_source *s, struct error **err)

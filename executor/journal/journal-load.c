@@ -87,6 +87,20 @@ int journal_last_sequence(struct journal *j, uint64_t *ret, struct error **err)
     return 0;
 }
 
+int journal_last_touch(struct journal *j, struct heartbeat *ret, struct error **err)
+{
+    _cleanup_(query) sqlite3_stmt *q = NULL;
+    int r = database_query(&j->database, "SELECT at, ahead, ahead_left FROM heartbeat", NO_VALUES,
+                           &q, err);
+
+    if (r >= 0)
+        r = database_next(&j->database, q, err);
+    if (r > 0 && !(column_number(q, 0, &ret->at) && column_number(q, 1, &ret->ahead) &&
+                   column_number(q, 2, &ret->ahead_left)))
+        return row_damaged(q, err, "heartbeat", "1");
+    return r;
+}
+
 int journal_load_cursor(struct journal *j, const char *sink, uint64_t *ret, struct error **err)
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;

@@ -87,12 +87,14 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
                          VALUES(text(sink), number(sequence)), err);
 }
 
-int journal_touch(struct journal *j, usec_t realtime, struct error **err)
+int journal_touch(struct journal *j, const struct heartbeat *h, struct error **err)
 {
     return journal_write(j,
-                         "INSERT INTO heartbeat (only, at) VALUES (1, ?1)"
-                         " ON CONFLICT (only) DO UPDATE SET at = excluded.at",
-                         VALUES(number(realtime)), err);
+                         "INSERT INTO heartbeat (only, at, ahead, ahead_left)"
+                         " VALUES (1, ?1, ?2, ?3)"
+                         " ON CONFLICT (only) DO UPDATE SET at = excluded.at,"
+                         " ahead = excluded.ahead, ahead_left = excluded.ahead_left",
+                         VALUES(number(h->at), number(h->ahead), number(h->ahead_left)), err);
 }
 
 int journal_put_reported(struct journal *j, const struct reported *r, struct error **err)

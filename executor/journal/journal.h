@@ -47,9 +47,13 @@ int journal_put_cursor(struct journal *j, const char *sink, uint64_t sequence, s
 /* Puts the cursor back (or on): the sink gets the events behind after once more. Its dead letters
  * among them that the outbox still has are none any more. */
 int journal_rewind(struct journal *j, const char *sink, uint64_t after, struct error **err);
-/* Writes the time and nothing else: to find out whether a journal that could not be written can be
+/* The real-time clock, and how much of it is no age of what is kept, for so much longer. */
+struct heartbeat {
+    usec_t at, ahead, ahead_left;
+};
+/* Writes that and nothing else; also to find out whether a journal that could not be written can be
  * now. */
-int journal_touch(struct journal *j, usec_t realtime, struct error **err);
+int journal_touch(struct journal *j, const struct heartbeat *h, struct error **err);
 
 /* The reserve: room beside the journal that is kept for when its disk is full, so that what is
  * under way can be finished then. */
@@ -106,6 +110,8 @@ int journal_load_reported(struct journal *j, int (*each)(void *userdata, const s
 int journal_last_sequence(struct journal *j, uint64_t *ret, struct error **err); /* 0: none yet */
 /* 0 where none was ever stored. */
 int journal_load_cursor(struct journal *j, const char *sink, uint64_t *ret, struct error **err);
+/* What journal_touch() wrote last: 1; 0: nothing yet. */
+int journal_last_touch(struct journal *j, struct heartbeat *ret, struct error **err);
 /* The highest mark of a dead letter; 0: none. */
 int journal_last_mark(struct journal *j, uint64_t *ret, struct error **err);
 /* How many dead letters there are, by sink; sinks without any are left out. */

@@ -123,6 +123,11 @@ static const char *const steps[] = {
     "    WHERE finished_at IS NOT NULL;"
     "CREATE INDEX operation_ended_in_state ON operation (state, number)"
     "    WHERE finished_at IS NOT NULL;",
+
+    /* 5 */
+    /* How much of the time is no age, and how much longer that counts; see engine-clock.c. */
+    "ALTER TABLE heartbeat ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE heartbeat ADD COLUMN ahead_left INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)

@@ -6,6 +6,7 @@ import random
 import host
 import kit
 from daemon import wait_until
+from grace import Grace
 
 
 def words(operation):
@@ -80,16 +81,39 @@ def test_started_again_by_somebody_the_stop_fails(daemon, guest):
 
 def test_the_grace_does_not_run_while_stopd_is_away(daemon, guest):
     name, stopd = guest("ignore"), daemon(stop__resend="1s").start()
-    request = stopd.accepted(name, GracePeriod="4", OnGraceTimeout="Force")
-    wait_until(lambda: "button" in words(stopd.operation(request)), "the button is pressed")
+    grace = Grace(stopd, name)
     stopd.kill()
     presses = kit.console(name).count("stopd-guest: button")
+    grace.outlast()
     stopd.start()
 
-    operation = stopd.finished(request)
+    grace.check(stopd.finished(grace.request))
 
-    assert operation["outcome"] == "Stopped" and "power cut" in words(operation)
     assert kit.console(name).count("stopd-guest: button") > presses, "no button preceded the cut"
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
+def test_the_grace_does_not_run_while_libvirtd_is_away(daemon, guest):
+    """Nor while both are."""
+    names, stopd = guest("ignore", "ignore"), daemon(stop__resend="1s").start()
+    alone, both = names
+    grace = Grace(stopd, alone)
+    with host.libvirtd_away():
+        wait_until(lambda: stopd.get("/readyz").status == 503, "stopd has noticed")
+        grace.outlast()
+
+    grace.check(stopd.finished(grace.request))
+
+    stopd.reported(alone, "Running→Stopping", "Stopping→Stopped")
+    grace = Grace(stopd, both)
+    with host.libvirtd_away():
+        stopd.kill()
+        stopd.start(wait=False)
+        grace.outlast()
+
+    grace.check(stopd.finished(grace.request))
+
+    stopd.reported(both, "Running→Stopping", "Stopping→Stopped")
 
 
 def test_killed_again_and_again_nothing_is_lost_or_doubled(daemon, guest):

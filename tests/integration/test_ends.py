@@ -3,6 +3,10 @@
 import os
 import signal
 
+import libvirt
+import pytest
+
+import host
 import kit
 from daemon import stopctl, wait_until
 from test_local_disks import MIB, disk_events, i1, in_phase, loops, stopd_for  # noqa: F401 (fixtures)
@@ -17,7 +21,8 @@ def boot(guest, loops, **kinds):  # noqa: F811
     for kind, options in kinds.items():
         options = dict(options)
         disk = loops(size=options.pop("size", 8 * MIB))
-        made[kind] = (guest(options.pop("behaviour", "ignore"), start=False, disks=[disk.device],
+        made[kind] = (guest(options.pop("behaviour", "ignore"), start=False,
+                            disks=[disk.device, *options.pop("more", ())],
                             metadata=i1("vda", id=f"i-{kind}"), **options), disk)
     kit.start(*(domain for domain, _ in made.values()))
     kit.wait_ready(*(domain for domain, _ in made.values()))
@@ -94,17 +99,36 @@ def test_an_instance_that_is_gone_is_cleared_by_what_was_journalled(guest, loops
         kit.domain("renamed").undefine()
 
 
-def test_saved_its_disks_are_kept_and_nobody_clears_them_by_mistake(guest, loops, stopd_for, tmp_path):  # noqa: F811
-    made = boot(guest, loops, managed={}, filed={})
+@pytest.mark.parametrize("how", ["seen", "unseen", "unseen, forgotten", "unseen, and a start has failed since"])
+def test_saved_its_disks_are_kept_and_nobody_clears_them_by_mistake(guest, loops, stopd_for, tmp_path, how):  # noqa: F811
+    systems = {kind: tmp_path / f"system-{kind}" for kind in ("managed", "filed")}
+    for system in systems.values():
+        system.write_bytes(bytes(MIB))
+    made = boot(guest, loops, **{kind: {"more": [system]} for kind, system in systems.items()})
+    managed, filed = (made[kind][0] for kind in ("managed", "filed"))
     before = {kind: disk.bytes() for kind, (_, disk) in made.items()}
     stopd = stopd_for()
     requests = {kind: stopd.accepted(f"i-{kind}", ConfirmStop="true") for kind in made}
     for request in requests.values():
         pressed(stopd, request)
+    if "unseen" in how:
+        stopd.kill()
 
-    kit.domain(made["managed"][0]).managedSave()
-    kit.domain(made["filed"][0]).save(str(tmp_path / "image"))
+    kit.domain(managed).managedSave()
+    kit.domain(filed).save(str(tmp_path / "image"))
 
+    if "forgotten" in how:
+        with host.libvirtd_away():
+            pass
+        assert kit.domain(filed).state()[1] == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN
+    if "failed" in how:
+        for kind, (domain, _) in made.items():
+            systems[kind].unlink()
+            with pytest.raises(libvirt.libvirtError):
+                kit.start(domain)
+        assert kit.domain(filed).state()[1] == libvirt.VIR_DOMAIN_SHUTOFF_FAILED
+    if "unseen" in how:
+        stopd.start()
     try:
         for kind, (_, disk) in made.items():
             operation = stopd.finished(requests[kind])
@@ -115,7 +139,7 @@ def test_saved_its_disks_are_kept_and_nobody_clears_them_by_mistake(guest, loops
             assert refused.returncode == 76 and "saved" in refused.stderr, refused
             assert disk.bytes() == before[kind] and disk_events(stopd, f"i-{kind}") == []
     finally:
-        kit.domain(made["managed"][0]).managedSaveRemove()
+        kit.domain(managed).managedSaveRemove()
 
 
 def test_started_again_nothing_more_is_cleared(guest, loops, stopd_for):  # noqa: F811

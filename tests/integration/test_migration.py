@@ -12,6 +12,7 @@ import pytest
 import host
 import kit
 from daemon import stopctl, wait_until
+from grace import Grace
 from test_local_disks import ID, disk_events, i1, loops, stopd_for  # noqa: F401 (fixtures)
 from test_states import pressed, shown, words
 
@@ -162,16 +163,17 @@ def test_migrated_away_in_the_middle_the_stop_fails_and_nothing_is_cleared(guest
 def test_a_migration_that_fails_in_the_middle_only_holds_the_stop_up(daemon, guest, migration):
     """The grace stands still meanwhile: no button could be pressed."""
     name, stopd = guest("ignore"), daemon(stop__resend="1s").start()
-    request = stopd.accepted(name, GracePeriod="5", OnGraceTimeout="Force")
-    pressed(stopd, request)
+    grace = Grace(stopd, name)
     moving = migration(name)
-    waiting = waits_for_migration(stopd, request)
+    waiting = waits_for_migration(stopd, grace.request)
+    grace.outlast()
     assert "migrated" in waiting["detail"] and not kit.is_off(name), waiting
 
     moving.fail()
 
-    operation = stopd.finished(request)
-    assert operation["outcome"] == "Stopped" and operation["detail"] is None, operation
+    operation = stopd.finished(grace.request)
+    assert operation["detail"] is None, operation
+    grace.check(operation)
     told = words(operation)
     assert told.index("in migration") < told.index("power cut"), operation
     stopd.reported(name, "Running→Stopping", "Stopping→Stopped")

@@ -5,6 +5,7 @@ STOPD_SOAK_SECONDS and STOPD_SOAK_GUESTS make it a campaign; what was done is pr
 import http.client
 import os
 import random
+import threading
 import time
 
 import ledger
@@ -28,14 +29,14 @@ class Guest:
         self.command = self.request = None
         self.is_booting = False
 
-    def advance(self, stopd):
+    def advance(self, stopd, libvirtd_stays):
         """One small step, as far as stopd is there to answer."""
         if self.is_booting:
             self.is_booting = "stopd-guest: ready" not in kit.console(self.name)
         elif self.request is None:
             self.ask(stopd)
         elif stopd.operation(self.request)["phase"] == "done":
-            self.end(stopd)
+            self.end(stopd, libvirtd_stays)
 
     def ask(self, stopd):
         if self.command is None:
@@ -49,35 +50,58 @@ class Guest:
         self.request = self.command.request
         self.requests.append(self.request)
 
-    def end(self, stopd):
+    def end(self, stopd, libvirtd_stays):
         operation = stopd.operation(self.request)
         assert operation["outcome"] == "Stopped", operation
-        assert kit.is_off(self.name) or kit.libvirtd_pid() is None, f"{self.name} is Stopped and not off"
+        with libvirtd_stays:
+            kit.wait_libvirtd()
+            assert kit.is_off(self.name), f"{self.name} is Stopped and not off"
+            kit.start(self.name)
         self.command = self.request = None
-        kit.wait_libvirtd()
-        kit.start(self.name)
         self.starts += 1
         self.is_booting = True
 
 
-class Killer:
-    """Kills stopd every second or so, libvirtd ten times as seldom."""
+class Killer(threading.Thread):
+    """Kills stopd every second or two, libvirtd in one of seven times. Only while a guest is being started libvirtd stays:
+    of what it has half begun it makes something else each time."""
 
-    def __init__(self, chance):
-        self.chance = chance
+    def __init__(self, stopd, chance):
+        super().__init__(daemon=True)
+        self.daemon_of_stops, self.chance = stopd, chance
         self.stopd = self.libvirtd = 0
-        self.next = time.monotonic()
+        self.libvirtd_stays = threading.Lock()
+        self.error = None
+        self.over = threading.Event()
 
-    def maybe_kill(self, stopd):
-        if time.monotonic() < self.next:
-            return
-        if self.chance.random() < 0.1:
-            kit.kill_libvirtd()
+    def run(self):
+        try:
+            while not self.over.wait(self.chance.uniform(0.5, 2.5)):
+                self.kill()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def kill(self):
+        if self.chance.random() < 0.15:
+            with self.libvirtd_stays:
+                kit.kill_libvirtd()
             self.libvirtd += 1
-        stopd.kill()
-        stopd.start(wait=False)
+        self.daemon_of_stops.kill()
+        self.daemon_of_stops.start(wait=False)
         self.stopd += 1
-        self.next = time.monotonic() + self.chance.uniform(0.1, 2)
+
+    def end(self):
+        self.over.set()
+        self.join()
+        if self.error:
+            raise self.error
+
+
+def answers(stopd):
+    try:
+        return stopd.get("/livez").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_killed_at_random_nothing_is_lost_doubled_or_out_of_order(daemon, guest):
@@ -85,16 +109,20 @@ def test_killed_at_random_nothing_is_lost_doubled_or_out_of_order(daemon, guest)
     print(f"seed {seed}")
     kinds = [BEHAVIOURS[number % len(BEHAVIOURS)] for number in range(GUESTS)]
     guests = [Guest(name, kind == "ignore") for name, kind in zip(guest(*kinds), kinds)]
-    stopd, killer = daemon().start(), Killer(random.Random(seed))
+    stopd = daemon().start()
+    killer = Killer(stopd, random.Random(seed))
     until = time.monotonic() + SECONDS
 
-    while time.monotonic() < until:
-        killer.maybe_kill(stopd)
-        for each in guests:
-            try:
-                each.advance(stopd)
-            except (OSError, http.client.HTTPException):
-                break  # stopd is on its way down, or up
+    killer.start()
+    try:
+        while time.monotonic() < until and killer.is_alive():
+            for each in guests:
+                try:
+                    each.advance(stopd, killer.libvirtd_stays)
+                except (OSError, http.client.HTTPException):
+                    wait_until(lambda: answers(stopd), "a stopd answers", seen=stopd.log)
+    finally:
+        killer.end()
     wait_until(stopd.is_ready, "stopd is there again", seen=stopd.log)
     for each in guests:
         if each.request:

@@ -224,8 +224,8 @@ WRAP_WRITE(journal_drop_dead_letters,
            (struct journal * j, const char *sink, uint64_t sequence, unsigned most, unsigned *ret,
             struct error **err),
            (j, sink, sequence, most, ret, err));
-WRAP_WRITE(journal_touch, (struct journal * j, usec_t realtime, struct error **err),
-           (j, realtime, err));
+WRAP_WRITE(journal_touch, (struct journal * j, const struct heartbeat *h, struct error **err),
+           (j, h, err));
 WRAP_WRITE(journal_retain,
            (struct journal * j, usec_t before, const char *const *sinks, size_t n_sinks,
             unsigned most, struct error **err),

@@ -115,6 +115,61 @@ static void a_clock_set_back_keeps_for_longer(void **state)
     life_end(&l);
 }
 
+/* It is away for a minute by the clock that nobody sets. */
+static void restart(struct life *l, int64_t leap)
+{
+    pass(l, HOUR / 2); /* past the last time that it was written down */
+    life_die(l);
+    l->clock_error += leap;
+    l->now += 60 * USEC_PER_SEC;
+    simulated_advance(l->world, l->now);
+    life_start(l);
+    life_until(l, engine_is_attached(l->engine));
+}
+
+static void over_restarts_too_ages_are_of_time_that_has_passed(void **state)
+{
+    struct life l;
+    struct reply reply;
+
+    a_finished_stop(*state, &l, &reply);
+    l.clock_error += 100 * HOUR;
+    restart(&l, 0); /* the leap was seen */
+    assert_true(is_kept(&l, &reply));
+    restart(&l, 200 * HOUR); /* this one was not */
+    assert_true(is_kept(&l, &reply));
+    restart(&l, -50 * HOUR);
+    pass(&l, 3 * HOUR);
+    assert_true(is_kept(&l, &reply));
+    pass(&l, 5 * HOUR / 2);
+    assert_false(is_kept(&l, &reply));
+    life_end(&l);
+}
+
+/* Restarted more often than things are kept, it forgets in time what was written since a leap. */
+static void restarts_do_not_make_a_leap_count_for_longer(void **state)
+{
+    struct life l;
+    struct reply before, after;
+
+    a_finished_stop(*state, &l, &before);
+    l.clock_error += 100 * HOUR;
+    pass(&l, HOUR);
+    assert_true(simulated_start(l.world, l.guest));
+    pass(&l, HOUR);
+    ask_stop(&l, "again", &after);
+    life_until(&l, after.is_there && engine_unfinished(l.engine) == 0);
+    engine_take_sink_report(
+        l.engine, sink_report_new(SINK_MOVED, "file", engine_last_sequence(l.engine), NULL, 0));
+    for (unsigned i = 0; i < 10; i++)
+        restart(&l, 0);
+    assert_true(is_kept(&l, &after));
+    for (unsigned i = 0; i < 4; i++)
+        restart(&l, 0);
+    assert_false(is_kept(&l, &after));
+    life_end(&l);
+}
+
 /* The grace is counted by the other clock. */
 static void the_grace_does_not_see_the_clock(void **state)
 {
@@ -152,6 +207,8 @@ int main(void)
         RULE(a_leap_is_over_in_the_end),
         RULE(a_clock_set_to_and_fro_forgets_nothing_early),
         RULE(a_clock_set_back_keeps_for_longer),
+        RULE(over_restarts_too_ages_are_of_time_that_has_passed),
+        RULE(restarts_do_not_make_a_leap_count_for_longer),
         RULE(the_grace_does_not_see_the_clock),
     };
 

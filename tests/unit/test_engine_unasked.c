@@ -6,6 +6,7 @@
 
 #include "scratch.h"
 #include "engine-kit.h"
+#include "engine/engine-internal.h"
 #include "stopd/log.h"
 
 static void assert_answered(struct life *l, const char *token, enum error_code code)
@@ -74,6 +75,32 @@ static void another_start_behind_it_is_reported(void **state)
     life_end(&l);
 }
 
+static const char *detail_after(struct life *l, enum end_cause cause)
+{
+    l->guest->cause = cause;
+    engine_take_hint(l->engine, l->guest->definition->uuid);
+    pass(l, USEC_PER_SEC);
+    return domain_detail(inventory_find_uuid(&l->engine->inventory, l->guest->definition->uuid));
+}
+
+/* Of an image in somebody's file there is no other mark. */
+static void saved_to_a_file_it_stays_that_when_a_start_has_failed(void **state)
+{
+    struct life l = {.path = scratch_path(*state, "stopd.db")};
+
+    world_make(&l);
+    assert_true(simulated_destroy(l.world, l.guest));
+    life_start(&l);
+    life_until(&l, engine_is_attached(l.engine));
+    pass(&l, USEC_PER_SEC);
+    assert_null(detail_after(&l, END_FAILED));
+    assert_string_equal(detail_after(&l, END_SAVED), "saved");
+    assert_string_equal(detail_after(&l, END_FAILED), "saved");
+    assert_string_equal(detail_after(&l, END_UNKNOWN), "saved");
+    assert_null(detail_after(&l, END_SHUTDOWN));
+    life_end(&l);
+}
+
 static int assert_one_id(void *userdata, const struct upstream_event *e)
 {
     json_object *event = json_tokener_parse(e->body), *data = NULL;
@@ -131,6 +158,7 @@ int main(void)
         RULE(a_run_seen_only_on_its_way_off_is_off_with_its_process),
         RULE(that_it_lingers_outlives_a_restart),
         RULE(another_start_behind_it_is_reported),
+        RULE(saved_to_a_file_it_stays_that_when_a_start_has_failed),
         RULE(one_whose_definition_cannot_be_read_is_told_of_by_its_uuid),
     };
 

@@ -43,6 +43,17 @@ static void the_last_end_of_the_domains_own_last_run_counts(void **state)
         {RUN "2026-11-24 18:12:54.883+0000: shutting down, reason=migrated", END_UNKNOWN},
         {RUN END("migrated") OTHERS END("migrated"), END_UNKNOWN},
         {OTHERS END("migrated") RUN END("crashed"), END_UNKNOWN},
+        /* Starts that failed since, early and late, are no runs. */
+        {RUN END("saved") END("failed"), END_SAVED},
+        {RUN END("migrated") RUN END("failed"), END_MIGRATED},
+        {RUN END("saved") END("failed") RUN END("failed") RUN AFTERWARDS END("failed")
+             END("failed"),
+         END_SAVED},
+        {RUN END("saved") RUN END("destroyed") RUN END("failed"), END_UNKNOWN},
+        {RUN END("saved") RUN END("shutdown") END("failed"), END_UNKNOWN},
+        {RUN END("saved") END("failed") RUN, END_UNKNOWN},
+        {RUN END("failed"), END_UNKNOWN},
+        {OTHERS END("saved") RUN END("failed"), END_UNKNOWN},
         {"", END_UNKNOWN},
     };
 
