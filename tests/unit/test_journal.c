@@ -6,6 +6,9 @@
 
 #include "journal-kit.h"
 
+#define R1 "473469C7-AA6F-4DC5-B3DB-000000000001"
+#define R2 "473469C7-AA6F-4DC5-B3DB-000000000002"
+#define R3 "473469C7-AA6F-4DC5-B3DB-000000000003"
 #define MINUTE (60 * USEC_PER_SEC)
 #define LONG_AGO (100 * MINUTE)
 #define RECENTLY (200 * MINUTE)
@@ -232,22 +235,21 @@ static void a_token_is_its_callers(void **state)
     struct error *err = NULL;
 
     begin(j);
-    assert_success(journal_put_token(j, "alice", "t1", "InstanceId=i-1\n", "R1", RECENTLY, &err),
+    assert_success(journal_put_token(j, "alice", "t1", "InstanceId=i-1\n", R1, RECENTLY, &err),
                    err);
-    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", "R2", RECENTLY, &err),
-                   err);
+    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", R2, RECENTLY, &err), err);
     assert_int_equal(journal_find_token(j, "alice", "t1", &fingerprint, &request_id, &err), 1);
     assert_string_equal(fingerprint, "InstanceId=i-1\n");
-    assert_string_equal(request_id, "R1");
+    assert_string_equal(request_id, R1);
     free(take(fingerprint));
     free(take(request_id));
     assert_int_equal(journal_find_token(j, "bob", "t1", &fingerprint, &request_id, &err), 1);
-    assert_string_equal(request_id, "R2");
+    assert_string_equal(request_id, R2);
     free(take(fingerprint));
     free(take(request_id));
     assert_int_equal(journal_find_token(j, "alice", "t2", &fingerprint, &request_id, &err), 0);
     assert_null(fingerprint);
-    assert_failure(journal_put_token(j, "bob", "t1", "", "R3", RECENTLY, &err), err, ERROR_JOURNAL,
+    assert_failure(journal_put_token(j, "bob", "t1", "", R3, RECENTLY, &err), err, ERROR_JOURNAL,
                    "UNIQUE");
     journal_rollback(j);
     assert_int_equal(journal_find_token(j, "alice", "t1", &fingerprint, &request_id, &err), 0);
@@ -500,8 +502,8 @@ static void finished_operations_and_tokens_go_when_they_are_old(void **state)
     put_finished(j, 3, LONG_AGO);
     put_finished(j, 4, RECENTLY);
     assert_success(journal_put_alias(j, alias, "473469C7-AA6F-4DC5-B3DB-000000000002", &err), err);
-    assert_success(journal_put_token(j, "a", "old", "", "R1", LONG_AGO, &err), err);
-    assert_success(journal_put_token(j, "a", "young", "", "R2", RECENTLY, &err), err);
+    assert_success(journal_put_token(j, "a", "old", "", R1, LONG_AGO, &err), err);
+    assert_success(journal_put_token(j, "a", "young", "", R2, RECENTLY, &err), err);
     commit(j);
     assert_int_equal(retain(j, NULL, 0, 1), 1);
     assert_int_equal(retain(j, NULL, 0, 100), 2);
