@@ -5,6 +5,8 @@
 #ifndef STOPD_TESTS_FAULTS_KIT_H
 #define STOPD_TESTS_FAULTS_KIT_H
 
+#define TEST_HAS_FAULTS
+
 #include "fault-vfs.h"
 #include "engine-kit.h"
 #include "memory-faults.h"
