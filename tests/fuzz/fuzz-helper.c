@@ -57,7 +57,6 @@ static void take_news(enum input_kind kind, const struct disk_news *news)
     step(op, &in, now, &reaction);
     /* Of this moment, and not read back. */
     op->disks.items[0].mib_per_s = op->disks.items[0].seconds_left = 0;
-    check_can_be_read_back();
 }
 
 static void take_report(void *userdata, struct wipe_report *r)
@@ -95,6 +94,7 @@ static void take_end(const struct clearing *c)
         must(json_parse_object(text, strlen(text), &o) == 0);
     }
     take_news(c->certificate ? IN_DISK_CLEARED : IN_DISK_FAILED, &news);
+    check_can_be_read_back();
     must((op->stage == STAGE_DONE) == (c->certificate != NULL));
 }
 
@@ -159,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         job.order = make_order();
     begin(job.order);
     hear(&c, text, size);
+    check_can_be_read_back();
     take_end(&c);
     operation_free(take(op));
     json_object_put(c.certificate);
