@@ -102,9 +102,15 @@ static int escalate(struct engine *e, struct domain *d, const struct command *c,
                              .overrides_lock = c->override_lock};
     int r = stage_alias(e, c, engine_operation_now(d), err);
 
-    if (r == 0)
-        engine_step(e, d, &in);
-    return r;
+    if (r < 0)
+        return r;
+    engine_step(e, d, &in);
+    /* By whose word the power is cut is no mere sentence. */
+    if (!d->next_op || !text_equal(d->next_op->forced_by, c->request_id)) {
+        e->turn_failed = true;
+        return error_no_memory(err);
+    }
+    return 0;
 }
 
 /* A plan counts for the disks that were identified, and for no others. */

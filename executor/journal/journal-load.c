@@ -112,8 +112,8 @@ int journal_load_cursor(struct journal *j, const char *sink, uint64_t *ret, stru
     if (r < 0)
         return r;
     *ret = 0;
-    if (r > 0)
-        column_number(q, 0, ret);
+    if (r > 0 && !column_number(q, 0, ret))
+        return row_damaged(q, err, "the cursor of", sink);
     return 0;
 }
 
@@ -122,6 +122,7 @@ int journal_find_token(struct journal *j, const char *principal, const char *tok
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
     _cleanup_(freep) char *parameters = NULL, *answer = NULL;
+    size_t size = 0;
     int r = database_query(&j->database,
                            "SELECT fingerprint, request_id FROM token"
                            " WHERE principal = ?1 AND token = ?2",
@@ -131,7 +132,7 @@ int journal_find_token(struct journal *j, const char *principal, const char *tok
         r = database_next(&j->database, q, err);
     if (r <= 0)
         return r;
-    if (!column_text(q, 0, NULL) || !column_text(q, 1, NULL))
+    if (!column_text(q, 0, NULL) || !column_text(q, 1, &size) || size != UUID_TEXT_SIZE - 1)
         return row_damaged(q, err, "ClientToken", token);
     if (text_replace(&parameters, column_text(q, 0, NULL)) < 0 ||
         text_replace(&answer, column_text(q, 1, NULL)) < 0 || column_had_no_memory(q))

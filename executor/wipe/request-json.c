@@ -289,11 +289,16 @@ static void tokener_cleanup(json_tokener **t)
         json_tokener_free(*t);
 }
 
-/* Exactly one JSON value, in UTF-8, and white space. */
-static int parse_whole(const char *text, size_t n, json_object **ret, struct error **err)
+static bool is_space(char c)
+{
+    return c && strchr(" \t\r\n", c);
+}
+
+/* Exactly one JSON object, in UTF-8, and white space. */
+static int look_at_whole(const char *text, size_t n, size_t *ret_end, struct error **err)
 {
     _cleanup_(tokener) json_tokener *t = json_tokener_new_ex(REQUEST_DEPTH);
-    json_object *value;
+    _cleanup_(json) json_object *value = NULL;
     size_t used;
 
     if (n > WIPE_REQUEST_MAX)
@@ -306,14 +311,30 @@ static int parse_whole(const char *text, size_t n, json_object **ret, struct err
     if (!value)
         return error_set(err, ERROR_USAGE, "the request is no JSON object: %s",
                          json_tokener_error_desc(json_tokener_get_error(t)));
-    used = json_tokener_get_parse_end(t);
-    while (used < n && strchr(" \t\r\n", text[used]) && text[used])
+    *ret_end = used = json_tokener_get_parse_end(t);
+    while (used < n && is_space(text[used]))
         used++;
-    if (used != n || !json_object_is_type(value, json_type_object)) {
-        json_object_put(value);
+    if (used != n || !json_object_is_type(value, json_type_object))
         return error_set(err, ERROR_USAGE, "the request is not one JSON object");
-    }
-    *ret = value;
+    return 0;
+}
+
+/* That parser keeps the last of two members of one name, and may leave out one that it has no
+ * memory for: a guard would not be there, in silence. */
+static int parse_whole(const char *text, size_t n, json_object **ret, struct error **err)
+{
+    size_t begin = 0, end = 0;
+    int r = look_at_whole(text, n, &end, err);
+
+    if (r < 0)
+        return r;
+    while (is_space(text[begin]))
+        begin++;
+    r = json_parse_object(text + begin, end - begin, ret);
+    if (r == -ENOMEM)
+        return error_no_memory(err);
+    if (r < 0)
+        return error_set(err, ERROR_USAGE, "a member of the request is there twice");
     return 0;
 }
 

@@ -129,6 +129,12 @@ class Daemon:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def assert_sane(self):
+        """No sanitizer that it is built with has found anything."""
+        log = self.log()
+        for word in ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer"):
+            assert word not in log, log
+
     def free_descriptor(self):
         """The number that its next file gets; a limit of as much leaves it none. A file that is open for a moment is
         waited for."""

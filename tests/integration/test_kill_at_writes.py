@@ -272,7 +272,7 @@ def test_killed_at_a_write_nothing_is_lost_or_doubled(guest, loops, tmp_path):  
                 stopd.kill()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(stopd.settings["journal.path"] + ".reserve")
-        assert "ERROR: AddressSanitizer" not in stopd.log() and "runtime error:" not in stopd.log(), stopd.log()
+        stopd.assert_sane()
         assert kit.pid(bystander) == bystander_pid and "button" not in kit.console(bystander)
         writes = life.writes()
         done = [way for number, way in kills if number <= len(writes)]

@@ -155,6 +155,8 @@ def test_dead_letters_outlive_the_program_and_are_sent_again_or_dropped(stopd, r
     assert post(daemon, "hook/dead-letters/1/drop").json["deadLetters"] == 1
     assert post(daemon, "hook/dead-letters/all/replay").json["deadLetters"] == 1
     wait_until(lambda: not letters(daemon), "it is delivered", seen=daemon.log)
+    # The receiver counts what it has answered, a moment later than stopd reads the answer.
+    wait_until(lambda: 2 in sequences(hook.taken()), "it was taken", seen=lambda: sequences(hook.posts))
     assert sequences(hook.taken()).count(2) == 1
     assert sequences(hook.taken()).count(1) == 0
     assert sink(daemon)["deadLetters"] == 0

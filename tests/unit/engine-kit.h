@@ -26,6 +26,16 @@ static inline void engine_rough(void)
 }
 #endif
 
+struct life;
+
+/* Where disks are cleared: what has the engine's jobs. */
+struct life_helpers {
+    void (*start)(struct life *l, struct wipe_job *j); /* takes j */
+    void (*work)(struct life *l);                      /* after each turn */
+    void (*end)(struct life *l, const uuid_t domain);
+    void (*leave)(struct life *l); /* stopd is gone */
+};
+
 struct life {
     const char *path; /* of the journal */
     struct journal *journal;
@@ -39,6 +49,7 @@ struct life {
     unsigned parallel;                                       /* stop.parallel */
     bool cut;                                                /* the guest's power was cut */
     void (*owe)(struct life *l, const struct operation *op); /* or NULL */
+    const struct life_helpers *helpers;                      /* or NULL */
 };
 
 /* What became of a request. */
@@ -88,6 +99,25 @@ static inline void life_owe_wipe(void *userdata, const struct operation *op)
 
 static inline void life_end_wipe(void *userdata, const uuid_t domain)
 {
+    struct life *l = userdata;
+
+    if (l->helpers)
+        l->helpers->end(l, domain);
+}
+
+static inline void life_start_wipe(void *userdata, struct wipe_job *j)
+{
+    struct life *l = userdata;
+
+    l->helpers->start(l, j);
+}
+
+/* There may be no memory for it. */
+static inline json_object *life_sign(void *userdata, json_object *certificate)
+{
+    json_object *document = NULL;
+
+    return json_object_deep_copy(certificate, &document, NULL) < 0 ? NULL : document;
 }
 
 static inline void life_happened(void *userdata, struct simulated_domain *d, enum happening what,
@@ -145,13 +175,15 @@ static inline void world_make(struct life *l)
 /* 0, or a negative errno; then nothing of it is left, save a journal that was open before. */
 static inline int life_try_start(struct life *l, struct error **err)
 {
-    static const char *const sinks[] = {"file"};
+    static const char *const sinks[] = {"file"}, *const families[] = {"ecs.i1"};
     const struct engine_host host = {.userdata = l,
                                      .start_call = life_start_call,
                                      .now = life_now,
                                      .random = life_random,
                                      .committed = life_committed,
                                      .owe_wipe = life_owe_wipe,
+                                     .start_wipe = l->helpers ? life_start_wipe : NULL,
+                                     .sign = life_sign,
                                      .end_wipe = life_end_wipe};
     const struct engine_settings settings = {
         .host_id = "host-1",
@@ -159,6 +191,8 @@ static inline int life_try_start(struct life *l, struct error **err)
                             .method = METHOD_ACPI,
                             .on_timeout = ON_TIMEOUT_FAIL},
                    .resend = 10 * USEC_PER_SEC,
+                   .local_families = families,
+                   .n_local_families = ELEMENTSOF(families),
                    .stopped_mode = STOPPED_MODE_KEEP_CHARGING},
         .parallel = l->parallel,
         .call_timeout = 30 * USEC_PER_SEC,
@@ -195,6 +229,8 @@ static inline void life_die(struct life *l)
         l->calls = c->next;
         call_free(c);
     }
+    if (l->helpers)
+        l->helpers->leave(l);
     if (l->world)
         simulated_lose_connection(l->world, "stopd is gone");
 }
@@ -228,6 +264,8 @@ static inline void life_turn(struct life *l)
 {
     engine_turn(l->engine);
     make_calls(l);
+    if (l->helpers)
+        l->helpers->work(l);
 }
 
 /* Goes on until something is true, for an hour of the life at most. */
@@ -284,8 +322,10 @@ static inline void take_reply(struct request *r, struct answer *a)
     request_free(r);
 }
 
-/* StopInstance of guest n, with this ClientToken; the reply comes with a turn. */
-static inline void ask_stop_of(struct life *l, unsigned n, const char *token, struct reply *reply)
+/* StopInstance of guest n, with this ClientToken and another parameter, or NULL; the reply comes
+ * with a turn. */
+static inline void ask_stop_with(struct life *l, unsigned n, const char *token, const char *name,
+                                 struct reply *reply)
 {
     struct request *r = request_new(REQUEST_STOP);
     struct parameters p = {0};
@@ -296,6 +336,8 @@ static inline void ask_stop_of(struct life *l, unsigned n, const char *token, st
     snprintf(id, sizeof(id), "i-%u", n);
     assert_int_equal(parameters_add(&p, "InstanceId", id), 0);
     assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
+    if (name)
+        assert_int_equal(parameters_add(&p, name, "true"), 0);
     snprintf(r->principal.name, sizeof(r->principal.name), "test");
     r->principal.may_change = true;
     uuid_new_upper(r->request_id);
@@ -307,6 +349,11 @@ static inline void ask_stop_of(struct life *l, unsigned n, const char *token, st
     r->reply = take_reply;
     r->userdata = reply;
     engine_take_request(l->engine, r);
+}
+
+static inline void ask_stop_of(struct life *l, unsigned n, const char *token, struct reply *reply)
+{
+    ask_stop_with(l, n, token, NULL, reply);
 }
 
 static inline void ask_stop(struct life *l, const char *token, struct reply *reply)

@@ -29,6 +29,10 @@
         error_free(take(err));                                                                     \
     } while (0)
 
+#define R1 "473469C7-AA6F-4DC5-B3DB-000000000001"
+#define R2 "473469C7-AA6F-4DC5-B3DB-000000000002"
+#define R3 "473469C7-AA6F-4DC5-B3DB-000000000003"
+
 static inline struct journal *open_journal(const char *path)
 {
     struct journal *j = NULL;

@@ -10,74 +10,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define TEST_HAS_FAULTS
-#include "fault-vfs.h"
-#include "engine-kit.h"
-#include "memory-faults.h"
-#include "stopd/log.h"
-
-#define WHOLE_STOP "Running→Stopping Stopping→Stopped"
-
-static void engine_calm(void)
-{
-    memory.is_calm = true;
-    fault.active = false;
-}
-
-static bool disk_fails;
-
-static void engine_rough(void)
-{
-    memory.is_calm = false;
-    fault.active = disk_fails;
-}
-
-/* What fails in a life. */
-struct trouble {
-    enum { TROUBLE_MEMORY, TROUBLE_DISK } kind;
-    enum memory_of of;
-    enum fault_kind how;
-    bool for_good; /* from the Nth on until the trouble is over */
-};
-
-static void begin_trouble(const struct trouble *t, long n)
-{
-    disk_fails = t->kind == TROUBLE_DISK;
-    if (disk_fails)
-        fault_arm(n, t->how, t->for_good);
-    else
-        memory_arm(t->of, n, t->for_good);
-    engine_rough();
-}
-
-/* Whether any was met. */
-static bool end_trouble(const struct trouble *t)
-{
-    memory_disarm();
-    disk_fails = false;
-    engine_rough();
-    return t->kind == TROUBLE_DISK ? fault.failed : memory.failed;
-}
-
-/* All the ways in which each loop is run. */
-static const struct trouble troubles[] = {
-    {TROUBLE_MEMORY, MEMORY_OURS, 0, false},    {TROUBLE_MEMORY, MEMORY_OURS, 0, true},
-    {TROUBLE_MEMORY, MEMORY_SQLITE, 0, false},  {TROUBLE_MEMORY, MEMORY_SQLITE, 0, true},
-    {TROUBLE_DISK, 0, FAULT_FULL, false},       {TROUBLE_DISK, 0, FAULT_FULL, true},
-    {TROUBLE_DISK, 0, FAULT_BROKEN, false},     {TROUBLE_DISK, 0, FAULT_BROKEN, true},
-    {TROUBLE_DISK, 0, FAULT_UNREADABLE, false}, {TROUBLE_DISK, 0, FAULT_UNREADABLE, true},
-};
-
-static void no_journal(struct scratch *s)
-{
-    static const char *const names[] = {"stopd.db", "stopd.db-wal", "stopd.db-shm"};
-    char name[128];
-
-    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-        snprintf(name, sizeof(name), "%s/%s", s->folder, names[i]);
-        unlink(name);
-    }
-}
+#include "faults-kit.h"
 
 /* stopd is up, and knows of nothing yet. */
 static void a_new_life(struct scratch *s, struct life *l, unsigned guests)
@@ -164,23 +97,9 @@ static bool accept_in_trouble(struct scratch *s, const struct trouble *t, long n
     return met;
 }
 
-/* How many places there are. SQLite has very many that are alike: some are left out. */
-static long loop_over(struct scratch *s, const struct trouble *t, long stride_in_sqlite,
-                      bool (*live)(struct scratch *, const struct trouble *, long))
-{
-    bool in_sqlite = t->kind == TROUBLE_MEMORY && t->of == MEMORY_SQLITE;
-    long n = 1;
-
-    while (live(s, t, n))
-        n += in_sqlite ? stride_in_sqlite : 1;
-    return n;
-}
-
 static void a_command_is_refused_or_durable(void **state)
 {
-    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
-        print_message("trouble %zu: %ld places\n", i,
-                      loop_over(*state, &troubles[i], 1, accept_in_trouble));
+    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 1, accept_in_trouble);
 }
 
 /* --- Stopping --------------------------------------------------------------------------------- */
@@ -209,9 +128,7 @@ static bool stop_in_trouble(struct scratch *s, const struct trouble *t, long n)
 
 static void a_stop_goes_on(void **state)
 {
-    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
-        print_message("trouble %zu: %ld places\n", i,
-                      loop_over(*state, &troubles[i], 7, stop_in_trouble));
+    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 7, stop_in_trouble);
 }
 
 /* --- Recovering ------------------------------------------------------------------------------- */
@@ -256,9 +173,7 @@ static void a_recovery_fails_as_a_whole_or_not_at_all(void **state)
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
         print_message("members %zu: %ld places\n", i,
                       loop_over(*state, &members[i], 1, recover_in_trouble));
-    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
-        print_message("trouble %zu: %ld places\n", i,
-                      loop_over(*state, &troubles[i], 5, recover_in_trouble));
+    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 5, recover_in_trouble);
 }
 
 /* --- The first picture ------------------------------------------------------------------------ */
@@ -313,9 +228,7 @@ static bool take_picture_in_trouble(struct scratch *s, const struct trouble *t, 
 /* Contract 4.7: what was there before stopd was has not been started. */
 static void a_first_picture_is_taken_down_in_silence(void **state)
 {
-    for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
-        print_message("trouble %zu: %ld places\n", i,
-                      loop_over(*state, &troubles[i], 5, take_picture_in_trouble));
+    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 5, take_picture_in_trouble);
 }
 
 /* --- Tables that cannot grow ------------------------------------------------------------------ */
@@ -361,15 +274,6 @@ static void whatever_is_accepted_is_found(void **state)
     static const struct trouble tables = {TROUBLE_MEMORY, MEMORY_TABLES, 0, false};
 
     print_message("%ld places\n", loop_over(*state, &tables, 1, accept_many_in_trouble));
-}
-
-/* In memory where that is possible: a folder's sync is real, and there are thousands. */
-static int setup(void **state)
-{
-    if (scratch_setup(state) < 0)
-        return -1;
-    (void)scratch_mount(*state, "size=64m");
-    return 0;
 }
 
 /* Contract 4.2: a look that has no memory to spare shows the same disks, and others as others. */

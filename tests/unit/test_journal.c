@@ -201,22 +201,21 @@ static void a_token_is_its_callers(void **state)
     struct error *err = NULL;
 
     begin(j);
-    assert_success(journal_put_token(j, "alice", "t1", "InstanceId=i-1\n", "R1", RECENTLY, &err),
+    assert_success(journal_put_token(j, "alice", "t1", "InstanceId=i-1\n", R1, RECENTLY, &err),
                    err);
-    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", "R2", RECENTLY, &err),
-                   err);
+    assert_success(journal_put_token(j, "bob", "t1", "InstanceId=i-2\n", R2, RECENTLY, &err), err);
     assert_int_equal(journal_find_token(j, "alice", "t1", &fingerprint, &request_id, &err), 1);
     assert_string_equal(fingerprint, "InstanceId=i-1\n");
-    assert_string_equal(request_id, "R1");
+    assert_string_equal(request_id, R1);
     free(take(fingerprint));
     free(take(request_id));
     assert_int_equal(journal_find_token(j, "bob", "t1", &fingerprint, &request_id, &err), 1);
-    assert_string_equal(request_id, "R2");
+    assert_string_equal(request_id, R2);
     free(take(fingerprint));
     free(take(request_id));
     assert_int_equal(journal_find_token(j, "alice", "t2", &fingerprint, &request_id, &err), 0);
     assert_null(fingerprint);
-    assert_failure(journal_put_token(j, "bob", "t1", "", "R3", RECENTLY, &err), err, ERROR_JOURNAL,
+    assert_failure(journal_put_token(j, "bob", "t1", "", R3, RECENTLY, &err), err, ERROR_JOURNAL,
                    "UNIQUE");
     journal_rollback(j);
     assert_int_equal(journal_find_token(j, "alice", "t1", &fingerprint, &request_id, &err), 0);

@@ -136,6 +136,32 @@ static void a_damaged_row_is_named(void **state)
     journal_close(j);
 }
 
+/* What is bound to a ClientToken is handled as a RequestId, and a sink's place as a place. */
+static void a_damaged_answer_or_cursor_is_named(void **state)
+{
+    static const char *const answers[] = {"R", "473469C7-AA6F-4DC5-B3DB-0000000000011"};
+    const char *path = journal_path(state);
+    _cleanup_(freep) char *fingerprint = NULL, *request_id = NULL;
+    struct error *err = NULL;
+    struct journal *j;
+    uint64_t n;
+
+    fill(path, 1);
+    for (size_t i = 0; i < ELEMENTSOF(answers); i++) {
+        j = open_journal(path);
+        begin(j);
+        assert_success(journal_put_token(j, "who", answers[i], "F", answers[i], NOW, &err), err);
+        commit(j);
+        assert_failure(journal_find_token(j, "who", answers[i], &fingerprint, &request_id, &err),
+                       err, ERROR_JOURNAL, answers[i]);
+        journal_close(j);
+    }
+    by_hand(path, "INSERT INTO cursor (sink, sequence) VALUES ('bus', -1)");
+    j = open_journal(path);
+    assert_failure(journal_load_cursor(j, "bus", &n, &err), err, ERROR_JOURNAL, "cursor of bus");
+    journal_close(j);
+}
+
 /* A journal that will fail in the middle of a stop is refused before one begins. */
 static void damage_is_met_at_the_opening(void **state)
 {
@@ -279,13 +305,10 @@ static void no_file_is_trusted(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        RULE(a_stranger_is_refused),
-        RULE(a_newer_schema_is_refused),
-        RULE(a_damaged_row_is_named),
-        RULE(damage_is_met_at_the_opening),
-        RULE(damage_in_use_ends_the_writing),
-        RULE(no_document_is_trusted),
-        RULE(no_file_is_trusted),
+        RULE(a_stranger_is_refused),        RULE(a_newer_schema_is_refused),
+        RULE(a_damaged_row_is_named),       RULE(a_damaged_answer_or_cursor_is_named),
+        RULE(damage_is_met_at_the_opening), RULE(damage_in_use_ends_the_writing),
+        RULE(no_document_is_trusted),       RULE(no_file_is_trusted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,8 +203,8 @@ static void finished_operations_and_tokens_go_when_they_are_old(void **state)
     put_finished(j, 3, LONG_AGO);
     put_finished(j, 4, RECENTLY);
     assert_success(journal_put_alias(j, alias, "473469C7-AA6F-4DC5-B3DB-000000000002", &err), err);
-    assert_success(journal_put_token(j, "a", "old", "", "R1", LONG_AGO, &err), err);
-    assert_success(journal_put_token(j, "a", "young", "", "R2", RECENTLY, &err), err);
+    assert_success(journal_put_token(j, "a", "old", "", R1, LONG_AGO, &err), err);
+    assert_success(journal_put_token(j, "a", "young", "", R2, RECENTLY, &err), err);
     commit(j);
     assert_int_equal(retain(j, NULL, 0, 1), 1);
     assert_int_equal(retain(j, NULL, 0, 100), 2);

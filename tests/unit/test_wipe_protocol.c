@@ -131,6 +131,12 @@ static void types_and_ranges(void **state)
     assert_usage("{}", "version");
     assert_usage("{} {}", "the request is");
     assert_usage("{version:1}", "no JSON"); /* strict */
+    /* Either could be the one that is meant. */
+    assert_usage(BEGIN ",\"others\":[{\"domain\":\"a\",\"source\":\"b\"}],\"others\":[]}",
+                 "there twice");
+    assert_usage("{\"version\":1,\"verb\":\"clear\",\"device\":\"/dev/x\","
+                 "\"identity\":{\"serial\":\"a\",\"serial\":\"b\"}}",
+                 "there twice");
     assert_usage("{\"version\":\"1\"}", "version is no whole number");
     assert_usage("{\"version\":2}", "not spoken");
     assert_usage("{\"verb\":\"clear\",\"device\":\"/dev/x\",\"identity\":{\"size\":1}}", "version");
