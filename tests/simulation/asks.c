@@ -198,6 +198,8 @@ static void resolve_policy(const struct life *life, struct ask *ask)
     ask->grace = ask->asks_grace ? ask->asks_grace * USEC_PER_SEC
                  : own->grace    ? own->grace
                                  : house->grace;
+    ask->method = own->method ? own->method : house->method;
+    ask->resend = life->settings.policy.resend;
 }
 
 static void tell_stop(const struct life *life, const struct ask *ask)
@@ -299,6 +301,8 @@ static bool ask_about_operation(struct life *life, struct ask *stop, enum reques
          : kind == REQUEST_RETRY ? "retry"
                                  : "wait for the end",
          ask->request_id, stop->request_id);
+    if (kind == REQUEST_RETRY)
+        witness_retry_asked(life, ask);
     send(life, r);
     return true;
 }

@@ -236,6 +236,7 @@ void witness_wrote_off(struct life *life, const struct call *c)
     struct simulated_domain *d = simulated_find(life->world, c->domain);
     struct ask *a = d ? witness_operation(life, d) : NULL;
 
+    witness_button_back(life, c, false);
     if (c->kind == CALL_LOOK && d)
         witness_domain(life, d)->looked = LOOKED_ELSE;
     if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
@@ -275,6 +276,7 @@ void witness_call(struct life *life, const struct call *c)
         return;
     check_cancelled(life, c, d);
     witness_check_lock(life, d, c);
+    witness_button(life, c);
     if (c->kind == CALL_RESTORE && d->manners.refuses_restore)
         witness_domain(life, d)->tainted_run = d->run;
 }
@@ -343,6 +345,7 @@ void witness_learned(struct life *life, const struct flight *f)
     struct ask *stop = pressed ? witness_operation(life, pressed) : NULL;
     size_t i = 0;
 
+    witness_button_back(life, f->call, f->call->result == 0);
     if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
         return; /* of an attachment that is over: it counts for nothing */
     if (stop)
@@ -462,6 +465,7 @@ void witness_keep_taken(struct life *life, bool is_kept)
 void witness_turn(struct life *life)
 {
     witness_keep_taken(life, !life->witness.has_failed);
+    witness_check_reports(life);
     check_said(life);
     check_parallel(life);
     check_order(life);
