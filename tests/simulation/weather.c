@@ -166,6 +166,7 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
     if (d->state == DOMAIN_ABSENT || text_equal(i->disks[i->n_disks - 1].target, "vdz"))
         return false;
     (void)instance_add_disk(d->definition, "vdz", "/dev/nvme9n1", DISK_BLOCK);
+    witness_domain(life, d)->attached_version = d->version + 1;
     if (simulated_is_present(d)) { /* what is attached later no guest has had */
         witness_domain(life, d)->disks_version = d->version + 1;
         witness_domain(life, d)->disks_run = d->run;

@@ -62,7 +62,7 @@ static void wait_for_agent(struct life *life, struct ask *a, const struct flight
                     domain_word(a->domain), (double)a->agent_out / 1e6);
     if (a->is_agent_asked && !f)
         a->agent_waited += passed;
-    if (a->agent_waited > longer(a->resend, AGAIN_MOST) + SLACK)
+    if (a->agent_waited > a->resend + AGAIN_MOST + SLACK)
         rule_broken(life, "2 stop.method", "the agent of %s does not do it, and ACPI is not asked",
                     domain_word(a->domain));
 }

@@ -154,7 +154,7 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
             rule_broken(life, "4.5 cancel", "%.8s is cancelled by nobody", ask->request_id);
     } else if (text_equal(code, "InstanceLockedForSecurity")) {
         witness_check_locked(life, ask);
-    } else if (text_equal(code, "GuestAgentAbsent")) {
+    } else if (text_equal(code, "GuestAgentAbsent") || text_equal(code, "GuestAgentRefused")) {
         if (ask->method != METHOD_AGENT)
             rule_broken(life, "2 stop.method", "%.8s fails for want of an agent, and there is ACPI",
                         ask->request_id);

@@ -74,7 +74,7 @@ void witness_not_cleared(struct life *life, const struct wipe_job *job, bool cou
 /* Each of its disks is reported so once, before a helper has any. */
 static bool are_disks_changed(struct life *life, const struct ask *ask)
 {
-    return witness_domain(life, ask->domain)->disks_version > ask->known_version;
+    return witness_domain(life, ask->domain)->attached_version > ask->known_version;
 }
 
 static void check_quarantine(struct life *life, const struct ask *ask, const struct seen_tries *t,

@@ -231,13 +231,14 @@ void witness_time(struct life *life, usec_t passed)
 }
 
 /* Whether it was heard nobody can tell: the agent was asked, and says nothing. */
-void witness_wrote_off(struct life *life, const struct call *c)
+void witness_wrote_off(struct life *life, const struct flight *f)
 {
+    const struct call *c = f->call;
     struct simulated_domain *d = simulated_find(life->world, c->domain);
     struct ask *a = d ? witness_operation(life, d) : NULL;
 
     witness_button_back(life, c, false);
-    if (c->kind == CALL_LOOK && d)
+    if (c->kind == CALL_LOOK && d && f->session == life->world->session)
         witness_domain(life, d)->looked = LOOKED_ELSE;
     if (c->kind != CALL_PRESS || c->button != BUTTON_AGENT || !a || a->is_pressed ||
         a->is_presumed || !engine_is_attached(life->engine))
@@ -262,7 +263,11 @@ void witness_call(struct life *life, const struct call *c)
 {
     struct simulated_domain *d = simulated_find(life->world, c->domain);
 
-    tell(life, "call: %s%s%s", call_kind_to_string(c->kind), d ? " " : "", d ? domain_word(d) : "");
+    tell(life, "call: %s%s%s%s", call_kind_to_string(c->kind), d ? " " : "",
+         d ? domain_word(d) : "",
+         c->kind != CALL_PRESS       ? ""
+         : c->button == BUTTON_AGENT ? ", its agent"
+                                     : ", ACPI");
     if ((c->kind == CALL_CONNECT) == engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "'%s' is called while the hypervisor is %s",
                     call_kind_to_string(c->kind),
@@ -346,7 +351,9 @@ void witness_learned(struct life *life, const struct flight *f)
     size_t i = 0;
 
     witness_button_back(life, f->call, f->call->result == 0);
-    if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
+    if (f->call->kind != CALL_CONNECT &&
+        (f->session != life->world->session || !engine_is_attached(life->engine) ||
+         life->lost_at <= life->now))
         return; /* of an attachment that is over: it counts for nothing */
     if (stop)
         stop->is_just_taken = true;

@@ -156,6 +156,7 @@ struct seen_domain {
     unsigned late_lock_run; /* a call that was written off, or whose stop is over, has interlocked
                                this one, and nobody has put that right since */
     struct facts facts[WITNESS_VERSIONS]; /* of each version of its definition */
+    unsigned attached_version;            /* another disk was, whether the guest runs or not */
     unsigned disks_version, disks_run;    /* and another disk, since the guest runs */
     unsigned restored_run; /* its lifecycle actions were put back, and not set again since */
     unsigned unlocked_run; /* a button was pressed that could set no interlock */
@@ -198,7 +199,7 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d,
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what,
                       unsigned run);
 /* An agent's button that is written off counts as taken. */
-void witness_wrote_off(struct life *life, const struct call *c);
+void witness_wrote_off(struct life *life, const struct flight *f);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
