@@ -263,6 +263,7 @@ void ask_force(struct life *life, struct simulated_domain *d)
 void ask_clear(struct life *life, struct simulated_domain *d)
 {
     struct request *r = d ? request_new(REQUEST_CLEAR) : NULL;
+    char uuid[UUID_TEXT_SIZE] = "";
     struct ask *ask;
 
     if (!d)
@@ -273,7 +274,9 @@ void ask_clear(struct life *life, struct simulated_domain *d)
     ask->domain = d;
     r->confirm = ask->is_confirmed = dice_percent(&life->dice, 85);
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
-    (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
+    if (life->temper.has_identity_changes) /* else it could be another's by now */
+        uuid_unparse_lower(d->definition->uuid, uuid);
+    (void)text_replace(&r->instance_id, *uuid ? uuid : instance_public_id(d->definition));
     tell(life, "%s: clear its kept disks, %.8s", domain_word(ask->domain), ask->request_id);
     send(life, r);
 }
