@@ -94,6 +94,14 @@ static void check_kept(struct life *life, const struct wipe_job *job, const stru
                     job->disk.target, job->request_id, domain_word(a->domain));
 }
 
+/* That it was cancelled is in the journal. */
+static void check_consent(struct life *life, const struct wipe_job *job, const struct ask *a)
+{
+    census_count("rule", "4.2 consent");
+    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
+        rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
+}
+
 /* Which disks the guest had in the end is not known, and nobody has looked. */
 static void check_disks(struct life *life, const struct ask *a)
 {
@@ -114,6 +122,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
 
     if (job->kind != WIPE_JOB_CLEAR)
         return;
+    life->witness.has_acted = true;
     a = witness_owner(life, job);
     if (!a || (a->kind == REQUEST_STOP && (!a->is_operation || a->is_ended))) {
         rule_broken(life, "4.2 consent", "a clear for %.8s, which is not under way",
@@ -122,9 +131,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
     }
     check_disks(life, a);
     check_kept(life, job, a);
-    census_count("rule", "4.2 consent");
-    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
-        rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
+    check_consent(life, job, a);
     if (!engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "a clear begins while the hypervisor is away");
     if (wiping_has_job(life, job))
@@ -149,6 +156,7 @@ void witness_touched(struct life *life, const struct wipe_job *job)
         rule_broken(life, "4.6 clear", "%s of %s is cleared on after its stop has ended",
                     job->disk.target, domain_word(a->domain));
     check_kept(life, job, a);
+    check_consent(life, job, a);
     witness_check_device(life, job, a);
     check_ended(life, job, a, "is cleared");
 }

@@ -268,6 +268,7 @@ void witness_call(struct life *life, const struct call *c)
          c->kind != CALL_PRESS       ? ""
          : c->button == BUTTON_AGENT ? ", its agent"
                                      : ", ACPI");
+    life->witness.has_acted |= call_acts(c);
     if ((c->kind == CALL_CONNECT) == engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "'%s' is called while the hypervisor is %s",
                     call_kind_to_string(c->kind),
@@ -284,6 +285,14 @@ void witness_call(struct life *life, const struct call *c)
     witness_button(life, c);
     if (c->kind == CALL_RESTORE && d->manners.refuses_restore)
         witness_domain(life, d)->tainted_run = d->run;
+}
+
+/* Nothing is done before the journal knows of it. */
+void witness_check_unacted(struct life *life)
+{
+    census_count("rule", "4.4 journalled");
+    if (life->witness.has_acted)
+        rule_broken(life, "4.4 journalled", "a turn acts before it is in the journal");
 }
 
 static bool is_anything_reported(struct life *life)

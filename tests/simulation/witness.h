@@ -178,6 +178,7 @@ struct witness {
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
     bool has_failed;     /* a write or a commit of this turn has */
+    bool has_acted;      /* a call or a clear has gone out in this turn */
     bool is_picture_due; /* the first one has been taken, and is in no commit yet */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
@@ -203,6 +204,8 @@ void witness_wrote_off(struct life *life, const struct flight *f);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
+/* A transaction begins. */
+void witness_check_unacted(struct life *life);
 /* What a turn has learnt counts from its end on; where its transaction failed, or stopd died in it,
  * it has to be learnt anew. */
 void witness_keep_taken(struct life *life, bool is_kept);
