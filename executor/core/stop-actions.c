@@ -15,6 +15,8 @@
 /* A call that failed is made again after this, which doubles each time. */
 #define AGAIN_LEAST USEC_PER_SEC
 #define PRESS_AGAIN_MOST (10 * USEC_PER_SEC)
+/* An agent that has failed so often has had its turn where there is ACPI. */
+#define AGENT_TRIES_MOST 3
 /* What has failed so often stands in the open as what the stop waits for. */
 #define TRIES_UNSAID 3
 
@@ -308,6 +310,7 @@ void press_failed(struct turn *t)
     op->next_press = t->now.monotonic + op->press_delay;
     operation_note(op, t->now.realtime, true, "button not taken", "%s", error_text(t));
     say(op, error_text(t)); /* no grace runs yet: it stands in the open */
+    op->agent_spent |= op->method == METHOD_AGENT_ACPI && op->agent_tries >= AGENT_TRIES_MOST;
     begin_patience(t);
     if (t->in->error && t->in->error->code == ERROR_NOT_RUNNING)
         look(t);

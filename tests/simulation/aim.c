@@ -169,6 +169,7 @@ static const struct stroke {
 
     {STAGE_SHUTTING_DOWN, 5, "panics", panic_and_stay},
     {STAGE_SHUTTING_DOWN, 2, "is given another disk, and goes off", weather_attach_disk_and_end},
+    {STAGE_SHUTTING_DOWN, 2, "has another local disk", weather_exchange_disk},
     {STAGE_SHUTTING_DOWN, 2, "is said to be off while it runs", weather_misjudge},
     {STAGE_SHUTTING_DOWN, 2, "begins to migrate", migrate},
     {STAGE_SHUTTING_DOWN, 2, "is suspended", suspend},
@@ -207,6 +208,7 @@ static const struct stroke {
     {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},
     {STAGE_CLEARING, 2, "has a state that cannot be told", hide},
     {STAGE_CLEARING, 2, "is to be cleared again", retry},
+    {STAGE_CLEARING, 2, "has another local disk", weather_exchange_disk},
 
     {STAGE_QUARANTINED, 2, "is started", weather_start},
     {STAGE_QUARANTINED, 8, "is started, and something else at once", weather_start_briefly},
@@ -214,6 +216,7 @@ static const struct stroke {
     {STAGE_QUARANTINED, 2, "has a process that cannot be judged", doubt},
     {STAGE_QUARANTINED, 2, "has a state that cannot be told", hide},
     {STAGE_QUARANTINED, 3, "is to be cleared again", retry},
+    {STAGE_QUARANTINED, 1, "has another local disk", weather_exchange_disk},
 
     {STAGE_DONE, 1, "is to have its kept disks cleared", clear_kept},
 };

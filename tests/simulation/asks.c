@@ -198,6 +198,8 @@ static void resolve_policy(const struct life *life, struct ask *ask)
     ask->grace = ask->asks_grace ? ask->asks_grace * USEC_PER_SEC
                  : own->grace    ? own->grace
                                  : house->grace;
+    ask->method = own->method ? own->method : house->method;
+    ask->resend = life->settings.policy.resend;
 }
 
 static void tell_stop(const struct life *life, const struct ask *ask)
@@ -261,6 +263,7 @@ void ask_force(struct life *life, struct simulated_domain *d)
 void ask_clear(struct life *life, struct simulated_domain *d)
 {
     struct request *r = d ? request_new(REQUEST_CLEAR) : NULL;
+    char uuid[UUID_TEXT_SIZE] = "";
     struct ask *ask;
 
     if (!d)
@@ -271,7 +274,9 @@ void ask_clear(struct life *life, struct simulated_domain *d)
     ask->domain = d;
     r->confirm = ask->is_confirmed = dice_percent(&life->dice, 85);
     snprintf(r->principal.name, sizeof(r->principal.name), "%s", PRINCIPAL);
-    (void)text_replace(&r->instance_id, instance_public_id(ask->domain->definition));
+    if (life->temper.has_identity_changes) /* else it could be another's by now */
+        uuid_unparse_lower(d->definition->uuid, uuid);
+    (void)text_replace(&r->instance_id, *uuid ? uuid : instance_public_id(d->definition));
     tell(life, "%s: clear its kept disks, %.8s", domain_word(ask->domain), ask->request_id);
     send(life, r);
 }
@@ -299,6 +304,8 @@ static bool ask_about_operation(struct life *life, struct ask *stop, enum reques
          : kind == REQUEST_RETRY ? "retry"
                                  : "wait for the end",
          ask->request_id, stop->request_id);
+    if (kind == REQUEST_RETRY)
+        witness_retry_asked(life, ask);
     send(life, r);
     return true;
 }

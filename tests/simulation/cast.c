@@ -83,8 +83,17 @@ static void choose_terms(struct life *life, struct instance *n)
         (void)text_replace(&n->public_ip, "203.0.113.7");
 }
 
-/* Of a family whose local disks are cleared, or of another, with local disks or without. */
-static void choose_storage(struct life *life, struct instance *n)
+static void add_local_disk(struct instance *n, const char *target, unsigned device)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/dev/nvme%un1", device);
+    (void)instance_add_disk(n, target, path, DISK_BLOCK);
+}
+
+/* Of a family whose local disks are cleared, or of another, with local disks or without. Each has
+ * devices of its own. */
+static void choose_storage(struct life *life, struct instance *n, unsigned i)
 {
     struct dice *dice = &life->dice;
     char text[32];
@@ -94,11 +103,11 @@ static void choose_storage(struct life *life, struct instance *n)
         (void)text_replace(&n->type, CLEARED_TYPE);
         for (unsigned k = 1 + dice_below(dice, 2); k > 0; k--) {
             snprintf(text, sizeof(text), "vd%c", 'a' + (int)k);
-            (void)instance_add_disk(n, text, "/dev/nvme0n1", DISK_BLOCK);
+            add_local_disk(n, text, 2 * i + k - 1);
         }
     } else if (dice_percent(dice, 30)) {
         (void)text_replace(&n->type, "ecs.d1.2xlarge");
-        (void)instance_add_disk(n, "vdb", "/dev/nvme0n1", DISK_BLOCK);
+        add_local_disk(n, "vdb", 2 * i);
         if (dice_percent(dice, 50))
             (void)text_replace(&instance_add_local_disk(n)->target, "vdb");
     }
@@ -125,7 +134,7 @@ static struct instance *make_instance(struct life *life, unsigned i)
     if (dice_percent(dice, 20))
         n->stop.method = (enum stop_method)dice_below(dice, METHOD_MAX);
     choose_terms(life, n);
-    choose_storage(life, n);
+    choose_storage(life, n, i);
     n->vcpus = 1 + dice_below(dice, 8);
     n->memory_kib = (uint64_t)n->vcpus << 21;
     return n;

@@ -43,6 +43,10 @@ static bool parse_event(sqlite3_stmt *q, struct event *ret)
     copy_member(data, "reason", ret->reason, sizeof(ret->reason));
     ret->kind = event_kind_of(column_text(q, 2, NULL));
     copy_member(data, "localStorage", ret->local_storage, sizeof(ret->local_storage));
+    copy_member(data, "target", ret->target, sizeof(ret->target));
+    if (ret->kind == EVENT_UNCLEARED)
+        return *ret->target && json_get_number(data, "tries", &ret->tries) == 0 &&
+               json_get_bool(data, "quarantined", &ret->is_quarantined) == 0;
     if (ret->kind != EVENT_STATE)
         return ret->kind != EVENT_UNKNOWN;
     copy_member(data, "stoppedMode", ret->stopped_mode, sizeof(ret->stopped_mode));

@@ -25,6 +25,9 @@ struct event {
     bool has_resources, is_released; /* of a transition */
     uint64_t vcpus, memory_kib;
     char public_ip[32];
+    char target[16]; /* of a disk */
+    uint64_t tries;  /* … that is not cleared */
+    bool is_quarantined;
 };
 
 /* What was committed behind the last event that the witness has seen, at most EVENTS_MOST;

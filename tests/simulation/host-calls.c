@@ -177,7 +177,7 @@ static void write_off(struct life *life, struct flight *f)
     uuid_copy(told->domain, f->call->domain);
     told->stuck = true;
     told->press.is_asked = f->call->press.is_asked;
-    witness_wrote_off(life, f->call);
+    witness_wrote_off(life, f);
     told->result = error_set(&told->error, ERROR_UNKNOWN, "no answer in time");
     tell(life, "  %s is stuck", call_kind_to_string(told->kind));
     engine_take_call(life->engine, told);

@@ -253,7 +253,7 @@ static void watch_spinning(struct life *life)
 
 void host_turn(struct life *life)
 {
-    life->has_arrivals = false;
+    life->has_arrivals = life->witness.has_acted = false;
     engine_turn(life->engine);
     if (life->is_dying) {
         host_end_engine(life, false);

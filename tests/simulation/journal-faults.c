@@ -116,6 +116,7 @@ int __wrap_journal_begin(struct journal *j, struct error **err)
 {
     struct life *life = faults.life;
 
+    witness_check_unacted(life);
     if (!host_point(life, "a transaction") || life->journal_fault == JOURNAL_NO_BEGIN)
         return away(err);
     if (life->journal_fault == JOURNAL_IN_DOUBT)

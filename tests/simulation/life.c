@@ -18,6 +18,8 @@
 
 /* How long the quiet may take: every grace, back-off and time-out that the storm left behind. */
 #define QUIET_MOST (900 * USEC_PER_SEC)
+/* … and every try of a disk that never clears. */
+#define QUIET_OF_DEAD_DISKS (3600 * USEC_PER_SEC)
 /* Nothing is under way and nothing has happened for so long: the end. Where hints were lost, it
  * takes until stopd has glanced at everything. */
 #define QUIET_LEAST (25 * USEC_PER_SEC)
@@ -139,6 +141,7 @@ static void choose_temper(struct life *life)
     t->has_local_storage = dice_percent(dice, t->is_aimed ? 75 : 30) || t->is_crowded;
     t->has_operator = dice_percent(dice, 30);
     t->reading_failures = is_rough && dice_percent(dice, 40) ? 1 + dice_below(dice, 15) : 0;
+    t->has_dead_disks = t->has_local_storage && dice_percent(dice, 8);
 }
 
 static void choose_settings(struct life *life)
@@ -246,6 +249,7 @@ static void go_to(struct life *life, usec_t due)
         due = life->now;
     if (life->engine && engine_is_attached(life->engine))
         witness_time(life, due - life->now);
+    witness_buttons_time(life, due - life->now);
     life->now = due;
     simulated_advance(life->world, due);
 }
@@ -329,7 +333,7 @@ static bool is_settled(const struct life *life)
 
 bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool is_told)
 {
-    usec_t quiet_at, settled_at;
+    usec_t quiet_at, settled_at, most;
 
     *life = (struct life){.seed = seed, .only = only, .is_told = is_told};
     dice_seed(&life->dice, seed);
@@ -343,7 +347,8 @@ bool life_run(struct life *life, uint64_t seed, const struct fates *only, bool i
         weather_calm(life);
     quiet_at = life->now;
     settled_at = USEC_NEVER;
-    while (!life->broken && life->now < quiet_at + QUIET_MOST) {
+    most = life->temper.has_dead_disks ? QUIET_OF_DEAD_DISKS : QUIET_MOST;
+    while (!life->broken && life->now < quiet_at + most) {
         advance(life);
         if (!is_settled(life))
             settled_at = USEC_NEVER;

@@ -12,6 +12,7 @@
 #include "simulation/witness.h"
 
 #define LIFE_DOMAINS_MOST WITNESS_DOMAINS
+#define DEVICES_MOST 10
 
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
@@ -57,9 +58,10 @@ struct temper {
     bool is_forgetful; /* journal.retain is short */
     bool has_local_storage;
     bool has_bad_disks;
-    bool has_operator; /* who wants things of the sinks */
-    bool is_aimed;     /* things befall guests just as their stops get somewhere */
-    bool is_crowded;   /* four guests with local disks, one turn at a time */
+    bool has_dead_disks; /* some of which never clear */
+    bool has_operator;   /* who wants things of the sinks */
+    bool is_aimed;       /* things befall guests just as their stops get somewhere */
+    bool is_crowded;     /* four guests with local disks, one turn at a time */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -99,7 +101,8 @@ struct life {
         usec_t at; /* NEVER: nothing befalls it */
     } aims[LIFE_DOMAINS_MOST];
     struct hint_in_flight *hints;
-    struct wiping *wipings; /* helpers at work, see wiping.c */
+    struct wiping *wipings;           /* helpers at work, see wiping.c */
+    unsigned exchanges[DEVICES_MOST]; /* of the device of this number, see devices.c */
     bool has_lost_hints, has_misjudged, has_crash;
     usec_t available_at, lost_at; /* the hypervisor: up again; the engine is told that it is lost */
     usec_t arrived_at;            /* a migration's end */
@@ -218,6 +221,18 @@ bool weather_run_briefly(struct life *life, struct simulated_domain *d);
 bool weather_lock(struct life *life, struct simulated_domain *d);
 bool weather_misjudge(struct life *life, struct simulated_domain *d);
 bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d);
+bool weather_exchange_disk(struct life *life, struct simulated_domain *d);
+
+/* --- devices.c: what stands behind the paths of local disks ---------------------------------- */
+#define DEVICE_SERIAL 24
+struct device {
+    char serial[DEVICE_SERIAL];
+    uint64_t bytes;
+    bool is_dead; /* no clear of it ever succeeds */
+};
+/* As it is now. */
+struct device devices_find(const struct life *life, const char *path);
+void devices_exchange(struct life *life, const char *path);
 
 /* --- aim.c: what befalls a guest just as its stop has got somewhere -------------------------- */
 /* Some seconds from now, at one that is in no stop. */

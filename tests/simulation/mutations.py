@@ -3,8 +3,9 @@
 Theory of operation. A mutation is a file, a text that stands in it exactly once, and what it is
 replaced with. The core, the engine and the simulator are compiled once, plainly; for each mutation
 only the one file is compiled again and the program is linked anew. Then it lives lives until a rule
-breaks. A mutation that survives them all is a rule that nobody guards; a text that is not found is
-a list that nobody keeps. Both fail. So does a bad life that cannot be told more briefly and lived
+breaks, and that has to be the one that is named. A mutation that survives them all is a rule that
+nobody guards, and so is a rule that no mutation breaks; a text that is not found is a list that
+nobody keeps. All three fail. So does a bad life that cannot be told more briefly and lived
 again by the line that is printed with it.
 
 usage: mutations.py SOURCE [--only WORD] [--lives N]
@@ -29,7 +30,7 @@ MUTATIONS = [
     ("the power is cut without consent when the grace is over",
      "executor/core/stop-actions.c",
      "           (op->on_timeout == ON_TIMEOUT_FORCE && op->grace_left == 0 && op->presses > 0);",
-     "           (op->grace_left == 0 && op->presses > 0);", "4.1"),
+     "           (op->grace_left == 0 && op->presses > 0);", "4.1 consent"),
     ("a cut without consent is tried and tried",
      "executor/core/stop-actions.c",
      "    return t->op->on_timeout == ON_TIMEOUT_FORCE;",
@@ -38,28 +39,28 @@ MUTATIONS = [
      "executor/core/stop-actions.c",
      "    op->grace_left = operation_grace_left(op, t->now.monotonic);\n"
      "    op->grace_since = USEC_NEVER;\n    op->acting = 0;",
-     "    op->acting = 0;", "4.1"),
+     "    op->acting = 0;", "4.1 grace or 4.1 consent"),
     ("the grace does not go on when the hypervisor is back",
      "executor/core/stop-actions.c",
      "    if (op->presses > 0 && op->grace_since == USEC_NEVER)\n"
      "        op->grace_since = now.monotonic;",
-     "    (void)op, (void)now;", "4.5"),
+     "    (void)op, (void)now;", "4.5 end"),
     ("the grace is over a second early",
      "executor/core/stop.c",
      "operation_grace_left(op, monotonic) == 0)",
-     "operation_grace_left(op, monotonic) <= USEC_PER_SEC)", "4.1"),
+     "operation_grace_left(op, monotonic) <= USEC_PER_SEC)", "4.1 consent or 4.1 grace"),
     ("a process that lingers counts as stopped",
      "executor/core/stop.c",
      "IN_SEEN_LINGERING, NULL,                block,              STAGE_BLOCKED)",
-     "IN_SEEN_LINGERING, NULL,                report_stopped,     STAGE_DONE)", "4.7"),
+     "IN_SEEN_LINGERING, NULL,                report_stopped,     STAGE_DONE)", "4.7 proof"),
     ("a process that cannot be judged counts as ended",
      "executor/core/weigh.c",
      "s->remembered != PROCESS_ENDED))",
-     "s->remembered == PROCESS_ALIVE))", "4.7"),
+     "s->remembered == PROCESS_ALIVE))", "4.7 proof"),
     ("a hypervisor that cannot tell counts as off",
      "executor/core/weigh.c",
      "IN_SEEN_ANOTHER : IN_SEEN_UNKNOWN;",
-     "IN_SEEN_ANOTHER : IN_SEEN_OFF;", "4.7 or 4.6 cause"),
+     "IN_SEEN_ANOTHER : IN_SEEN_OFF;", "4.7 proof or 4.6 cause"),
     ("an agent that nobody has asked yet counts as asked",
      "executor/core/stop-actions.c",
      "t->in->is_stuck && t->in->is_asked;",
@@ -67,7 +68,7 @@ MUTATIONS = [
     ("a saved domain counts as stopped",
      "executor/core/weigh.c",
      "        return IN_SEEN_SAVED;",
-     "        return IN_SEEN_OFF;", "4.6"),
+     "        return IN_SEEN_OFF;", "4.6 saved or 4.6 cause"),
     ("that a guest was saved is forgotten while its process is still there",
      "executor/core/stop.c",
      "    bool learnt = learn_end(op, in);",
@@ -79,15 +80,15 @@ MUTATIONS = [
     ("a domain that migrated away counts as stopped",
      "executor/core/weigh.c",
      "        return IN_SEEN_MIGRATED;",
-     "        return IN_SEEN_OFF;", "4.6"),
+     "        return IN_SEEN_OFF;", "4.6 saved or 4.6 cause"),
     ("another run of the domain is taken for the one that is meant",
      "executor/core/weigh.c",
      "        return IN_SEEN_ANOTHER;",
-     "        return IN_SEEN_RUNNING;", "4.5"),
+     "        return IN_SEEN_RUNNING;", "4.5 end"),
     ("whichever run is there is acted upon",
      "executor/engine/engine-hypervisor.c",
      "    c->meant = d->op ? d->op->incarnation : d->reported.incarnation;",
-     "    c->meant = d->incarnation;", "4."),
+     "    c->meant = d->incarnation;", "4.5 end"),
     ("a lock that was set since does not hold the first act up",
      "executor/core/stop-actions.c",
      "!t->op->lock_overridden && t->in->definition &&",
@@ -111,7 +112,7 @@ MUTATIONS = [
     ("a pid that is used again is the same process",
      "executor/core/sighting.c",
      "a->start_time == b->start_time &&",
-     "", "4."),
+     "", "4.7 missed"),
     ("lifecycle actions are put back as the interlock left them",
      "executor/core/stop-ends.c",
      "    want(t, EFFECT_RESTORE);",
@@ -146,7 +147,7 @@ MUTATIONS = [
     ("nothing is committed",
      "executor/engine/engine-commit.c",
      "    r = journal_commit(e->journal, err);",
-     "    journal_rollback(e->journal);", "4."),
+     "    journal_rollback(e->journal);", "4.4 outbox"),
     ("a force command's own RequestId is not written",
      "executor/engine/engine-command.c",
      "    int r = stage_alias(e, c, engine_operation_now(d), err);",
@@ -154,19 +155,19 @@ MUTATIONS = [
     ("what was reported is not written beside its event",
      "executor/engine/engine-commit.c",
      "    r = journal_put_reported(e->journal, &reported, err);",
-     "    r = 0;", "4."),
+     "    r = 0;", "4.7 missed or 4.4 one transaction"),
     ("a turn that failed uses up its sequences",
      "executor/engine/engine-act.c",
      "    e->staged_sequence = e->last_sequence;\n    e->counters.commit_failures++;",
-     "    e->counters.commit_failures++;", "4.4"),
+     "    e->counters.commit_failures++;", "4.4 outbox"),
     ("the first half of an unseen restart is not reported",
      "executor/engine/engine-unasked.c",
      '    } else if (!is_same) {\n        engine_report_unasked(e, d, STATE_RUNNING, STATE_STOPPED, "ended unseen", NULL);\n',
-     "    } else if (!is_same) {\n", "4.4"),
+     "    } else if (!is_same) {\n", "4.4 chain"),
     ("a hint that comes while the hypervisor is being attached is dropped",
      "executor/engine/engine-hypervisor.c",
      "    if (e->attachment == DETACHED)\n        return; /* the full read",
-     "    if (e->attachment != ATTACHED)\n        return; /* the full read", "4.7"),
+     "    if (e->attachment != ATTACHED)\n        return; /* the full read", "4.7 missed"),
     ("tokens are not remembered",
      "executor/engine/engine-command.c",
      "    if (!c->client_token)\n        return 0;\n    b = calloc(1, sizeof(*b));",
@@ -183,7 +184,7 @@ MUTATIONS = [
      "executor/engine/engine-hypervisor.c",
      "    d->call_out = 0;\n    engine_stage_domain(e, d);\n    if (c->stuck) {",
      "    if (!c->stuck)\n        d->call_out = 0;\n    engine_stage_domain(e, d);\n"
-     "    if (c->stuck) {", "4."),
+     "    if (c->stuck) {", "4.5 end"),
     ("every stop has its turn at once",
      "executor/engine/engine-queue.c",
      "    return bound == 0 || e->n_shutting_down + e->n_admitted < bound;",
@@ -195,15 +196,15 @@ MUTATIONS = [
     ("a guest that was reset after its crash is ended all the same",
      "executor/engine/engine-hypervisor.c",
      "        c->only_crashed = !operation_has_consent(d->op);",
-     "        c->only_crashed = false;", "4.1"),
+     "        c->only_crashed = false;", "4.1 consent"),
     ("nothing is concluded from a glance that shows another state",
      "executor/engine/engine-glance.c",
      "    if (s->state != DOMAIN_UNKNOWN &&",
-     "    if (false &&", "4.7"),
+     "    if (false &&", "4.7 missed"),
     ("nothing is concluded from a glance that misses a domain",
      "executor/engine/engine-glance.c",
      "if (!d->is_listed && !d->op)",
-     "if (false)", "4.7"),
+     "if (false)", "4.7 missed"),
     ("a hypervisor may refuse the button for ever",
      "executor/core/stop-actions.c",
      "    if (never_pressed(t) && t->op->grace_since == USEC_NEVER)\n"
@@ -212,7 +213,7 @@ MUTATIONS = [
     ("a button that is taken at last leaves the guest the rest of the patience",
      "executor/core/stop-actions.c",
      "op->presses == 0 ? op->grace : operation_grace_left(op, t->now.monotonic);",
-     "operation_grace_left(op, t->now.monotonic);", "4.1"),
+     "operation_grace_left(op, t->now.monotonic);", "4.1 grace or 4.1 consent"),
     ("what could not be read in the first picture is reported as started later",
      "executor/engine/engine-unasked.c",
      "    if (!e->is_picture_owed)",
@@ -224,13 +225,13 @@ MUTATIONS = [
     ("an instance is Stopped with its first disk cleared",
      "executor/core/stop-clear.c",
      "    return others_are(t, DISK_CLEARED, DISK_CLEARED);",
-     "    return true;", "4.3"),
+     "    return true;", "4.3 cleared"),
     ("a stop that was given up clears all the same",
      "executor/core/stop.c",
      "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        settle,             "
      "STAGE_DONE),",
      "    RULE(STAGE_RELENTING,     IN_SEEN_OFF,       owes_a_clear,        begin_clear,        "
-     "STAGE_CLEARING),", "4.2"),
+     "STAGE_CLEARING),", "4.2 consent or 4.2 disks"),
     ("disks are cleared on after their stop has failed",
      "executor/core/stop-ends.c",
      "    if (op->disks.n > 0)\n        want(t, EFFECT_END_CLEAR);",
@@ -254,7 +255,7 @@ MUTATIONS = [
     ("what a sink took in part counts as taken",
      "executor/engine/relay-deliver.c",
      "        told = kind->took(r, events, delivered);",
-     "        told = kind->took(r, events, left);", "4.4"),
+     "        told = kind->took(r, events, left);", "4.4 cursor"),
     ("a sink's own last event is not asked for",
      "executor/engine/relay-deliver.c",
      "    if (result > 0 && last > r->position)",
@@ -270,7 +271,7 @@ MUTATIONS = [
     ("events leave the journal that a sink still has to get",
      "executor/journal/journal-retain.c",
      "        if (cursor < delivered)",
-     "        if (false)", "4.4"),
+     "        if (false)", "4.4 order"),
     ("new stops are taken while the journal's disk is full",
      "executor/engine/engine-command.c",
      "    if (e->on_reserve)",
@@ -282,19 +283,19 @@ MUTATIONS = [
     ("a process of another boot counts as the one that is meant",
      "executor/core/sighting.c",
      "strcmp(a->boot_id, b->boot_id) == 0",
-     "a->boot_id[0] != 0", "4."),
+     "a->boot_id[0] != 0", "4.7 missed"),
     ("a refusal is forgotten when the journal fails",
      "executor/engine/engine-act.c",
      "    stand_still(e);\n",
-     "    stand_still(e);\n    engine_forget_refusals(e);\n", "4.4"),
+     "    stand_still(e);\n    engine_forget_refusals(e);\n", "4.4 dead letters"),
     ("only the first refusal of a turn is written",
      "executor/engine/engine-sinks.c",
      "each && r == 0; each = each->next)\n        r = write_report",
-     "each && r == 0; each = NULL)\n        r = write_report", "4.4"),
+     "each && r == 0; each = NULL)\n        r = write_report", "4.4 dead letters"),
     ("the cursor is ahead of what the sink has",
      "executor/engine/engine-sinks.c",
      "    c->sequence = sequence;\n",
-     "    c->sequence = sequence + 1;\n", "4.4"),
+     "    c->sequence = sequence + 1;\n", "4.4 cursor"),
     ("a clear begins while the hypervisor says that the guest is ending",
      "executor/core/stop.c",
      "    RULE(ANY,                 IN_SEEN_ENDING,    NULL,                look_later,         "
@@ -372,12 +373,12 @@ MUTATIONS = [
      "    op->on_timeout = c->on_timeout     ? c->on_timeout\n"
      "                     : own->on_timeout ? own->on_timeout",
      "    op->on_timeout = own->on_timeout ? own->on_timeout\n"
-     "                     : c->on_timeout ? c->on_timeout", "4.1"),
+     "                     : c->on_timeout ? c->on_timeout", "4.1 consent"),
     ("the configuration's time-out action goes before the metadata's",
      "executor/core/checks.c",
      "                     : own->on_timeout ? own->on_timeout\n"
      "                                       : house->on_timeout;",
-     "                     : house->on_timeout;", "4.1"),
+     "                     : house->on_timeout;", "4.1 consent"),
     ("a crash is told as the guest's own shutdown",
      "executor/core/stop-actions.c",
      '        return op->cuts > 0 ? "power cut" : "guest crashed";',
@@ -424,11 +425,11 @@ MUTATIONS = [
     ("local disks of a family that is not cleared do not count",
      "executor/core/checks.c",
      "    return has_local_storage(x) || x->instance->n_local_disks > 0;",
-     "    return has_local_storage(x);", "3 "),
+     "    return has_local_storage(x);", "3 table"),
     ("a spot instance is stopped without charge",
      "executor/core/checks.c",
      "    if (x->instance->spot)\n        return ERROR_SPOT;",
-     "", "3 "),
+     "", "3 mode or 3 table"),
     ("a stop that names no mode is refused for the configuration's",
      "executor/core/checks.c",
      "    if (c->stopped_mode == STOPPED_MODE_STOP_CHARGING)\n        why",
@@ -522,11 +523,11 @@ MUTATIONS = [
     ("that a cursor was put back is forgotten by a restart",
      "executor/engine/relay-deliver.c",
      "        r->rewound = rewound;",
-     "        r->rewound = false;", "4.4"),
+     "        r->rewound = false;", "4.4 order"),
     ("what a relay told before its cursor was put back puts it forward again",
      "executor/engine/engine-sinks.c",
      "(r->news == SINK_MOVED || r->news == SINK_SET_ASIDE) && r->rewinds < c->rewinds;",
-     "false;", "4.4"),
+     "false;", "4.4 order"),
     ("two wishes of one turn: the second puts the cursor forward past the first",
      "executor/engine/engine-sinks.c",
      "            position = r->after;",
@@ -534,11 +535,11 @@ MUTATIONS = [
     ("what is sent again in its turn stays a dead letter",
      "executor/journal/journal-letters.c",
      '" sequence IN (SELECT sequence FROM event)",',
-     '" sequence IN (SELECT 0)",', "4.4"),
+     '" sequence IN (SELECT 0)",', "4.4 dropped"),
     ("a dead letter that was delivered is kept",
      "executor/engine/engine-sinks.c",
      "    return journal_deliver_dead_letter(e->journal, r->sink, r->sequence, err);",
-     "    return 0;", "4.4"),
+     "    return 0;", "4.4 replay or 4.4 dead letters"),
     ("dead letters are dropped in word only",
      "executor/engine/engine-sinks.c",
      "                 : journal_drop_dead_letters(e->journal, r->sink, r->after, LETTERS_MOST, &n, "
@@ -549,7 +550,7 @@ MUTATIONS = [
      "        return journal_refuse_dead_letter(e->journal, r->sink, r->sequence, reason, "
      "e->now.realtime,\n                                          err);",
      "        return journal_put_dead_letter(e->journal, r->sink, r->sequence, reason, "
-     "e->now.realtime, err);", "4.4"),
+     "e->now.realtime, err);", "4.4 replay or 4.4 dropped"),
     ("dead letters that are wanted again are not read",
      "executor/engine/relay-deliver.c",
      "    int result = r->marks > r->marks_done ? deliver_letters(r, err) : 0;",
@@ -561,7 +562,7 @@ MUTATIONS = [
     ("a cursor that cannot be read counts as the beginning",
      "executor/engine/relay-deliver.c",
      "&cursor, &rewound, err);",
-     "&cursor, &rewound, NULL);\n    if (r->reader && result < 0)\n        result = 0;", "4.4"),
+     "&cursor, &rewound, NULL);\n    if (r->reader && result < 0)\n        result = 0;", "4.4 again"),
     ("what could not be read is passed over",
      "executor/engine/relay-deliver.c",
      "    batch_clear(&r->batch);\n    return result;\n}",
@@ -627,6 +628,112 @@ MUTATIONS = [
      "executor/engine/engine-sinks.c",
      "r->sink, NULL))\n        return error_set(err, ERROR_SINK_NOT_FOUND, NULL);",
      "r->sink, NULL))\n        return 0;", "5 sinks"),
+    ("a helper is given the first disk, whichever is meant",
+     "executor/engine/engine-clear.c",
+     ".items = &d->op->disks.items[index],",
+     ".items = &d->op->disks.items[0],", "4.2 identity"),
+    ("a helper is not told which disk is meant",
+     "executor/engine/engine-clear.c",
+     "    free(copy.items);\n",
+     "    free(copy.items);\n    json_object_put(take(job->disk.identity));\n", "4.2 identity"),
+    ("which disk is meant is forgotten by a restart",
+     "executor/core/disks.c",
+     "    d->tries = (unsigned)tries;",
+     "    d->tries = (unsigned)tries;\n    json_object_put(d->identity);\n"
+     "    d->identity = json_object_new_object();", "4.2 identity"),
+    ("how large the disk was is forgotten by a restart",
+     "executor/core/disks.c",
+     "    d->tries = (unsigned)tries;",
+     "    d->tries = (unsigned)tries;\n    d->bytes = 0;", "4.2 identity"),
+    ("a command is accepted with the disks of whatever instance was identified first",
+     "executor/engine/engine-clear.c",
+     "        if (r->identify_job != report->job) {",
+     "        if (false) {", "4.2 identified"),
+    ("a helper clears whatever is there",
+     "tests/simulation/wiping.c",
+     "    if (is_another_disk(life, w->job)) {",
+     "    if (false) {", "4.2 device"),
+    ("a clear can be cancelled, and goes on",
+     "executor/core/stop.c",
+     "    case STAGE_CLEARING:\n    case STAGE_QUARANTINED:\n",
+     "    case STAGE_CLEARING:\n        return 0;\n    case STAGE_QUARANTINED:\n", "4.2 consent"),
+    ("a disk is tried once",
+     "executor/core/stop-clear.c",
+     "#define CLEAR_TRIES_MOST 8",
+     "#define CLEAR_TRIES_MOST 1", "4.3 tries"),
+    ("a disk that never clears is tried for ever",
+     "executor/core/stop-clear.c",
+     "#define CLEAR_TRIES_MOST 8",
+     "#define CLEAR_TRIES_MOST 1000", "4.3 tries"),
+    ("what no try can mend is tried again",
+     "executor/core/stop-clear.c",
+     "    return t->in->news->is_final ||",
+     "    return", "4.3 tries"),
+    ("how often a disk was tried is forgotten by a restart",
+     "executor/core/disks.c",
+     "    d->tries = (unsigned)tries;",
+     "    d->tries = 0;", "4.3 tries"),
+    ("a quarantined disk is given to a helper when another is",
+     "executor/engine/engine-clear.c",
+     "disk->state != DISK_CLEARED && disk->state != DISK_QUARANTINED &&",
+     "disk->state != DISK_CLEARED &&", "4.3 tries"),
+    ("a disk that failed is tried again at once",
+     "executor/core/stop-clear.c",
+     "    return delay + delay / 2 * t->in->news->spread / 1000;",
+     "    return 1;", "4.3 backoff"),
+    ("a disk that fails and fails is tried again as soon as at first",
+     "executor/core/stop-clear.c",
+     "CLEAR_DELAY_LEAST << (failures < 8 ? failures : 8);",
+     "CLEAR_DELAY_LEAST << 1;", "4.3 backoff"),
+    ("what stands in a helper's way is tried again at once",
+     "executor/core/stop-clear.c",
+     "    usec_t most = d->waits ? WAIT_DELAY_MOST : CLEAR_DELAY_MOST;",
+     "    usec_t most = d->waits ? 1 : CLEAR_DELAY_MOST;", "4.3 backoff"),
+    ("when a disk is due is not looked at",
+     "executor/engine/engine-clear.c",
+     "           disk->next_try <= e->now.monotonic;",
+     "           true;", "4.3 backoff"),
+    ("a clear that fails is reported twice",
+     "executor/engine/engine-stage.c",
+     "    if (reaction->disk_failed)\n",
+     "    for (int i = 0; reaction->disk_failed && i < 2; i++)\n", "4.3 reported"),
+    ("disks that nobody may clear any more are put aside in silence",
+     "executor/core/stop-clear.c",
+     "    t->out->every_disk_failed = true;",
+     "", "4.3 put aside"),
+    ("all events have the id of the first",
+     "executor/journal/journal-reader.c",
+     '"SELECT sequence, id, instance_id, type, body FROM event"',
+     '"SELECT sequence, (SELECT min(id) FROM event), instance_id, type, body FROM event"', "4.4 id"),
+    ("calls go out before the commit",
+     "executor/engine/engine.c",
+     "    if (engine_commit(e, &failure) < 0)",
+     "    for (struct domain *d = e->staged; d; d = d->next_staged)\n"
+     "        engine_dispatch(e, d);\n    if (engine_commit(e, &failure) < 0)", "4.4 journalled"),
+    ("the button is pressed once",
+     "executor/core/stop-actions.c",
+     "    op->next_press = t->now.monotonic + op->resend;",
+     "    op->next_press = t->now.monotonic + 1000 * op->grace;", "2 stop.resend"),
+    ("a button that was refused is not pressed again",
+     "executor/core/stop-actions.c",
+     "    op->next_press = t->now.monotonic + op->press_delay;",
+     "    op->next_press = t->now.monotonic + 1000 * op->press_delay;", "2 stop.resend"),
+    ("an agent that is absent does not give way to ACPI",
+     "executor/core/stop-actions.c",
+     "    return t->op->method == METHOD_AGENT_ACPI && agent_was_asked(t) &&",
+     "    return false &&", "2 stop.method"),
+    ("an agent that does nothing is asked again and again",
+     "executor/core/stop-actions.c",
+     "    op->agent_spent = op->method == METHOD_AGENT_ACPI;",
+     "    op->agent_spent = false;", "2 stop.method"),
+    ("an agent that fails is asked again and again",
+     "executor/core/stop-actions.c",
+     "#define AGENT_TRIES_MOST 3",
+     "#define AGENT_TRIES_MOST 1000", "2 stop.method"),
+    ("an agent may take as long as any call",
+     "executor/engine/engine-hypervisor.c",
+     "#define AGENT_BUDGET (20 * USEC_PER_SEC)",
+     "#define AGENT_BUDGET (100 * USEC_PER_SEC)", "2 stop.method"),
 ]
 
 GENERAL = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", '-DSTOPD_VERSION="mutant"', "-w"]
@@ -706,7 +813,7 @@ def simulate(program, *arguments):
     return run.returncode, run.stdout.decode().splitlines()
 
 
-def judge(build, number, mutation, lives, counts):
+def judge(build, number, mutation, lives, counts, noticed):
     """What is wrong with the simulator or this list; None: it has noticed."""
     what, name, text, replacement, rule = mutation
     mutant = mutate(build.source, name, text, replacement)
@@ -717,19 +824,31 @@ def judge(build, number, mutation, lives, counts):
     status, said = simulate(program, "--seed", "1", "--lives", str(lives), "--shrink")
     if status == 0:
         return f"{what}: nothing was noticed in {lives} lives"
-    if not said or not any(f"rule {each}" in said[0] for each in rule.split(" or ")):
+    broken = re.match("seed [0-9]+: rule ([^:]*):", said[0]) if said else None
+    if not broken or broken[1] not in rule.split(" or "):
         return f"{what}: noticed as something else: {said[0] if said else status}"
     shrunk = [re.match("shrunk: ([0-9]+) of the ([0-9]+) things", line) for line in said]
     shrunk = [tuple(map(int, m.groups())) for m in shrunk if m]
     if not shrunk:
         return f"{what}: its story is not told"
     status, again = simulate(program, *shlex.split(said[-1])[2:])
-    if status != 1 or not any(f"BROKEN rule {each}" in line for line in again for each in rule.split(" or ")):
+    if status != 1 or not any(f"BROKEN rule {broken[1]}:" in line for line in again):
         return f"{what}: '{said[-1]}' lives another life"
     print(f"{time.monotonic() - started:5.1f} s  {what}\n         {said[0]}\n"
           f"         told with {shrunk[0][0]} of {shrunk[0][1]} things", flush=True)
     counts.append(shrunk[0])
+    noticed.add(broken[1])
     return None
+
+
+def rules(source):
+    """The names of all rules that the simulator can see broken."""
+    found = set()
+    for path in glob.glob(f"{source}/tests/simulation/*.c"):
+        with open(path, encoding="utf-8") as file:
+            for name in re.findall(r"rule_broken\((?:s->)?life,[^\"]*?((?:\"[^\"]*\"[ :\n]*)+),", file.read()):
+                found.update(re.findall(r'"([^"]*)"', name))
+    return found
 
 
 def main():
@@ -740,6 +859,7 @@ def main():
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if options.only in m[0]]
     counts = []  # of each story: what it needs, of what happened
+    noticed = set()
     with tempfile.TemporaryDirectory(prefix="stopd-mutations-") as folder:
         build = Build(os.path.abspath(options.source), folder)
         build.compile_all()
@@ -747,15 +867,19 @@ def main():
                              mutate(build.source, "executor/core/weigh.c", "/* weigh.c", "/* weigh.c"))
         subprocess.run([plain, "--seed", "1", "--lives", "2000"], check=True)
         with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            wrong = list(pool.map(lambda m: judge(build, m[0], m[1], options.lives, counts),
+            wrong = list(pool.map(lambda m: judge(build, m[0], m[1], options.lives, counts, noticed),
                                   enumerate(chosen)))
     wrong = [w for w in wrong if w]
     kept, happened = (sum(c[i] for c in counts) for i in (0, 1))
     if len(chosen) == len(MUTATIONS) and kept > happened / 4:
         wrong.append(f"stories are told at too great length: {kept} of {happened} things")
+    n_noticed = len(counts)
+    if len(chosen) == len(MUTATIONS):
+        wrong += [f"no mutation shows that the rule '{name}' is guarded"
+                  for name in sorted(rules(build.source) - noticed)]
     for sentence in wrong:
         print(sentence, file=sys.stderr)
-    print(f"{len(chosen) - len(wrong)} of {len(chosen)} mutations were noticed")
+    print(f"{n_noticed} of {len(chosen)} mutations were noticed")
     return 1 if wrong else 0
 
 

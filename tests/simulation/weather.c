@@ -165,7 +165,8 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
 
     if (d->state == DOMAIN_ABSENT || text_equal(i->disks[i->n_disks - 1].target, "vdz"))
         return false;
-    (void)instance_add_disk(d->definition, "vdz", "/dev/nvme7n1", DISK_BLOCK);
+    (void)instance_add_disk(d->definition, "vdz", "/dev/nvme9n1", DISK_BLOCK);
+    witness_domain(life, d)->attached_version = d->version + 1;
     if (simulated_is_present(d)) { /* what is attached later no guest has had */
         witness_domain(life, d)->disks_version = d->version + 1;
         witness_domain(life, d)->disks_run = d->run;
@@ -177,6 +178,21 @@ static bool attach_disk(struct life *life, struct simulated_domain *d)
 bool weather_attach_disk_and_end(struct life *life, struct simulated_domain *d)
 {
     return attach_disk(life, d) && power_off(life, d);
+}
+
+/* Under the same path, or the former one again. */
+bool weather_exchange_disk(struct life *life, struct simulated_domain *d)
+{
+    const struct instance *i = d->definition;
+    unsigned n = 0, chosen = 0;
+
+    for (unsigned k = 0; cast_is_cleared(i) && k < i->n_disks; k++)
+        if (cast_is_local_disk(&i->disks[k]) && dice_below(&life->dice, ++n) == 0)
+            chosen = k;
+    if (n == 0)
+        return false;
+    devices_exchange(life, i->disks[chosen].source);
+    return true;
 }
 
 /* Its id becomes the next one's as well: two claim it. Or its own again. */
@@ -228,6 +244,7 @@ static const struct {
     {4, "is in arrears, or no more", change_account},
     {2, "is given another disk", attach_disk},
     {2, "is given another disk, and is powered off from inside", weather_attach_disk_and_end},
+    {3, "has another local disk under the same path", weather_exchange_disk},
     {4, "has another id", change_id},
     {2, "is renamed", rename_it},
 };

@@ -50,18 +50,19 @@ static struct wipe_report *new_report(enum wipe_report_kind kind, const struct w
 
 /* --- Identification ------------------------------------------------------------------------- */
 
-static void plan_disk(struct disk_plan *plan, const struct disk *disk)
+static void plan_disk(const struct life *life, struct disk_plan *plan, const struct disk *disk)
 {
     struct planned_disk *d = disk_plan_add(plan);
+    struct device device = devices_find(life, disk->source);
 
     if (!d)
         abort();
     (void)text_replace(&d->target, disk->target);
     (void)text_replace(&d->device, disk->source);
     d->kind = disk->kind;
-    d->bytes = 1 << 30;
+    d->bytes = device.bytes;
     d->identity = json_object_new_object();
-    (void)json_add_string(d->identity, "serial", disk->target);
+    (void)json_add_string(d->identity, "serial", device.serial);
 }
 
 static void identify(struct life *life, const struct wiping *w)
@@ -75,7 +76,9 @@ static void identify(struct life *life, const struct wiping *w)
         error_set(&r->error, ERROR_UNAVAILABLE, "the helper cannot be reached");
     for (size_t k = 0; !r->error && k < i->n_disks; k++)
         if (cast_is_local_disk(&i->disks[k]))
-            plan_disk(&r->plan, &i->disks[k]);
+            plan_disk(life, &r->plan, &i->disks[k]);
+    if (!r->error)
+        witness_identified(life, w->job, &r->plan);
     tell(life, "  identified: %s", r->error ? error_message(r->error) : "all disks");
     report(life, r);
 }
@@ -89,8 +92,7 @@ static void fail(struct life *life, const struct wiping *w, enum error_code code
 
     tell(life, "  %s of %s is not cleared: %s", w->job->disk.target, w->job->instance_id, why);
     error_set(&r->error, code, "%s", why);
-    if (code != ERROR_UNKNOWN)
-        witness_not_cleared(life, w->job);
+    witness_not_cleared(life, w->job, code != ERROR_UNKNOWN, is_final);
     r->is_final = is_final;
     r->is_spent = dice_percent(&life->dice, 30);
     report(life, r);
@@ -140,6 +142,23 @@ static const char *why_not(const struct life *life, const struct wipe_job *job)
     return d->has_managed_save ? "the domain is saved" : NULL;
 }
 
+/* By what the helper was given to tell it by. */
+static bool is_another_disk(const struct life *life, const struct wipe_job *job)
+{
+    struct device device = devices_find(life, job->disk.device);
+    const char *serial = NULL;
+
+    if (job->disk.bytes != device.bytes)
+        return true;
+    return json_get_string(job->disk.identity, "serial", &serial) == 0 && is_set(serial) &&
+           !text_equal(serial, device.serial);
+}
+
+static bool is_dead(const struct life *life, const struct wiping *w)
+{
+    return devices_find(life, w->job->disk.device).is_dead;
+}
+
 /* True: the job is over. */
 static bool clear_step(struct life *life, struct wiping *w)
 {
@@ -149,6 +168,10 @@ static bool clear_step(struct life *life, struct wiping *w)
         fail(life, w, ERROR_UNKNOWN, false, why);
         return true;
     }
+    if (is_another_disk(life, w->job)) {
+        fail(life, w, ERROR_DISK_STATUS, true, "it is another disk");
+        return true;
+    }
     witness_touched(life, w->job);
     if (w->steps > 0) {
         w->steps--;
@@ -156,7 +179,7 @@ static bool clear_step(struct life *life, struct wiping *w)
             tell_trouble(life, w);
         else
             tell_progress(life, w, DISK_CLEARING);
-    } else if (w->fate != WILL_CLEAR && !life->is_quiet) {
+    } else if ((w->fate != WILL_CLEAR && !life->is_quiet) || is_dead(life, w)) {
         fail(life, w, w->fate == WILL_STOP ? ERROR_UNKNOWN : ERROR_IO,
              w->fate == WILL_FAIL_FOR_GOOD, "the device does not clear");
         return true;

@@ -222,6 +222,7 @@ void witness_answered(struct ask *ask, const struct answer *a)
                         "the clear %.8s is answered OK and is not in the journal", ask->answer_id);
         break;
     case REQUEST_RETRY:
+        witness_retry_answered(life, ask);
         break;
     case REQUEST_REWIND_SINK:
     case REQUEST_REPLAY_LETTERS:
@@ -265,5 +266,7 @@ void witness_restarted(struct life *life)
         if ((a->is_forsaken || a->code == ERROR_INTERNAL) && !is_there)
             a->is_void = true; /* it never was */
     }
+    witness_forget_lost(life);
+    witness_forget_backoff(life);
     witness_check_reported(life);
 }

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-/* Who asked for what this job does. */
-static struct ask *owner_of(const struct life *life, const struct wipe_job *job)
+struct ask *witness_owner(const struct life *life, const struct wipe_job *job)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next)
         if ((a->kind == REQUEST_STOP || a->kind == REQUEST_CLEAR) &&
@@ -20,15 +19,21 @@ static struct ask *owner_of(const struct life *life, const struct wipe_job *job)
 }
 
 /* By its own RequestId, or by that of a command that has gone over it. */
-static bool was_retried(struct life *life, const struct ask *stop)
+static bool is_about(struct life *life, const struct ask *retry, const struct ask *stop)
 {
     char operation[UUID_TEXT_SIZE];
 
+    return retry->about == stop ||
+           (journal_resolve(life->journal, retry->about->request_id, operation, NULL) > 0 &&
+            text_equal(operation, stop->request_id));
+}
+
+bool witness_was_retried(struct life *life, const struct ask *ask, usec_t since)
+{
     for (const struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->kind == REQUEST_RETRY &&
-            (a->about == stop ||
-             (journal_resolve(life->journal, a->about->request_id, operation, NULL) > 0 &&
-              text_equal(operation, stop->request_id))))
+        if (a->kind == REQUEST_RETRY && a->asked_at >= since &&
+            (!a->is_answered || a->code == ERROR_NONE || a->code == ERROR_INTERNAL) &&
+            is_about(life, a, ask))
             return true;
     return false;
 }
@@ -89,6 +94,14 @@ static void check_kept(struct life *life, const struct wipe_job *job, const stru
                     job->disk.target, job->request_id, domain_word(a->domain));
 }
 
+/* That it was cancelled is in the journal. */
+static void check_consent(struct life *life, const struct wipe_job *job, const struct ask *a)
+{
+    census_count("rule", "4.2 consent");
+    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
+        rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
+}
+
 /* Which disks the guest had in the end is not known, and nobody has looked. */
 static void check_disks(struct life *life, const struct ask *a)
 {
@@ -97,7 +110,7 @@ static void check_disks(struct life *life, const struct ask *a)
     census_count("rule", "4.2 disks");
     if (a->kind == REQUEST_STOP && seen->disks_version > a->known_version &&
         seen->disks_run == a->run && seen->settled_version >= seen->disks_version &&
-        !was_retried(life, a))
+        !witness_was_retried(life, a, 0))
         rule_broken(life, "4.2 disks", "a clear for %.8s, though %s was given another disk since",
                     a->request_id, domain_word(a->domain));
 }
@@ -109,7 +122,8 @@ void witness_job(struct life *life, const struct wipe_job *job)
 
     if (job->kind != WIPE_JOB_CLEAR)
         return;
-    a = owner_of(life, job);
+    life->witness.has_acted = true;
+    a = witness_owner(life, job);
     if (!a || (a->kind == REQUEST_STOP && (!a->is_operation || a->is_ended))) {
         rule_broken(life, "4.2 consent", "a clear for %.8s, which is not under way",
                     job->request_id);
@@ -117,9 +131,7 @@ void witness_job(struct life *life, const struct wipe_job *job)
     }
     check_disks(life, a);
     check_kept(life, job, a);
-    census_count("rule", "4.2 consent");
-    if (a->is_cancelled && !a->is_escalated && !witness_is_forced(life, a))
-        rule_broken(life, "4.2 consent", "a clear for %.8s, which was cancelled", job->request_id);
+    check_consent(life, job, a);
     if (!engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "a clear begins while the hypervisor is away");
     if (wiping_has_job(life, job))
@@ -128,13 +140,15 @@ void witness_job(struct life *life, const struct wipe_job *job)
     if (most && wiping_clears(life) >= most)
         rule_broken(life, "2 local_storage.parallel", "more than %u disks are cleared at once",
                     most);
+    witness_check_identity(life, job, a);
+    witness_check_try(life, job, a);
     check_seen_off(life, job, a);
     check_ended(life, job, a, "is given to a helper");
 }
 
 void witness_touched(struct life *life, const struct wipe_job *job)
 {
-    const struct ask *a = owner_of(life, job);
+    const struct ask *a = witness_owner(life, job);
 
     if (!a)
         return; /* said already */
@@ -142,33 +156,19 @@ void witness_touched(struct life *life, const struct wipe_job *job)
         rule_broken(life, "4.6 clear", "%s of %s is cleared on after its stop has ended",
                     job->disk.target, domain_word(a->domain));
     check_kept(life, job, a);
+    check_consent(life, job, a);
+    witness_check_device(life, job, a);
     check_ended(life, job, a, "is cleared");
 }
 
 void witness_cleared(struct life *life, const struct wipe_job *job)
 {
-    struct ask *a = owner_of(life, job);
+    struct ask *a = witness_owner(life, job);
 
-    if (a && job->index < 32)
-        a->cleared |= 1u << job->index;
-}
+    int place = a ? witness_place_of(a, job->disk.device) : -1;
 
-void witness_not_cleared(struct life *life, const struct wipe_job *job)
-{
-    struct ask *a = owner_of(life, job);
-
-    if (a)
-        a->failures++;
-}
-
-void witness_check_failures(struct life *life, const struct ask *ask)
-{
-    if (life->witness.n_crashes > 0 || life->temper.commit_failures > 0)
-        return;
-    census_count("rule", "4.3 reported");
-    if (ask->uncleared < ask->failures)
-        rule_broken(life, "4.3 reported", "clears of %s failed %u times, and %u were reported",
-                    domain_word(ask->domain), ask->failures, ask->uncleared);
+    if (place >= 0)
+        a->cleared |= 1u << place;
 }
 
 /* Stopped by a command: all of it is cleared, and certified to everybody. */

@@ -66,7 +66,8 @@ static void check_open(struct life *life, const struct ask *a)
     const struct operation *op =
         life->engine ? engine_find_operation(life->engine, a->domain->definition->uuid) : NULL;
 
-    witness_check_failures(life, a);
+    if (op && op->stage == STAGE_QUARANTINED)
+        witness_check_quarantine(life, a);
     census_count("rule", "4.5 open");
     if (op && !is_set(op->detail))
         rule_broken(life, "4.5 open", "%.8s of %s does not end, and does not say why",

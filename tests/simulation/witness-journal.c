@@ -92,7 +92,6 @@ static void check_stopped(struct life *life, const struct ask *ask, const char *
     const struct seen_run *run = &witness_domain(life, ask->domain)->runs[ask->run];
 
     witness_check_cleared(life, ask);
-    witness_check_failures(life, ask);
     witness_check_told(life, ask, reason);
     /* Where another run has come behind it only the last one's end can be known. */
     if (!life->world->has_processes || !witness_can_tell(run) || ask->domain->run != ask->run)
@@ -155,8 +154,11 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
             rule_broken(life, "4.5 cancel", "%.8s is cancelled by nobody", ask->request_id);
     } else if (text_equal(code, "InstanceLockedForSecurity")) {
         witness_check_locked(life, ask);
-    } else if (!text_equal(code, "IncorrectInstanceStatus") &&
-               !text_equal(code, "GuestAgentAbsent")) {
+    } else if (text_equal(code, "GuestAgentAbsent") || text_equal(code, "GuestAgentRefused")) {
+        if (ask->method != METHOD_AGENT)
+            rule_broken(life, "2 stop.method", "%.8s fails for want of an agent, and there is ACPI",
+                        ask->request_id);
+    } else if (!text_equal(code, "IncorrectInstanceStatus")) {
         rule_broken(life, "4.5 reason", "%.8s fails as '%s'", ask->request_id, code);
     }
 }
@@ -319,7 +321,8 @@ static void take_disk(struct life *life, const struct event *e)
         if (!text_equal(a->request_id, e->request_id))
             continue;
         a->certificates += e->kind == EVENT_CLEARED;
-        a->uncleared += e->kind == EVENT_UNCLEARED;
+        if (e->kind == EVENT_UNCLEARED)
+            witness_uncleared(life, a, e);
     }
 }
 
@@ -331,6 +334,7 @@ void witness_committed(struct life *life)
     life->witness.n_commits++;
     witness_keep_picture(life);
     sinks_see_commit(life);
+    witness_look_for_clears(life);
     for (size_t i = 0; i < n; i++) {
         const struct event *e = &events[i];
 
@@ -348,4 +352,5 @@ void witness_committed(struct life *life)
     }
     if (n > 0)
         witness_check_reported(life);
+    witness_forget_lost(life);
 }

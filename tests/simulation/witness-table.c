@@ -208,7 +208,7 @@ void witness_check_locked(struct life *life, const struct ask *ask)
 /* --- What an accepted one says --------------------------------------------------------------- */
 
 /* Statements of its own: those of the journal are counted. */
-static json_object *read_operation(struct life *life, const char *request_id)
+json_object *witness_read_operation(struct life *life, const char *request_id)
 {
     static struct database database;
     _cleanup_(query) sqlite3_stmt *q = NULL;
@@ -281,7 +281,7 @@ static void check_mode_due(struct life *life, const struct ask *ask)
 
 void witness_check_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
-    _cleanup_(json) json_object *document = read_operation(life, ask->request_id);
+    _cleanup_(json) json_object *document = witness_read_operation(life, ask->request_id);
     const char *mode = NULL;
 
     check_row(life, ask, ERROR_NONE);
@@ -293,6 +293,7 @@ void witness_check_accepted(struct life *life, struct ask *ask, const struct eve
         return;
     }
     check_mode_due(life, ask);
+    witness_check_plan(life, ask, document);
     check_override(life, ask, find_entry(document, "accepted", ""));
 }
 
@@ -302,7 +303,7 @@ void witness_check_went_over(struct life *life, const struct ask *ask)
     _cleanup_(json) json_object *document = NULL;
 
     if (journal_resolve(life->journal, ask->request_id, operation, NULL) <= 0 ||
-        !(document = read_operation(life, operation)))
+        !(document = witness_read_operation(life, operation)))
         return; /* forgotten, which others judge */
     check_override(life, ask, find_entry(document, "force", ask->request_id));
 }

@@ -230,11 +230,13 @@ void witness_time(struct life *life, usec_t passed)
             a->counted += passed;
 }
 
-void witness_wrote_off(struct life *life, const struct call *c)
+void witness_wrote_off(struct life *life, const struct flight *f)
 {
+    const struct call *c = f->call;
     struct simulated_domain *d = simulated_find(life->world, c->domain);
 
-    if (c->kind == CALL_LOOK && d)
+    witness_button_back(life, c, false);
+    if (c->kind == CALL_LOOK && d && f->session == life->world->session)
         witness_domain(life, d)->looked = LOOKED_ELSE;
 }
 
@@ -254,7 +256,12 @@ void witness_call(struct life *life, const struct call *c)
 {
     struct simulated_domain *d = simulated_find(life->world, c->domain);
 
-    tell(life, "call: %s%s%s", call_kind_to_string(c->kind), d ? " " : "", d ? domain_word(d) : "");
+    tell(life, "call: %s%s%s%s", call_kind_to_string(c->kind), d ? " " : "",
+         d ? domain_word(d) : "",
+         c->kind != CALL_PRESS       ? ""
+         : c->button == BUTTON_AGENT ? ", its agent"
+                                     : ", ACPI");
+    life->witness.has_acted |= call_acts(c);
     if ((c->kind == CALL_CONNECT) == engine_is_attached(life->engine))
         rule_broken(life, "3 attachment", "'%s' is called while the hypervisor is %s",
                     call_kind_to_string(c->kind),
@@ -268,8 +275,17 @@ void witness_call(struct life *life, const struct call *c)
         return;
     check_cancelled(life, c, d);
     witness_check_lock(life, d, c);
+    witness_button(life, c);
     if (c->kind == CALL_RESTORE && d->manners.refuses_restore)
         witness_domain(life, d)->tainted_run = d->run;
+}
+
+/* Nothing is done before the journal knows of it. */
+void witness_check_unacted(struct life *life)
+{
+    census_count("rule", "4.4 journalled");
+    if (life->witness.has_acted)
+        rule_broken(life, "4.4 journalled", "a turn acts before it is in the journal");
 }
 
 static bool is_anything_reported(struct life *life)
@@ -336,9 +352,12 @@ void witness_learned(struct life *life, const struct flight *f)
     struct ask *stop = pressed ? witness_operation(life, pressed) : NULL;
     size_t i = 0;
 
-    if (f->call->kind != CALL_CONNECT && f->session != life->world->session)
+    witness_button_back(life, f->call, f->call->result == 0);
+    if (f->call->kind != CALL_CONNECT &&
+        (f->session != life->world->session || !engine_is_attached(life->engine) ||
+         life->lost_at <= life->now))
         return; /* of an attachment that is over: it counts for nothing */
-    if (stop && engine_is_attached(life->engine))
+    if (stop)
         stop->is_just_taken = true;
     life->witness.n_pictures += is_first;
     life->witness.is_picture_due |= is_first;
@@ -458,6 +477,7 @@ void witness_keep_taken(struct life *life, bool is_kept)
 void witness_turn(struct life *life)
 {
     witness_keep_taken(life, !life->witness.has_failed);
+    witness_check_reports(life);
     check_said(life);
     check_parallel(life);
     check_order(life);

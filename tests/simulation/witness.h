@@ -13,11 +13,36 @@ struct life;
 struct flight;
 struct call;
 struct wipe_job;
+struct disk_plan;
 
 #define WITNESS_DOMAINS 4
 #define WITNESS_RUNS 64
 #define WITNESS_VERSIONS 64
 #define WITNESS_ID 48
+#define WITNESS_DISKS 3
+#define WITNESS_PLANS 8
+
+/* Local disks as a helper has told what they are. */
+struct seen_plan {
+    usec_t told_at;
+    unsigned n;
+    struct seen_disk {
+        char target[16], device[32], serial[32];
+        uint64_t bytes;
+    } disks[WITNESS_DISKS];
+};
+
+/* What has failed of the clear of one disk. */
+struct seen_tries {
+    /* Failures that count, reported since it was accepted or an operator has said retry; where it
+     * is not known whether that was heard, at least and at most. */
+    unsigned least, most;
+    unsigned told, lost;        /* by helpers, in this turn; in a turn whose commit is in doubt */
+    bool is_final, was_nobodys; /* the one of this turn */
+    bool is_quarantined;
+    usec_t quarantined_at;
+    usec_t failed_at, not_before; /* no helper has it again before; 0: whenever */
+};
 
 /* Something that was asked, and what became of it. */
 struct ask {
@@ -68,11 +93,20 @@ struct ask {
     bool has_begun;        /* its turn has come */
     unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
     unsigned certificates; /* that were reported for it */
-    unsigned failures;     /* of its clears, by the helpers' account */
-    unsigned uncleared;    /* that were reported */
-    usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
-                              hypervisor was at hand */
-    struct ask *next;      /* an older one */
+    bool has_plan;         /* of STOP and CLEAR, of an instance that is cleared */
+    struct seen_plan plan; /* which disks it was accepted with */
+    struct seen_tries tries[WITNESS_DISKS]; /* of each of them */
+
+    /* Of a STOP whose guest can be asked, see witness-buttons.c */
+    enum stop_method method;
+    usec_t resend;
+    usec_t unpressed, press_within; /* for so long no button has gone out, and one has to */
+    usec_t agent_out;               /* so long an agent is being asked */
+    bool is_agent_asked;            /* and ACPI not yet */
+    usec_t agent_waited;            /* since then, without anybody being asked */
+    usec_t counted;   /* of the grace, from the first button on: only while stopd ran and the
+                         hypervisor was at hand */
+    struct ask *next; /* an older one */
 };
 
 /* A stop that is in the journal, and not over. */
@@ -121,6 +155,7 @@ struct seen_domain {
     unsigned late_lock_run; /* a call that was written off, or whose stop is over, has interlocked
                                this one, and nobody has put that right since */
     struct facts facts[WITNESS_VERSIONS]; /* of each version of its definition */
+    unsigned attached_version;            /* another disk was, whether the guest runs or not */
     unsigned disks_version, disks_run;    /* and another disk, since the guest runs */
     unsigned restored_run; /* its lifecycle actions were put back, and not set again since */
     unsigned unlocked_run; /* a button was pressed that could set no interlock */
@@ -133,6 +168,8 @@ struct seen_domain {
         bool is_crashed;    /* its guest has panicked, and its process was kept */
         bool was_crashed;   /* when stopd last saw it there */
     } runs[WITNESS_RUNS];   /* by their number */
+    struct seen_plan plans[WITNESS_PLANS]; /* that were told of it, in a ring */
+    unsigned n_plans;
 };
 
 struct witness {
@@ -140,6 +177,7 @@ struct witness {
     struct seen_domain domains[WITNESS_DOMAINS];
     uint64_t sequence;   /* of the last event that was read */
     bool has_failed;     /* a write or a commit of this turn has */
+    bool has_acted;      /* a call or a clear has gone out in this turn */
     bool is_picture_due; /* the first one has been taken, and is in no commit yet */
     unsigned n_pictures; /* that were taken while the journal knew of nothing */
     unsigned n_accepted;
@@ -166,10 +204,12 @@ bool witness_find_row(struct life *life, const struct simulated_domain *d,
 void witness_happened(void *userdata, struct simulated_domain *d, enum happening what,
                       unsigned run);
 /* An agent's button that is written off counts as taken. */
-void witness_wrote_off(struct life *life, const struct call *c);
+void witness_wrote_off(struct life *life, const struct flight *f);
 /* The engine starts a call; it is told what one has seen. */
 void witness_call(struct life *life, const struct call *c);
 void witness_learned(struct life *life, const struct flight *f);
+/* A transaction begins. */
+void witness_check_unacted(struct life *life);
 /* What a turn has learnt counts from its end on; where its transaction failed, or stopd died in it,
  * it has to be learnt anew. */
 void witness_keep_taken(struct life *life, bool is_kept);
@@ -200,10 +240,45 @@ void witness_sink_answered(struct life *life, const struct ask *ask);
 void witness_job(struct life *life, const struct wipe_job *job);
 void witness_touched(struct life *life, const struct wipe_job *job);
 void witness_cleared(struct life *life, const struct wipe_job *job);
-void witness_not_cleared(struct life *life, const struct wipe_job *job);
-/* Every failure was reported; where nothing can have come between. */
-void witness_check_failures(struct life *life, const struct ask *ask);
 void witness_check_cleared(struct life *life, const struct ask *ask);
+/* Who asked for what this job does. */
+struct ask *witness_owner(const struct life *life, const struct wipe_job *job);
+/* A retry of it was asked for since, and was not refused. */
+bool witness_was_retried(struct life *life, const struct ask *ask, usec_t since);
+
+/* --- witness-disks.c: which disks a command was accepted with --- */
+/* A helper tells what they are. */
+void witness_identified(struct life *life, const struct wipe_job *job,
+                        const struct disk_plan *plan);
+/* It is in the journal, with this document. */
+void witness_check_plan(struct life *life, struct ask *ask, json_object *document);
+/* … so are clears of kept disks, of which no event tells. */
+void witness_look_for_clears(struct life *life);
+void witness_check_identity(struct life *life, const struct wipe_job *job, const struct ask *ask);
+void witness_check_device(struct life *life, const struct wipe_job *job, const struct ask *ask);
+/* Its place in the plan by the device; -1: it has none. */
+int witness_place_of(const struct ask *ask, const char *device);
+
+/* --- witness-tries.c: how often a clear is tried, how soon again, and when no more --- */
+void witness_check_try(struct life *life, const struct wipe_job *job, const struct ask *ask);
+void witness_not_cleared(struct life *life, const struct wipe_job *job, bool counts, bool is_final);
+struct event;
+void witness_uncleared(struct life *life, struct ask *ask, const struct event *e);
+/* After a turn: what helpers told in it is reported. */
+void witness_check_reports(struct life *life);
+/* A commit is done, or stopd is gone: what was lost before it will not come any more. */
+void witness_forget_lost(struct life *life);
+void witness_retry_asked(struct life *life, const struct ask *ask);
+void witness_retry_answered(struct life *life, const struct ask *ask);
+/* stopd is up again, and knows nothing of when a try is due. */
+void witness_forget_backoff(struct life *life);
+/* In the end no disk is put aside but for a reason that was told. */
+void witness_check_quarantine(struct life *life, const struct ask *ask);
+
+/* --- witness-buttons.c: when a button has to be pressed, and which --- */
+void witness_buttons_time(struct life *life, usec_t passed);
+void witness_button(struct life *life, const struct call *c);
+void witness_button_back(struct life *life, const struct call *c, bool is_taken);
 
 /* --- witness-cause.c: how a guest has ended, as an event tells it --- */
 /* Of a run that no other has followed, and whose end the hypervisor still knows. */
@@ -215,12 +290,13 @@ bool witness_can_tell(const struct seen_run *run);
 void witness_check_told(struct life *life, const struct ask *ask, const char *reason);
 
 /* --- witness-table.c: which answer has to come by the contract's table --- */
-struct event;
 /* The definition is another. */
 void witness_defined(struct life *life, const struct simulated_domain *d);
 /* The edge has refused a command, or taken it. */
 void witness_parsed(struct life *life, struct ask *ask, const struct error *error);
 void witness_check_answer(struct life *life, const struct ask *ask);
+/* Of the journal; NULL: it is not there. */
+json_object *witness_read_operation(struct life *life, const char *request_id);
 /* It is in the journal as a stop of its own, or has gone over one by force. */
 void witness_check_accepted(struct life *life, struct ask *ask, const struct event *e);
 void witness_check_went_over(struct life *life, const struct ask *ask);

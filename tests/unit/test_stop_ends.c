@@ -47,6 +47,34 @@ static void an_agent_that_was_not_asked_is_not_silent(void **state)
     assert_failed_with(s, ERROR_BUTTON_REFUSED);
 }
 
+/* … nor does one that cannot be asked, whatever the error. */
+static void an_agent_that_fails_and_fails_gives_way_to_acpi(void **state)
+{
+    A_STOP = a_soft_stop(.method = METHOD_AGENT_ACPI, .grace = seconds(60));
+
+    seen(s, DOMAIN_RUNNING);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(operation_button(s->op), BUTTON_AGENT);
+        answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
+        after(s, seconds(4));
+    }
+    assert_wants(s, EFFECT_PRESS);
+    assert_int_equal(operation_button(s->op), BUTTON_ACPI);
+}
+
+static void an_agent_alone_is_asked_on(void **state)
+{
+    A_STOP = a_soft_stop(.method = METHOD_AGENT, .grace = seconds(60));
+
+    seen(s, DOMAIN_RUNNING);
+    for (unsigned i = 0; i < 4; i++) {
+        answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
+        after(s, seconds(8));
+        assert_wants(s, EFFECT_PRESS);
+        assert_int_equal(operation_button(s->op), BUTTON_AGENT);
+    }
+}
+
 /* A guest agent says nothing when it shuts down: it has been asked, and the grace runs. */
 static void a_silent_agent_alone_has_been_asked(void **state)
 {
@@ -398,6 +426,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_agent_gives_way_to_acpi),
+        cmocka_unit_test(an_agent_that_fails_and_fails_gives_way_to_acpi),
+        cmocka_unit_test(an_agent_alone_is_asked_on),
         cmocka_unit_test(a_silent_agent_alone_has_been_asked),
         cmocka_unit_test(an_agent_that_was_not_asked_is_not_silent),
         cmocka_unit_test(a_queued_stop_is_cancelled_at_once),
