@@ -39,6 +39,7 @@ void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
                   (s->cause == END_SAVED || (s->cause == END_UNKNOWN && d->is_filed));
     d->is_saved = s->has_managed_save || d->is_filed;
     d->in_migration = s->in_migration;
+    d->way = s->way;
     d->incarnation = s->incarnation;
     /* Of one that is gone the last definition is kept until its end has been reported. */
     if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
