@@ -47,7 +47,9 @@ struct domain {
     enum migration_way way; /* where it is in migration */
     bool is_filed;  /* saved to somebody's file, which libvirt forgets over a restart of its own */
     bool is_listed; /* by the full read that is being taken in */
-    bool is_found;  /* by the first one of all: its state is taken down, not reported */
+    bool has_stood; /* when it was last seen up its guest had not crashed … */
+    struct incarnation stood; /* … in this run; of whoever is seen off it is not kept */
+    bool is_found;            /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
     uint64_t look_id; /* of the call that brought this */
     struct disks_at_start at_start;

@@ -383,8 +383,7 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->shown_run = g->run;
         if (g->goes_on)
             seen->ended_run = g->run;
-        /* A full read is no look at what a stop is about. */
-        if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
+        if (g->shows_run && g->is_up)
             seen->runs[g->run].was_crashed = g->is_crashed;
         if (g->shows_run && f->call->kind == CALL_LOOK)
             seen->is_shown_locked = seen->facts[g->version].is_locked;
