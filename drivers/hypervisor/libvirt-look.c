@@ -12,7 +12,8 @@
  * is asked only of a domain that is up and whose control interface is free or a long job's, which
  * virDomainGetControlInfo tells without waiting. A migration is a long job from its first moment to
  * its last: where the interface is occupied by a call that belongs to none, none is under way. One
- * whose monitor is stuck keeps the question waiting for half a minute; that is no answer.
+ * whose monitor is stuck keeps the question waiting for half a minute; that is no answer. The same
+ * question tells which way a migration goes, which the state of a guest that stands still does not.
  *
  * A running domain costs six round trips, one that is off four, and one that is ending two or
  * three, each of some tenths of a millisecond: many may be ending together, and nothing is decided
@@ -93,6 +94,15 @@ static bool is_migrating(int state, int reason)
                                             reason == VIR_DOMAIN_RUNNING_POSTCOPY_FAILED));
 }
 
+/* Whose memory comes behind it runs where it came to, and stands still where it left. */
+static enum migration_way way_of(int state, int reason)
+{
+    if (state == VIR_DOMAIN_PAUSED &&
+        (reason == VIR_DOMAIN_PAUSED_POSTCOPY || reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED))
+        return WAY_OUT;
+    return state == VIR_DOMAIN_RUNNING && is_migrating(state, reason) ? WAY_IN : WAY_UNTOLD;
+}
+
 static bool is_up(enum domain_state state)
 {
     return state != DOMAIN_OFF && state != DOMAIN_ABSENT;
@@ -118,6 +128,7 @@ static int see_state(struct libvirt *l, virDomainPtr dom, struct sighting *s, st
         return absent_or_error(dom, s, err, "ask the state of");
     s->state = libvirt_domain_state(state, reason);
     s->in_migration = is_migrating(state, reason);
+    s->way = way_of(state, reason);
     if (is_up(s->state))
         end_forget(l, s->domain, stamp);
     s->cause = s->state == DOMAIN_OFF ? cause_of_shutoff(reason) : END_UNKNOWN;
@@ -216,20 +227,28 @@ static int see_saved_definition(virDomainPtr dom, struct sighting *s, struct err
     return 0;
 }
 
-/* The operation is told by the job's statistics only. 1, 0, or negative where another call holds
- * the domain for too long; whoever cannot say for another reason is not migrating. */
-static int job_is_migration(virDomainPtr dom)
+/* The operation is told by the job's statistics only, and of a migration only on the host that it
+ * leaves: on the other libvirt says that it does not support that, and of nothing else. Negative
+ * where another call holds the domain for too long. */
+static int ask_job(virDomainPtr dom, enum migration_way *ret)
 {
     virTypedParameterPtr parameters = NULL;
     int n = 0, type = VIR_DOMAIN_JOB_NONE, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
 
-    if (virDomainGetJobStats(dom, &type, &parameters, &n, 0) < 0)
+    *ret = WAY_UNTOLD;
+    if (virDomainGetJobStats(dom, &type, &parameters, &n, 0) < 0) {
+        if (libvirt_failed_with(VIR_ERR_OPERATION_UNSUPPORTED))
+            *ret = WAY_IN;
         return libvirt_failed_with(VIR_ERR_OPERATION_TIMEOUT) ? -EAGAIN : 0;
+    }
     if (type != VIR_DOMAIN_JOB_NONE)
         virTypedParamsGetInt(parameters, n, VIR_DOMAIN_JOB_OPERATION, &operation);
     virTypedParamsFree(parameters, n);
-    return operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT ||
-           operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN;
+    if (operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
+        *ret = WAY_OUT;
+    else if (operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
+        *ret = WAY_IN;
+    return 0;
 }
 
 static bool may_be_asked(const struct connection *c, virDomainPtr dom)
@@ -242,11 +261,11 @@ static bool may_be_asked(const struct connection *c, virDomainPtr dom)
 
 bool libvirt_in_migration(const struct connection *c, virDomainPtr dom)
 {
+    enum migration_way way;
     int state, reason;
-    int r = may_be_asked(c, dom) ? job_is_migration(dom) : -EAGAIN;
 
-    if (r >= 0)
-        return r;
+    if (may_be_asked(c, dom) && ask_job(dom, &way) == 0)
+        return way != WAY_UNTOLD;
     return c->around.has_processes && virDomainGetState(dom, &state, &reason, 0) == 0 &&
            is_migrating(state, reason);
 }
@@ -254,15 +273,16 @@ bool libvirt_in_migration(const struct connection *c, virDomainPtr dom)
 static int see_migration(const struct connection *c, virDomainPtr dom, struct sighting *s,
                          struct error **err)
 {
-    int r;
+    enum migration_way way;
 
-    if (s->in_migration || (s->state != DOMAIN_RUNNING && s->state != DOMAIN_PAUSED) ||
+    if (s->way != WAY_UNTOLD || (s->state != DOMAIN_RUNNING && s->state != DOMAIN_PAUSED) ||
         !may_be_asked(c, dom))
         return 0;
-    r = job_is_migration(dom);
-    if (r < 0)
+    if (ask_job(dom, &way) < 0 && !s->in_migration)
         return libvirt_error(err, "ask whether domain '%s' migrates", virDomainGetName(dom));
-    s->in_migration = r;
+    s->in_migration |= way == WAY_OUT;
+    if (s->in_migration)
+        s->way = way;
     return 0;
 }
 

@@ -34,7 +34,7 @@ static struct incarnation next_incarnation(struct simulated *s)
     return who;
 }
 
-bool simulated_start(struct simulated *s, struct simulated_domain *d)
+static bool begin_run(struct simulated *s, struct simulated_domain *d, enum domain_state state)
 {
     if (d->state != DOMAIN_OFF && d->state != DOMAIN_ABSENT)
         return false;
@@ -49,10 +49,22 @@ bool simulated_start(struct simulated *s, struct simulated_domain *d)
         if (!add_process(s, d))
             return false;
     }
-    d->state = DOMAIN_RUNNING;
+    d->state = state;
+    d->in_migration = state == DOMAIN_PAUSED;
+    d->way = WAY_IN;
     world_tell(s, d, HAPPENED_BEGAN, d->run);
     world_hint(s, d);
     return true;
+}
+
+bool simulated_start(struct simulated *s, struct simulated_domain *d)
+{
+    return begin_run(s, d, DOMAIN_RUNNING);
+}
+
+bool simulated_arrive(struct simulated *s, struct simulated_domain *d)
+{
+    return begin_run(s, d, DOMAIN_PAUSED);
 }
 
 bool simulated_power_off(struct simulated *s, struct simulated_domain *d)
@@ -107,9 +119,11 @@ bool simulated_save(struct simulated *s, struct simulated_domain *d, bool manage
 
 bool simulated_migrate(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->is_misjudged || d->state != DOMAIN_RUNNING || d->in_migration)
+    if (d->is_misjudged || (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED) ||
+        d->in_migration)
         return false;
     d->in_migration = true;
+    d->way = WAY_OUT;
     world_tell(s, d, HAPPENED_CHANGED, d->run);
     world_hint(s, d);
     return true;
@@ -120,7 +134,11 @@ bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool ar
     if (d->is_misjudged || !d->in_migration || d->state == DOMAIN_ENDING)
         return false;
     d->in_migration = false;
-    if (arrived)
+    if (d->way == WAY_IN && arrived)
+        world_change_state(s, d, DOMAIN_RUNNING);
+    else if (d->way == WAY_IN)
+        world_end_run(s, d, END_FAILED, 0);
+    else if (arrived)
         world_end_run(s, d, END_MIGRATED, d->manners.flush);
     else
         world_tell(s, d, HAPPENED_CHANGED, d->run); /* and no hint: libvirt gives none */
@@ -137,7 +155,8 @@ bool simulated_pause(struct simulated *s, struct simulated_domain *d)
 
 bool simulated_resume(struct simulated *s, struct simulated_domain *d)
 {
-    if (d->is_misjudged || (d->state != DOMAIN_PAUSED && d->state != DOMAIN_PMSUSPENDED))
+    if (d->is_misjudged || (d->state != DOMAIN_PAUSED && d->state != DOMAIN_PMSUSPENDED) ||
+        (d->in_migration && d->way == WAY_IN))
         return false;
     world_change_state(s, d, DOMAIN_RUNNING);
     return true;

@@ -100,6 +100,7 @@ static int see(struct simulated *s, struct simulated_domain *d,
         d->processes[i].is_watched = true;
     if (is_said_present(d)) {
         ret->in_migration = d->in_migration;
+        ret->way = d->in_migration ? d->way : WAY_UNTOLD;
         ret->lifecycle = d->lifecycle;
         p = world_process(d, d->run);
         if (p && !d->manners.hides_process)

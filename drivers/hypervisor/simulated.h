@@ -61,6 +61,7 @@ struct simulated_domain {
     enum domain_state state;
     enum end_cause cause;
     bool has_managed_save, is_being_saved, in_migration;
+    enum migration_way way;             /* of the migration */
     bool is_locked_live;                /* its lock stands in the live definition alone */
     bool is_misjudged;                  /* the hypervisor says off while the run goes on */
     struct lifecycle lifecycle;         /* of the run that is there */
@@ -144,6 +145,9 @@ bool simulated_destroy(struct simulated *s, struct simulated_domain *d);
 bool simulated_kill(struct simulated *s, struct simulated_domain *d, enum end_cause cause);
 bool simulated_save(struct simulated *s, struct simulated_domain *d, bool managed);
 bool simulated_migrate(struct simulated *s, struct simulated_domain *d); /* begins */
+/* A run of it begins, which stands still until the guest is here. */
+bool simulated_arrive(struct simulated *s, struct simulated_domain *d);
+/* Either way. One that does not arrive here leaves nothing behind. */
 bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool arrived);
 bool simulated_pause(struct simulated *s, struct simulated_domain *d);
 bool simulated_resume(struct simulated *s, struct simulated_domain *d);

@@ -377,13 +377,11 @@ void wake(struct turn *t)
 }
 
 /* Ending the process of a guest that has crashed is not what ended the guest; unless somebody had
- * its power cut anyway. One that stands again is ended by the cut. */
+ * its power cut anyway. */
 static void note_crash(struct turn *t)
 {
     if (t->in->kind == IN_SEEN_CRASHED && !has_consent(t))
         set_text(&t->op->ended, "guest crashed");
-    else if (t->in->kind != IN_SEEN_CRASHED && t->in->kind != IN_SEEN_ENDING)
-        set_text(&t->op->ended, NULL);
 }
 
 static void cut(struct turn *t)

@@ -296,15 +296,31 @@ static bool learn_end(struct operation *op, const struct input *in)
     return true;
 }
 
+/* What was noted of its end on the way is undone where it stands again: somebody has reset it. Who
+ * has seen that may have decided nothing by it (a full read, a turn that was lost). True: something
+ * durable was learnt. */
+static bool learn_recovery(struct operation *op, const struct input *in)
+{
+    bool stands = in->kind == IN_SEEN_RUNNING || in->kind == IN_SEEN_PAUSED ||
+                  in->kind == IN_SEEN_MIGRATING || in->kind == IN_SEEN_SUSPENDED;
+
+    if (!op->ended || op->stage == STAGE_CLEARING || op->stage == STAGE_QUARANTINED ||
+        !(stands || (in->has_stood && in->kind != IN_SEEN_CRASHED)))
+        return false;
+    set_text(&op->ended, NULL);
+    return true;
+}
+
 /* Which run is being stopped is known from its first sighting on; and whether its disks are still
  * those that were identified is seen at each. True: something durable was learnt. */
 static bool learn(struct operation *op, const struct input *in, struct moment now)
 {
     bool learnt = learn_end(op, in);
 
+    learnt |= learn_recovery(op, in);
     if (in->sighting && op->incarnation.pid == 0 && op->action == ACTION_STOP) {
         op->incarnation = in->sighting->incarnation;
-        learnt = op->incarnation.pid != 0;
+        learnt |= op->incarnation.pid != 0;
     }
     if (in->is_back && op->buttons_out > 0) {
         op->buttons_out--;

@@ -74,7 +74,9 @@ struct disk_news {
 
 struct input {
     enum input_kind kind;
-    const struct sighting *sighting;   /* SEEN_* */
+    const struct sighting *sighting; /* SEEN_* */
+    bool has_stood; /* SEEN_*: its run was last seen up and not crashed, by whatever told of it
+                       before this */
     const struct instance *definition; /* ADMITTED, SEEN_*: as last known; or NULL */
     const struct error *error;         /* *_FAILED, SEEN_UNKNOWN */
     bool is_back;  /* PRESSED, PRESS_FAILED, BUTTON_BACK: a button that was to set the

@@ -25,6 +25,16 @@ static void look_how_it_migrates(struct engine *e, struct domain *d)
     engine_stage_domain(e, d);
 }
 
+/* One that is on its way off says nothing of how it was before. */
+static void note_how_it_stood(struct domain *d, const struct sighting *s)
+{
+    if (s->state == DOMAIN_ENDING)
+        return;
+    d->has_stood =
+        s->state == DOMAIN_RUNNING || s->state == DOMAIN_PAUSED || s->state == DOMAIN_PMSUSPENDED;
+    d->stood = s->incarnation;
+}
+
 /* The picture is taken down at once: it is no part of the transaction, and a look made it. */
 void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
 {
@@ -33,6 +43,7 @@ void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
     if (!d->certain)
         return;
     d->seen = s->state;
+    note_how_it_stood(d, s);
     /* An image in a file of its own has no mark but the cause, which is forgotten with libvirtd and
      * by a start that fails; what was known before holds then, for no run has been seen since. */
     d->is_filed = s->state == DOMAIN_OFF && !s->has_managed_save &&
@@ -40,6 +51,7 @@ void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
                    ((s->cause == END_UNKNOWN || s->cause == END_FAILED) && d->is_filed));
     d->is_saved = s->has_managed_save || d->is_filed;
     d->in_migration = s->in_migration;
+    d->way = s->way;
     d->incarnation = s->incarnation;
     /* Of one that is gone the last definition is kept until its end has been reported. */
     if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
@@ -51,7 +63,10 @@ void engine_take_sighting(struct engine *e, struct domain *d, struct sighting *s
                           const struct error *error)
 {
     const struct operation *op = engine_operation_now(d);
-    struct input in = {.sighting = s, .error = error};
+    struct input in = {.sighting = s,
+                       .error = error,
+                       .has_stood =
+                           op && d->has_stood && incarnation_equal(&d->stood, &op->incarnation)};
     bool is_clear = op && op->action == ACTION_CLEAR;
 
     engine_take_picture(e, d, s);

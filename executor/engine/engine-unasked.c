@@ -139,6 +139,8 @@ void engine_settle_unasked(struct engine *e, struct domain *d, const struct sigh
 
     if (seen == IN_SEEN_LINGERING && is_gone && is_known_off(d))
         seen = IN_SEEN_OFF;
+    if (seen == IN_SEEN_MIGRATING && domain_may_arrive(d))
+        seen = IN_SEEN_UNKNOWN;
     switch (seen) {
     case IN_SEEN_RUNNING:
     case IN_SEEN_PAUSED:

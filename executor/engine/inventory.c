@@ -255,13 +255,13 @@ enum instance_state domain_state_of(const struct domain *d)
         return operation_state(d->op);
     if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
-    if (domain_is_arriving(d))
+    if (domain_is_arriving(d) || domain_may_arrive(d))
         return STATE_PENDING;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
 }
 
-/* What leaves stands still in the end too, but it is the run that was reported. */
-bool domain_is_arriving(const struct domain *d)
+/* What leaves may stand still too; of a run that was reported that is certain. */
+static bool is_unreported_in_migration(const struct domain *d)
 {
     const struct last_report *last = &d->reported;
 
@@ -270,6 +270,16 @@ bool domain_is_arriving(const struct domain *d)
     return !last->known || last->state == STATE_STOPPED || last->state == STATE_PENDING ||
            (d->incarnation.pid && last->incarnation.pid &&
             !incarnation_equal(&d->incarnation, &last->incarnation));
+}
+
+bool domain_is_arriving(const struct domain *d)
+{
+    return d->way == WAY_IN && is_unreported_in_migration(d);
+}
+
+bool domain_may_arrive(const struct domain *d)
+{
+    return d->way == WAY_UNTOLD && is_unreported_in_migration(d);
 }
 
 const char *domain_detail(const struct domain *d)

@@ -44,9 +44,12 @@ struct domain {
     bool certain;
     enum domain_state seen;
     bool is_saved, in_migration;
+    enum migration_way way; /* where it is in migration */
     bool is_filed;  /* saved to somebody's file, which libvirt forgets over a restart of its own */
     bool is_listed; /* by the full read that is being taken in */
-    bool is_found;  /* by the first one of all: its state is taken down, not reported */
+    bool has_stood; /* when it was last seen up its guest had not crashed … */
+    struct incarnation stood; /* … in this run; of whoever is seen off it is not kept */
+    bool is_found;            /* by the first one of all: its state is taken down, not reported */
     struct incarnation incarnation;
     uint64_t look_id; /* of the call that brought this */
     struct disks_at_start at_start;
@@ -141,6 +144,9 @@ enum instance_state domain_state_of(const struct domain *d);
 const char *domain_detail(const struct domain *d);
 /* Is it on its way to this host, and its guest not here yet? */
 bool domain_is_arriving(const struct domain *d);
+/* … or may it be? It cannot be told whether it comes or leaves, and no report of this run says so.
+ */
+bool domain_may_arrive(const struct domain *d);
 /* What an event tells of its resources: the definition, or what is remembered of it; or NULL. */
 const struct instance *domain_definition(const struct domain *d);
 /* What the journal keeps beside the report, as text that domain_recall() reads: NULL when out of

@@ -66,6 +66,10 @@ struct lifecycle {
     enum lifecycle_action on_poweroff, on_reboot;
 };
 
+/* Which way a domain migrates. What stands still meanwhile may be a guest that leaves as well as
+ * one that has not come yet. */
+enum migration_way { WAY_UNTOLD, WAY_OUT, WAY_IN };
+
 /* What became of the process of the incarnation that was asked about. */
 enum process_fate {
     PROCESS_NONE, /* none was asked about, or this hypervisor has no processes (test:///) */
@@ -88,6 +92,7 @@ struct sighting {
     bool save_is_untold;   /* what disks that image names could not be read; else the instance has
                               them too */
     bool in_migration;
+    enum migration_way way;         /* where it is in migration */
     struct incarnation incarnation; /* of the process that is there now */
     enum process_fate remembered;   /* of the incarnation that look() was given */
     char *process_detail; /* where it is alive: "pid 4711, state D, wchan io_schedule"; or why not

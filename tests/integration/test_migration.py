@@ -31,8 +31,8 @@ def migration(elsewhere):
     """Begins migrations, and ends what is left of them."""
     begun = []
 
-    def begin(name, *flags):
-        begun.append(kit.Migration(name, elsewhere, *flags))
+    def begin(name, *flags, **how):
+        begun.append(kit.Migration(name, elsewhere, *flags, **how))
         return begun[-1].wait_begun()
 
     yield begin
@@ -115,6 +115,27 @@ def test_it_is_started_where_it_arrives_and_stopped_nowhere(daemon, guest, migra
     assert there.finished(there.accepted(name))["outcome"] == "Stopped"
     there.reported(name, "Pending→Running", "Running→Stopping", "Stopping→Stopped")
     here.reported(name, "Stopped→Running")
+
+
+@pytest.mark.parametrize("by", ["the administrator", "the migration"])
+def test_what_stands_still_as_it_leaves_in_the_first_picture_of_a_host_was_not_started(daemon, guest, migration, by):
+    name = guest("obey")
+    if by == "the administrator":
+        kit.domain(name).suspend()
+    moving = migration(name, live=by == "the administrator")
+    assert kit.domain(name).state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER if
+                                        by == "the administrator" else libvirt.VIR_DOMAIN_PAUSED_MIGRATION]
+    stopd = daemon().start()
+    shown(stopd, name, state="Running", detail="migrating")
+
+    moving.fail()
+    if by == "the administrator":
+        kit.domain(name).resume()
+
+    shown(stopd, name, state="Running", detail=None)
+    assert stopd.events() == []
+    assert stopd.finished(stopd.accepted(name))["outcome"] == "Stopped"
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
 
 
 @pytest.mark.parametrize("how", ["seen", "unseen", "seen, undefined", "unseen, undefined", "unseen, forgotten"])

@@ -409,10 +409,12 @@ class Migration:
 
     SLOW = 1  # MiB a second: a guest has tens of them
 
-    def __init__(self, name, host, *flags):
+    def __init__(self, name, host, *flags, live=True):
         self.name = name
         self.host = host
-        self.flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE  # its disks are shared
+        self.flags = libvirt.VIR_MIGRATE_UNSAFE  # its disks are shared
+        if live:  # else the guest stands still meanwhile
+            self.flags |= libvirt.VIR_MIGRATE_LIVE
         for flag in flags:
             self.flags |= flag
         self.error = None

@@ -190,6 +190,9 @@ void cast_create(struct life *life)
             simulated_start(life->world, d);
         else if (!d->is_persistent)
             d->state = DOMAIN_ABSENT;
+        if (dice_percent(&life->dice, 3) && simulated_pause(life->world, d) &&
+            simulated_migrate(life->world, d))
+            life->arrived_at = life->now + dice_between(&life->dice, 0, 20 * USEC_PER_SEC);
         tell(life, "%s is %s, on the button it %s after %.1f s", domain_word(d),
              domain_state_to_string(d->state), guest_answer_to_string(d->manners.answer),
              (double)d->manners.answer_delay / 1e6);

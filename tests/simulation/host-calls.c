@@ -132,6 +132,7 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->is_defined = d->state != DOMAIN_ABSENT;
             g->shows_run = g->version > 0 && shows_run(life, d);
             g->is_up = simulated_is_present(d);
+            g->is_arriving = g->is_up && d->in_migration && d->way == WAY_IN;
             g->is_crashed = d->state == DOMAIN_CRASHED;
             g->is_off = c->sighting.state == DOMAIN_OFF || c->sighting.state == DOMAIN_ABSENT;
             g->goes_on = c->kind == CALL_LOOK && !g->is_up &&

@@ -34,9 +34,10 @@ struct flight {
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
         bool is_crashed;
-        bool is_off;  /* by the hypervisor's word */
-        bool goes_on; /* a look has told that it was saved or migrated */
-        bool is_dark; /* whether it runs, or as what process, could not be told */
+        bool is_off;      /* by the hypervisor's word */
+        bool goes_on;     /* a look has told that it was saved or migrated */
+        bool is_arriving; /* its guest is not here yet */
+        bool is_dark;     /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
     } glimpses[LIFE_DOMAINS_MOST];
     struct flight *next;

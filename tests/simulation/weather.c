@@ -61,6 +61,14 @@ static bool migrate(struct life *life, struct simulated_domain *d)
     return simulated_migrate(life->world, d);
 }
 
+static bool arrive(struct life *life, struct simulated_domain *d)
+{
+    if (d->run + 1 >= WITNESS_RUNS || !simulated_arrive(life->world, d))
+        return false;
+    life->arrived_at = life->now + seconds(life, 0, 20);
+    return true;
+}
+
 /* All that anybody may see of it is how it ends, which takes its process a while. */
 bool weather_run_briefly(struct life *life, struct simulated_domain *d)
 {
@@ -233,6 +241,7 @@ static const struct {
     {8, "is started, and something else at once", weather_start_briefly},
     {6, "is saved", save},
     {6, "begins to migrate", migrate},
+    {3, "begins to arrive from another host", arrive},
     {8, "is paused or resumed", pause_or_resume},
     {4, "is suspended", suspend},
     {4, "is undefined, or defined again", undefine},

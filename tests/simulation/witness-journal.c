@@ -228,6 +228,9 @@ static void check_start(struct life *life, struct simulated_domain *d)
     if (seen->known_run <= seen->reported_run)
         rule_broken(life, "4.7 once", "the start of run %u of %s is reported again",
                     seen->known_run, domain_word(d));
+    if (seen->is_arriving)
+        rule_broken(life, "4.7 arrival", "%s is reported as started, and has not arrived yet",
+                    domain_word(d));
     seen->reported_run = seen->known_run;
     seen->is_unread = false;
     if (seen->accounted < seen->known_run - 1)

@@ -326,6 +326,10 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
         seen->is_found = seen->is_kept = false;
         return;
     }
+    if (g->is_arriving) { /* it comes after the first picture */
+        seen->is_found = seen->is_kept = false;
+        return;
+    }
     /* One that was said to be off may be reported or not when it is seen, or one that was on its
      * way off then and has begun anew; so may all where stopd has been started anew before the
      * picture was in the journal, or when all that it knew had left the host. */
@@ -343,6 +347,15 @@ static void take_down(struct life *life, const struct simulated_domain *d, const
     seen->accounted = g->run > 0 ? g->run - 1 : 0;
 }
 
+/* Of an attachment that is over, or will be when the engine looks at what has arrived: it counts
+ * for nothing. */
+static bool is_of_the_past(const struct life *life, const struct flight *f)
+{
+    return f->call->kind != CALL_CONNECT &&
+           (f->session != life->world->session || !engine_is_attached(life->engine) ||
+            life->lost_at <= life->now);
+}
+
 void witness_learned(struct life *life, const struct flight *f)
 {
     bool is_first = f->call->kind == CALL_CONNECT && f->call->result == 0 && is_first_picture(life);
@@ -353,10 +366,8 @@ void witness_learned(struct life *life, const struct flight *f)
     size_t i = 0;
 
     witness_button_back(life, f->call, f->call->result == 0);
-    if (f->call->kind != CALL_CONNECT &&
-        (f->session != life->world->session || !engine_is_attached(life->engine) ||
-         life->lost_at <= life->now))
-        return; /* of an attachment that is over: it counts for nothing */
+    if (is_of_the_past(life, f))
+        return;
     if (stop)
         stop->is_just_taken = true;
     life->witness.n_pictures += is_first;
@@ -377,12 +388,12 @@ void witness_learned(struct life *life, const struct flight *f)
             continue;
         if (g->shows_run)
             seen->known_run = g->run;
+        seen->is_arriving = g->is_arriving;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
         if (g->goes_on)
             seen->ended_run = g->run;
-        /* A full read is no look at what a stop is about. */
-        if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
+        if (g->shows_run && g->is_up)
             seen->runs[g->run].was_crashed = g->is_crashed;
         if (g->shows_run && f->call->kind == CALL_LOOK)
             seen->is_shown_locked = seen->facts[g->version].is_locked;

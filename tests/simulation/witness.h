@@ -144,6 +144,7 @@ struct seen_domain {
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
+    bool is_arriving;       /* by what the engine has seen: its guest is not here yet */
     bool is_shown_locked;   /* by the last look that showed a run */
     bool is_found;          /* was there when the first picture was taken */
     bool is_kept;           /* and that picture is in the journal */

@@ -127,6 +127,70 @@ static void a_glance_that_shows_what_is_known_makes_nobody_look(void **state)
     }
 }
 
+static void look_shows(struct life *l, const uuid_t domain, enum domain_state state,
+                       enum end_cause cause)
+{
+    struct call *c = take_out(l, CALL_LOOK);
+
+    fill_running(&c->sighting, domain);
+    c->sighting.state = state;
+    c->sighting.cause = cause;
+    if (state == DOMAIN_OFF)
+        c->sighting.incarnation = (struct incarnation){0};
+    answered(l, c);
+}
+
+/* The guest has crashed, which a stop is about to end; then the hypervisor is lost for a while. */
+static void a_crash_is_seen(struct life *l, uuid_t domain)
+{
+    struct error *err = NULL;
+    struct call *c;
+
+    uuid_generate_random(domain);
+    operation_free(put_stop(l, 1, domain, METHOD_ACPI));
+    assert_success(life_try_start(l, &err), err);
+    attach(l, domain);
+    look_shows(l, domain, DOMAIN_CRASHED, END_UNKNOWN);
+    c = take_out(l, CALL_CUT);
+    engine_take_lost(l->engine, "end of file");
+    c->result = error_set(&c->error, ERROR_UNKNOWN, "end of file");
+    answered(l, c);
+    l->now += 60 * USEC_PER_SEC;
+}
+
+/* Contract 4.6: with that cause in the event. What the full read has shown counts, though nothing
+ * is decided by it. */
+static void a_crash_that_only_a_full_read_shows_undone_is_not_how_it_ended(void **state)
+{
+    struct life *l = *state;
+    uuid_t domain;
+
+    a_crash_is_seen(l, domain);
+    attach(l, domain);
+    look_shows(l, domain, DOMAIN_OFF, END_DESTROYED);
+    assert_string_equal(engine_find_operation(l->engine, domain)->ended, "power cut");
+}
+
+static void a_crash_that_nobody_has_undone_is_how_it_ended(void **state)
+{
+    struct life *l = *state;
+    struct call *c;
+    uuid_t domain;
+
+    a_crash_is_seen(l, domain);
+    engine_turn(l->engine);
+    c = take_out(l, CALL_CONNECT);
+    c->has_processes = true;
+    fill_running(listed(c), domain);
+    c->list.items[0].state = DOMAIN_CRASHED;
+    answered(l, c);
+    look_shows(l, domain, DOMAIN_ENDING, END_UNKNOWN);
+    l->now += 60 * USEC_PER_SEC;
+    engine_turn(l->engine);
+    look_shows(l, domain, DOMAIN_OFF, END_DESTROYED);
+    assert_string_equal(engine_find_operation(l->engine, domain)->ended, "guest crashed");
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -136,6 +200,8 @@ int main(void)
         RULE(an_agent_has_a_budget_of_its_own),
         RULE(an_act_that_comes_back_late_makes_it_look),
         RULE(a_glance_that_shows_what_is_known_makes_nobody_look),
+        RULE(a_crash_that_only_a_full_read_shows_undone_is_not_how_it_ended),
+        RULE(a_crash_that_nobody_has_undone_is_how_it_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

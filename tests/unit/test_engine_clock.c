@@ -118,7 +118,7 @@ static void a_clock_set_back_keeps_for_longer(void **state)
 /* It is away for a minute by the clock that nobody sets. */
 static void restart(struct life *l, int64_t leap)
 {
-    pass(l, HOUR / 2); /* past the last time that it was written down */
+    life_pass(l, HOUR / 2); /* past the last time that it was written down */
     life_die(l);
     l->clock_error += leap;
     l->now += 60 * USEC_PER_SEC;
@@ -133,15 +133,15 @@ static void over_restarts_too_ages_are_of_time_that_has_passed(void **state)
     struct reply reply;
 
     a_finished_stop(*state, &l, &reply);
-    l.clock_error += 100 * HOUR;
+    l.clock_error += (int64_t)(100 * HOUR);
     restart(&l, 0); /* the leap was seen */
     assert_true(is_kept(&l, &reply));
-    restart(&l, 200 * HOUR); /* this one was not */
+    restart(&l, (int64_t)(200 * HOUR)); /* this one was not */
     assert_true(is_kept(&l, &reply));
-    restart(&l, -50 * HOUR);
-    pass(&l, 3 * HOUR);
+    restart(&l, -(int64_t)(50 * HOUR));
+    life_pass(&l, 3 * HOUR);
     assert_true(is_kept(&l, &reply));
-    pass(&l, 5 * HOUR / 2);
+    life_pass(&l, 5 * HOUR / 2);
     assert_false(is_kept(&l, &reply));
     life_end(&l);
 }
@@ -153,10 +153,10 @@ static void restarts_do_not_make_a_leap_count_for_longer(void **state)
     struct reply before, after;
 
     a_finished_stop(*state, &l, &before);
-    l.clock_error += 100 * HOUR;
-    pass(&l, HOUR);
+    l.clock_error += (int64_t)(100 * HOUR);
+    life_pass(&l, HOUR);
     assert_true(simulated_start(l.world, l.guest));
-    pass(&l, HOUR);
+    life_pass(&l, HOUR);
     ask_stop(&l, "again", &after);
     life_until(&l, after.is_there && engine_unfinished(l.engine) == 0);
     engine_take_sink_report(

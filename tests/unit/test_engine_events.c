@@ -8,14 +8,6 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
 /* What was told, in one line: "i-1 Running→Stopping, i-1 failed". */
 static int tell(void *userdata, const struct upstream_event *e)
 {

@@ -74,8 +74,8 @@ static void a_migration_that_nothing_told_of_is_seen_before_the_button(void **st
 static void a_guest_arrives(struct scratch *s, struct life *l)
 {
     a_life(s, l);
-    l->guest->state = DOMAIN_PAUSED;
-    l->guest->in_migration = true;
+    assert_true(simulated_destroy(l->world, l->guest));
+    assert_true(simulated_arrive(l->world, l->guest));
     attach(l);
     life_pass(l, 5 * USEC_PER_SEC);
     assert_refused(l, "on the way");
@@ -87,8 +87,7 @@ static void what_arrives_is_started_when_it_runs(void **state)
     struct life l;
 
     a_guest_arrives(*state, &l);
-    l.guest->in_migration = false;
-    assert_true(simulated_resume(l.world, l.guest));
+    assert_true(simulated_migrated(l.world, l.guest, true));
     life_pass(&l, 5 * USEC_PER_SEC);
     assert_history(&l, "Pending→Running");
     life_end(&l);
@@ -99,7 +98,7 @@ static void what_does_not_arrive_was_never_here(void **state)
     struct life l;
 
     a_guest_arrives(*state, &l);
-    assert_true(simulated_destroy(l.world, l.guest));
+    assert_true(simulated_migrated(l.world, l.guest, false));
     life_pass(&l, 5 * USEC_PER_SEC);
     assert_history(&l, "");
     life_end(&l);
@@ -119,6 +118,89 @@ static void what_left_is_not_stopped(void **state)
     life_end(&l);
 }
 
+/* A guest that stands still on its way, before anything was ever reported of its host. */
+static void a_paused_guest_leaves(struct scratch *s, struct life *l)
+{
+    a_life(s, l);
+    assert_true(simulated_pause(l->world, l->guest));
+    assert_true(simulated_migrate(l->world, l->guest));
+    attach(l);
+    life_pass(l, 5 * USEC_PER_SEC);
+    assert_refused(l, "on the way");
+}
+
+/* Contract 4.7: it was there when the first picture was taken. */
+static void what_stays_after_all_was_not_started(void **state)
+{
+    struct life l;
+
+    a_paused_guest_leaves(*state, &l);
+    assert_true(simulated_migrated(l.world, l.guest, false));
+    assert_true(simulated_resume(l.world, l.guest));
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    assert_true(simulated_destroy(l.world, l.guest));
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "Running→Stopped");
+    life_end(&l);
+}
+
+static void what_left_paused_is_not_stopped(void **state)
+{
+    struct life l;
+
+    a_paused_guest_leaves(*state, &l);
+    assert_true(simulated_migrated(l.world, l.guest, true));
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    life_end(&l);
+}
+
+/* Nothing is concluded before it is told; also over a restart. */
+static void which_way_it_goes_is_waited_for(void **state)
+{
+    struct life l;
+
+    a_life(*state, &l);
+    assert_true(simulated_pause(l.world, l.guest));
+    assert_true(simulated_migrate(l.world, l.guest));
+    l.guest->way = WAY_UNTOLD;
+    attach(&l);
+    life_pass(&l, 5 * USEC_PER_SEC);
+    life_die(&l);
+    attach(&l);
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    l.guest->way = WAY_OUT;
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_true(simulated_migrated(l.world, l.guest, false));
+    assert_true(simulated_resume(l.world, l.guest));
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    life_end(&l);
+}
+
+static void what_comes_paused_and_untold_is_started_when_it_runs(void **state)
+{
+    struct life l;
+
+    a_life(*state, &l);
+    assert_true(simulated_destroy(l.world, l.guest));
+    attach(&l);
+    life_pass(&l, USEC_PER_SEC);
+    assert_true(simulated_arrive(l.world, l.guest));
+    l.guest->way = WAY_UNTOLD;
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    l.guest->way = WAY_IN;
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "");
+    assert_true(simulated_migrated(l.world, l.guest, true));
+    life_pass(&l, 5 * USEC_PER_SEC);
+    assert_history(&l, "Stopped→Running");
+    life_end(&l);
+}
+
 int main(void)
 {
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
@@ -128,6 +210,10 @@ int main(void)
         RULE(what_arrives_is_started_when_it_runs),
         RULE(what_does_not_arrive_was_never_here),
         RULE(what_left_is_not_stopped),
+        RULE(what_stays_after_all_was_not_started),
+        RULE(what_left_paused_is_not_stopped),
+        RULE(which_way_it_goes_is_waited_for),
+        RULE(what_comes_paused_and_untold_is_started_when_it_runs),
     };
 
     log_set_level(LOG_LEVEL_ERROR);

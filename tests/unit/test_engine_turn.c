@@ -8,14 +8,6 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
 /* A guest that runs, known to stopd. */
 static void begin_life(struct life *l, struct scratch *s)
 {

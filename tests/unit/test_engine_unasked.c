@@ -79,7 +79,7 @@ static const char *detail_after(struct life *l, enum end_cause cause)
 {
     l->guest->cause = cause;
     engine_take_hint(l->engine, l->guest->definition->uuid);
-    pass(l, USEC_PER_SEC);
+    life_pass(l, USEC_PER_SEC);
     return domain_detail(inventory_find_uuid(&l->engine->inventory, l->guest->definition->uuid));
 }
 
@@ -92,7 +92,7 @@ static void saved_to_a_file_it_stays_that_when_a_start_has_failed(void **state)
     assert_true(simulated_destroy(l.world, l.guest));
     life_start(&l);
     life_until(&l, engine_is_attached(l.engine));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     assert_null(detail_after(&l, END_FAILED));
     assert_string_equal(detail_after(&l, END_SAVED), "saved");
     assert_string_equal(detail_after(&l, END_FAILED), "saved");
