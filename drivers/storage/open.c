@@ -46,8 +46,10 @@ static int open_block(const char *path, int fd, const struct stat *st,
 
     if (r < 0)
         return error_set_errno(err, ERROR_IO, r, "finding %s in sysfs", path);
-    /* The kernel hands an ioctl on a partition to its disk, and would call it a namespace. */
-    if (!sysfs.is_partition && nvme_is_namespace(fd, seam, &nsid))
+    /* The kernel hands an ioctl on a partition to its disk, and one on a volume of a single piece
+     * to what that lies on; both would be called a namespace. Their folders have no nsid. */
+    if (!sysfs.is_partition && nvme_is_namespace(fd, seam, &nsid) &&
+        sysfs_number(sysfs.folder, "nsid") == nsid)
         return nvme_open_device(path, fd, seam, ret, err);
     return block_open(path, fd, seam, ret, err);
 }
