@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import os
 import resource
 import sqlite3
@@ -11,7 +12,9 @@ import pytest
 
 import kit
 from daemon import BUILD, DEADLINE, STOPD, UnixConnection, wait_until
-from test_local_disks import ID, MIB, disk_events, i1, loops, stopd_for  # noqa: F401 (fixtures)
+from grace import Grace
+from test_local_disks import ID, LOSETUP, MIB, disk_events, i1, loops, stopd_for  # noqa: F401 (fixtures)
+from test_states import pressed
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a small file system")
 
@@ -158,6 +161,89 @@ def test_a_clear_begins_and_ends_while_the_disk_is_full(guest, loops, stopd_for,
     stopd.reported(ID, "Running→Stopping", "Stopping→Stopped")
     os.unlink(small_disk / "filler")
     wait_ready(stopd)
+
+
+# --- A disk that turns read-only in use ---
+
+
+class BreakingDisk:
+    """A file system that can be made to give up, as after an error of its disk: no write passes any more."""
+
+    def __init__(self, folder):
+        image, self.path = folder / "breaking.img", folder / "breaking"
+        with open(image, "wb") as file:
+            file.truncate(64 * MIB)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+        self.path.mkdir()
+        self.device = subprocess.run([LOSETUP, "--find", "--show", image], check=True, text=True,
+                                     stdout=subprocess.PIPE).stdout.strip()
+        self.mount()
+
+    def mount(self):
+        subprocess.run(["mount", self.device, self.path], check=True)
+
+    def unmount(self, *options):
+        subprocess.run(["umount", *options, self.path], check=True)
+
+    def give_up(self):
+        subprocess.run(["mount", "-o", "remount,abort", self.path], check=True)
+        with pytest.raises(OSError) as refused:
+            (self.path / "probe").write_text("x")
+        assert refused.value.errno == errno.EROFS
+
+
+@pytest.fixture
+def breaking_disk(loops, tmp_path):  # noqa: F811 (where there are loop devices)
+    disk = BreakingDisk(tmp_path)
+    yield disk
+    disk.unmount("-l")
+    subprocess.run([LOSETUP, "--detach", disk.device], check=True)
+
+
+@needs_root
+def test_a_disk_that_turns_read_only_in_use(guest, loops, stopd_for, breaking_disk):  # noqa: F811
+    """Nothing is accepted, forced or cleared that cannot be written down. With a sound disk and a restart all goes on."""
+    disk = loops()
+    local = guest("ignore", metadata=i1("vda"), disks=[disk.device], start=False)
+    kit.start(local)
+    slow, forced, new = guest("slow:1", "ignore", "obey")
+    kit.wait_ready(local)
+    before = disk.bytes()
+    stopd = stopd_for(journal__path=str(breaking_disk.path / "stopd.db"), stop__resend="1s")
+    grace = Grace(stopd, forced)
+    requests = {ID: stopd.accepted(local, ConfirmStop="true"), slow: stopd.accepted(slow)}
+    pressed(stopd, requests[ID])
+
+    breaking_disk.give_up()
+
+    # Of the commit that met it nobody can tell what has reached the disk.
+    refused = stopd.stop_instance(new, ClientToken="once")
+    assert refused.code in ("InternalError", "ServiceUnavailable"), refused
+    refused = stopd.stop_instance(new, ClientToken="once")
+    assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
+    kit.destroy(local)
+    kit.wait_off(slow)
+    grace.outlast()
+    for force in ({}, {"ForceStop": "true"}):
+        assert stopd.stop_instance(forced, **force).status == 503
+    assert stopd.get("/livez").status == 200 and stopd.get("/readyz").status == 503
+    assert not kit.is_off(forced) and "powering off" not in kit.console(new)
+    assert disk.bytes() == before and os.listdir(breaking_disk.path / "owed") == []
+    assert stopd.transitions(ID) == stopd.transitions(forced) == ["Running→Stopping"]
+    assert stopd.log().count("the journal cannot be written") == 1 and "file system is mounted" in stopd.log()
+
+    assert stopd.stop() == 0
+    breaking_disk.unmount()
+    breaking_disk.mount()
+    stopd.start()
+
+    grace.check(stopd.finished(grace.request))
+    for request in requests.values():
+        assert stopd.finished(request)["outcome"] == "Stopped"
+    assert disk.is_zero() and disk_events(stopd, ID) == ["cleared"]
+    for name in (ID, slow, forced):
+        stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+    assert stopd.finished(stopd.accepted(new, ClientToken="once"))["outcome"] == "Stopped"
 
 
 # --- A disk that hangs ---
