@@ -34,7 +34,8 @@ struct flight {
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
         bool is_crashed;
-        bool is_off;  /* by the hypervisor's word */
+        bool is_off; /* by the hypervisor's word */
+        bool is_saved;
         bool goes_on; /* a look has told that it was saved or migrated */
         bool is_dark; /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
