@@ -30,12 +30,12 @@ struct flight {
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;
+        bool is_saved;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */
         bool is_crashed;
-        bool is_off; /* by the hypervisor's word */
-        bool is_saved;
+        bool is_off;  /* by the hypervisor's word */
         bool goes_on; /* a look has told that it was saved or migrated */
         bool is_dark; /* whether it runs, or as what process, could not be told */
         char id[WITNESS_ID];
