@@ -57,15 +57,21 @@ static void send(struct life *life, struct request *r)
     life->has_arrivals = true;
 }
 
-static struct ask *choose_stop(struct life *life)
+static struct ask *choose_operation(struct life *life, bool is_any)
 {
     struct ask *chosen = NULL;
     uint32_t n = 0;
 
     for (struct ask *a = life->witness.asks; a; a = a->next)
-        if (a->kind == REQUEST_STOP && dice_below(&life->dice, ++n) == 0)
+        if ((a->kind == REQUEST_STOP || (is_any && a->kind == REQUEST_CLEAR)) &&
+            dice_below(&life->dice, ++n) == 0)
             chosen = a;
     return chosen;
+}
+
+static struct ask *choose_stop(struct life *life)
+{
+    return choose_operation(life, false);
 }
 
 /* --- StopInstance --------------------------------------------------------------------------- */
@@ -415,7 +421,7 @@ void ask_something(struct life *life)
     else if (at < 94 && life->temper.has_local_storage)
         ask_clear(life, cast_any(life));
     else if (at < (life->temper.has_bad_disks ? 100 : 97) && life->temper.has_local_storage)
-        (void)ask_about_operation(life, choose_stop(life), REQUEST_RETRY);
+        (void)ask_about_operation(life, choose_operation(life, true), REQUEST_RETRY);
     else
         ask_plainly(life, plain[at % ELEMENTSOF(plain)]);
 }

@@ -135,9 +135,10 @@ static void note_what_is_seen(struct life *life, struct flight *f)
             g->is_arriving = g->is_up && d->in_migration && d->way == WAY_IN;
             g->is_crashed = d->state == DOMAIN_CRASHED;
             g->is_off = c->sighting.state == DOMAIN_OFF || c->sighting.state == DOMAIN_ABSENT;
-            g->goes_on = c->kind == CALL_LOOK && !g->is_up &&
-                         (c->sighting.cause == END_SAVED || c->sighting.cause == END_MIGRATED ||
-                          c->sighting.has_managed_save);
+            g->is_saved = c->kind == CALL_LOOK && !g->is_up &&
+                          (c->sighting.cause == END_SAVED || c->sighting.has_managed_save);
+            g->goes_on = g->is_saved ||
+                         (c->kind == CALL_LOOK && !g->is_up && c->sighting.cause == END_MIGRATED);
             g->is_dark = g->version == 0 || (!g->shows_run && !d->is_misjudged);
             snprintf(g->id, sizeof(g->id), "%s",
                      g->is_defined ? instance_public_id(d->definition) : "");

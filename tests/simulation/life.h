@@ -30,6 +30,7 @@ struct flight {
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;
+        bool is_saved;
         bool is_defined;
         bool shows_run; /* and not only that something is there */
         bool is_up;     /* it is there */

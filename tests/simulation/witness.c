@@ -380,7 +380,8 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->looked = LOOKED_NOT;
         else if (f->call->kind == CALL_LOOK &&
                  uuid_compare(d->definition->uuid, f->call->domain) == 0)
-            seen->looked = f->call->result == 0 && g->is_off ? LOOKED_OFF : LOOKED_ELSE;
+            seen->looked =
+                f->call->result == 0 && g->is_off && !g->is_saved ? LOOKED_OFF : LOOKED_ELSE;
         seen->is_found |= is_first && g->is_defined;
         if (is_first || g->version > 0)
             take_down(life, d, g);
