@@ -58,22 +58,23 @@ struct ask {
     bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
                      that did not come about */
     bool is_pressed;
-    bool is_presumed;      /* pressed: the agent was asked, and says nothing */
-    bool is_felt;          /* and the world took it: the interlock with it, where there is one */
-    bool is_escalated;     /* a later force has gone over it */
-    bool is_past_locks;    /* … that overrides them */
-    bool is_cut;           /* a power cut has gone out for it */
-    bool is_taken;         /* stopd knows of a button that was */
-    bool is_just_taken;    /* … by the turn that is to come */
-    unsigned place;        /* by acceptance */
-    bool has_begun;        /* its turn has come */
-    unsigned cleared;      /* disks of it, one bit each, by the helpers' account */
-    unsigned certificates; /* that were reported for it */
-    unsigned failures;     /* of its clears, by the helpers' account */
-    unsigned uncleared;    /* that were reported */
-    usec_t counted;        /* of the grace, from the first button on: only while stopd ran and the
-                              hypervisor was at hand */
-    struct ask *next;      /* an older one */
+    bool is_presumed;         /* pressed: the agent was asked, and says nothing */
+    bool is_felt;             /* and the world took it: the interlock with it, where there is one */
+    bool is_escalated;        /* a later force has gone over it */
+    bool is_past_locks;       /* … that overrides them */
+    bool is_cut;              /* a power cut has gone out for it */
+    bool is_taken;            /* stopd knows of a button that was */
+    bool is_just_taken;       /* … by the turn that is to come */
+    char told_as[WITNESS_ID]; /* the instance that its first event was about */
+    unsigned place;           /* by acceptance */
+    bool has_begun;           /* its turn has come */
+    unsigned cleared;         /* disks of it, one bit each, by the helpers' account */
+    unsigned certificates;    /* that were reported for it */
+    unsigned failures;        /* of its clears, by the helpers' account */
+    unsigned uncleared;       /* that were reported */
+    usec_t counted;   /* of the grace, from the first button on: only while stopd ran and the
+                         hypervisor was at hand */
+    struct ask *next; /* an older one */
 };
 
 /* A stop that is in the journal, and not over. */
