@@ -20,9 +20,10 @@ static struct staged_binding *find_staged_token(const struct engine *e, const st
 }
 
 /* 1: the token is known, and *first is what it was answered with; 0: it is new. */
-static int look_up_token(struct engine *e, const struct command *c,
-                         char first[static UUID_TEXT_SIZE], struct error **err)
+static int look_up_token(struct engine *e, struct request *req, char first[static UUID_TEXT_SIZE],
+                         struct error **err)
 {
+    const struct command *c = &req->command;
     _cleanup_(freep) char *fingerprint = NULL, *request_id = NULL;
     const struct staged_binding *staged = find_staged_token(e, c);
     const char *known;
@@ -34,6 +35,7 @@ static int look_up_token(struct engine *e, const struct command *c,
         if (r <= 0)
             return r;
     }
+    req->rests_on_turn = staged;
     known = staged ? staged->fingerprint : fingerprint;
     if (!text_equal(known, c->fingerprint))
         return error_set(err, ERROR_TOKEN_MISMATCH, NULL);
@@ -204,7 +206,8 @@ int engine_check_at_hand(const struct engine *e, struct error **err)
 }
 
 /* The domain that a command is for, with libvirt and the journal at hand. */
-static int find_domain(struct engine *e, const char *id, struct domain **ret, struct error **err)
+static int find_domain(struct engine *e, struct request *req, const char *id, struct domain **ret,
+                       struct error **err)
 {
     int r = engine_check_at_hand(e, err);
 
@@ -212,6 +215,7 @@ static int find_domain(struct engine *e, const char *id, struct domain **ret, st
         r = inventory_resolve(&e->inventory, id, ret, err);
     if (r < 0)
         return r;
+    req->rests_on_turn = (*ret)->next_op;
     /* Its operation finishes in this turn: the command is for what comes after. */
     return (*ret)->next_op && operation_is_finished((*ret)->next_op) ? WAITS_FOR_TURN : 0;
 }
@@ -223,12 +227,12 @@ int engine_stop(struct engine *e, struct request *r, struct answer *a, struct er
     int result = 0;
 
     if (c->client_token)
-        result = look_up_token(e, c, a->request_id, err);
+        result = look_up_token(e, r, a->request_id, err);
     if (result != 0)
         return result < 0 ? result : 0;
     if (c->expires && e->now.realtime > c->expires)
         return error_set(err, ERROR_TOO_OLD, NULL);
-    result = find_domain(e, c->instance_id, &d, err);
+    result = find_domain(e, r, c->instance_id, &d, err);
     return result != 0 ? result : accept_command(e, d, r, err);
 }
 
@@ -237,7 +241,7 @@ int engine_clear_kept(struct engine *e, struct request *r, struct answer *a, str
 {
     struct domain *d;
     struct check_context x;
-    int result = find_domain(e, r->instance_id, &d, err);
+    int result = find_domain(e, r, r->instance_id, &d, err);
 
     if (result != 0)
         return result;

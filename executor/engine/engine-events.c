@@ -126,12 +126,13 @@ int engine_stage_transition(struct engine *e, const struct domain *d, const stru
     return stage(e, &draft);
 }
 
-static void write_disk(struct json_writer *w, const struct operation *op, size_t index)
+static void write_disk(struct draft *draft, const struct operation *op, size_t index)
 {
     const struct planned_disk *disk = &op->disks.items[index];
+    struct json_writer *w = draft->w;
 
     json_write_object(w, "identity", disk->identity);
-    json_write_string(w, "instanceId", op->instance_id);
+    json_write_string(w, "instanceId", draft->subject);
     json_write_string(w, "requestId", op->request_id);
     json_write_string(w, "target", disk->target);
     json_write_string(w, "device", disk->device);
@@ -144,7 +145,7 @@ int engine_stage_disk_failure(struct engine *e, const struct domain *d, const st
     const struct planned_disk *disk = &op->disks.items[index];
 
     begin_event(e, d, "stopd.storage.failed.v1", op, &draft);
-    write_disk(draft.w, op, index);
+    write_disk(&draft, op, index);
     json_write_string(draft.w, "message", disk->problem);
     json_write_number(draft.w, "tries", disk->tries);
     json_write_bool(draft.w, "quarantined", disk->state == DISK_QUARANTINED);
@@ -167,7 +168,7 @@ int engine_stage_certificate(struct engine *e, const struct domain *d, const str
     memcpy(c->request_id, op->request_id, sizeof(c->request_id));
     list_append(&e->certificates, c);
     begin_event(e, d, "stopd.storage.cleared.v1", op, &draft);
-    write_disk(draft.w, op, index);
+    write_disk(&draft, op, index);
     json_write_object(draft.w, "certificate", certificate);
     return stage(e, &draft);
 }
@@ -177,7 +178,7 @@ int engine_stage_failure(struct engine *e, const struct domain *d, const struct 
     struct draft draft;
 
     begin_event(e, d, "stopd.operation.failed.v1", op, &draft);
-    json_write_string(draft.w, "instanceId", op->instance_id);
+    json_write_string(draft.w, "instanceId", draft.subject);
     json_write_string(draft.w, "requestId", op->request_id);
     json_write_string(draft.w, "outcome", outcome_to_string(op->outcome));
     json_write_string(draft.w, "code", error_public_code(op->error));

@@ -1,11 +1,24 @@
 /* engine-requests.c - what is asked of the engine: commands, the picture, operations, sinks
  *
  * Theory of operation. Each kind of request has a function, which answers, stages an answer for the
- * commit, or parks the request. What only reads is answered at once from the picture in memory.
+ * commit, or parks the request. What only reads is answered at once from the picture in memory. So
+ * is a refusal, save where something that this turn has staged has led to it: if the turn is lost
+ * that never was, and whoever was refused for it may ask again.
  */
 #include "engine/engine-internal.h"
 
 #include "base/json.h"
+
+static void refuse(struct engine *e, struct request *r, struct answer *a, const struct error *error)
+{
+    e->counters.refused += error_code_of(error) != ERROR_DRY_RUN;
+    a->code = error_code_of(error);
+    (void)text_replace(&a->message, error_message(error));
+    if (r->rests_on_turn)
+        engine_stage_reply(e, r, a, true);
+    else
+        engine_reply(r, a);
+}
 
 static void process_command(struct engine *e, struct request *r,
                             int (*command)(struct engine *, struct request *, struct answer *,
@@ -19,15 +32,14 @@ static void process_command(struct engine *e, struct request *r,
         engine_reply(r, NULL);
         return;
     }
+    r->rests_on_turn = false;
     result = command(e, r, a, &error);
-    if (result == WAITS_FOR_TURN) {
+    if (result == WAITS_FOR_TURN)
         list_append(&e->requests, r);
-    } else if (result < 0) {
-        e->counters.refused += error_code_of(error) != ERROR_DRY_RUN;
-        engine_reply_error(r, error);
-    } else if (result == 0) {
+    else if (result < 0)
+        refuse(e, r, take(a), error);
+    else if (result == 0)
         engine_stage_reply(e, r, take(a), true);
-    }
 }
 
 static void process_stop(struct engine *e, struct request *r)
@@ -140,6 +152,7 @@ static int command_operation(struct engine *e, struct request *r, enum input_kin
 
     if (found < 0)
         return found;
+    r->rests_on_turn = found && d->next_op;
     op = found ? engine_operation_now(d) : NULL;
     if (!op)
         return error_set(err, ERROR_INSTANCE_STATUS, "The operation is finished.");

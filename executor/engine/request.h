@@ -64,6 +64,7 @@ struct request {
     void *userdata;
     /* The engine's own */
     struct request *next;
+    bool rests_on_turn; /* what its turn has staged has a part in what becomes of it */
     usec_t deadline;
     uuid_t identify_domain;
     uint64_t identify_job; /* STOP and CLEAR of local disks: waits for this job, which brings … */

@@ -4,7 +4,8 @@
  * needs them within milliseconds. In some lives a stop is therefore watched: when it enters a
  * stage, something is done to its guest at once or a little later that is of consequence in just
  * this stage. It is weather like any other, with numbers of its own, and can be left out of a
- * story.
+ * story. Where turns take time each stroke has echoes: commands so close behind it that they share
+ * a turn with what it has made of the guest.
  */
 #include "simulation/census.h"
 #include "simulation/life.h"
@@ -150,6 +151,20 @@ static bool clear_kept(struct life *life, struct simulated_domain *d)
     return true;
 }
 
+static bool stop_again(struct life *life, struct simulated_domain *d)
+{
+    ask_stop(life, d);
+    return true;
+}
+
+static bool power_off_and_cancel(struct life *life, struct simulated_domain *d)
+{
+    return power_off(life, d) && cancel(life, d);
+}
+
+/* A row's stage that stands for an echo. */
+#define ECHO STAGE_MAX
+
 static const struct stroke {
     enum stage stage;
     unsigned weight;
@@ -219,6 +234,14 @@ static const struct stroke {
     {STAGE_QUARANTINED, 1, "has another local disk", weather_exchange_disk},
 
     {STAGE_DONE, 1, "is to have its kept disks cleared", clear_kept},
+
+    {ECHO, 6, "is to go on, as an echo", cancel},
+    {ECHO, 2, "is to be forced, as an echo", force},
+    {ECHO, 2, "is to be stopped again, as an echo", stop_again},
+    {ECHO, 2, "is to be cleared again, as an echo", retry},
+    {ECHO, 2, "is to have its kept disks cleared, as an echo", clear_kept},
+    {ECHO, 1, "is powered off from inside, as an echo", power_off},
+    {ECHO, 2, "is powered off from inside and to go on, as an echo", power_off_and_cancel},
 };
 
 static const struct stroke *choose(struct life *life, enum stage stage)
@@ -290,15 +313,15 @@ void aim_watch(struct life *life)
     }
 }
 
-static void strike(struct life *life, struct simulated_domain *d, uint64_t number)
+static void befall(struct life *life, struct simulated_domain *d, enum stage stage,
+                   enum fate_kind kind, uint64_t number)
 {
-    const struct operation *op = operation_of(life, d);
     const struct dice kept = life->dice;
     const struct stroke *s;
 
-    fate_draw(life, FATE_WEATHER, number + 50000);
-    s = choose(life, op ? op->stage : STAGE_DONE);
-    if (s && life->engine && fate_happens(life, FATE_WEATHER, number)) {
+    fate_draw(life, kind, number + 50000);
+    s = choose(life, stage);
+    if (s && life->engine && fate_happens(life, kind, number)) {
         tell(life, "%s %s, just now", domain_word(d), s->what);
         if (s->happen(life, d))
             census_count("just now", s->what);
@@ -309,15 +332,51 @@ static void strike(struct life *life, struct simulated_domain *d, uint64_t numbe
     life->dice = kept;
 }
 
+/* At once, within what most turns take, and within a slow one. */
+static void prepare_echoes(struct life *life, struct aim *at)
+{
+    static const usec_t most[AIM_ECHOES] = {3 * USEC_PER_MSEC, 50 * USEC_PER_MSEC,
+                                            400 * USEC_PER_MSEC};
+    const struct dice kept = life->dice;
+
+    at->echoed = at->number;
+    fate_draw(life, FATE_COMMAND, at->number);
+    for (unsigned i = 0; i < AIM_ECHOES && life->temper.turn_most > 0; i++)
+        at->echoes[i] = life->now + dice_between(&life->dice, 0, most[i]);
+    life->dice = kept;
+}
+
+static void echo(struct life *life, unsigned i)
+{
+    struct aim *at = &life->aims[i];
+
+    for (unsigned k = 0; k < AIM_ECHOES; k++)
+        if (at->echoes[k] <= life->now) {
+            at->echoes[k] = USEC_NEVER;
+            befall(life, life->guests[i], ECHO, FATE_COMMAND, at->echoed * 10 + 1 + k);
+        }
+}
+
+static void strike(struct life *life, unsigned i)
+{
+    const struct operation *op = operation_of(life, life->guests[i]);
+    struct aim *at = &life->aims[i];
+
+    at->at = USEC_NEVER;
+    befall(life, life->guests[i], op ? op->stage : STAGE_DONE, FATE_WEATHER, at->number);
+    prepare_echoes(life, at);
+    if (at->stage != STAGE_DONE)
+        aim(life, i, 40);
+}
+
 void aim_advance(struct life *life)
 {
     for (unsigned i = 0; i < life->n_guests && !life->is_quiet; i++) {
-        if (life->aims[i].at > life->now || !life->guests[i])
+        if (!life->guests[i])
             continue;
-        life->aims[i].at = USEC_NEVER;
-        strike(life, life->guests[i], life->aims[i].number);
-        if (life->aims[i].stage != STAGE_DONE)
-            aim(life, i, 40);
+        echo(life, i);
+        if (life->aims[i].at <= life->now)
+            strike(life, i);
     }
 }
 
@@ -325,7 +384,10 @@ usec_t aim_next(const struct life *life)
 {
     usec_t due = USEC_NEVER;
 
-    for (unsigned i = 0; i < life->n_guests; i++)
+    for (unsigned i = 0; i < life->n_guests; i++) {
         earlier(&due, life->aims[i].at);
+        for (unsigned k = 0; k < AIM_ECHOES; k++)
+            earlier(&due, life->aims[i].echoes[k]);
+    }
     return due;
 }

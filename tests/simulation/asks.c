@@ -218,7 +218,7 @@ static void tell_stop(const struct life *life, const struct ask *ask)
          ask->overrides_lock || ask->overrides_arrears ? ", overriding" : "");
 }
 
-static void ask_stop(struct life *life, struct simulated_domain *d, bool is_by_force)
+static void send_stop(struct life *life, struct simulated_domain *d, bool is_by_force)
 {
     struct request *r = d ? request_new(REQUEST_STOP) : NULL;
     struct parameters p = {0};
@@ -258,9 +258,14 @@ static void ask_stop(struct life *life, struct simulated_domain *d, bool is_by_f
     send(life, r);
 }
 
+void ask_stop(struct life *life, struct simulated_domain *d)
+{
+    send_stop(life, d, false);
+}
+
 void ask_force(struct life *life, struct simulated_domain *d)
 {
-    ask_stop(life, d, true);
+    send_stop(life, d, true);
 }
 
 /* --- The rest ------------------------------------------------------------------------------- */
@@ -413,7 +418,7 @@ void ask_something(struct life *life)
     else if (life->temper.has_local_storage && dice_percent(&life->dice, 8))
         ask_clear(life, cast_any(life));
     else if (at < 70)
-        ask_stop(life, cast_any(life), false);
+        ask_stop(life, cast_any(life));
     else if (at < 82)
         (void)ask_about_operation(life, choose_stop(life), REQUEST_CANCEL);
     else if (at < 90)

@@ -27,7 +27,7 @@ static enum event_kind event_kind_of(const char *type)
 static bool parse_event(sqlite3_stmt *q, struct event *ret)
 {
     _cleanup_(json) json_object *body = json_tokener_parse(column_text(q, 3, NULL));
-    const char *from = NULL, *to = NULL, *sequence = NULL;
+    const char *from = NULL, *to = NULL, *sequence = NULL, *subject = NULL, *id = NULL;
     json_object *data, *resources;
     char expected[24];
 
@@ -38,6 +38,10 @@ static bool parse_event(sqlite3_stmt *q, struct event *ret)
         json_get_string(body, "sequence", &sequence) < 0 || !text_equal(sequence, expected))
         return false;
     (void)text_replace(&ret->instance_id, column_text(q, 1, NULL));
+    if (json_get_string(body, "subject", &subject) < 0 ||
+        json_get_string(data, "instanceId", &id) < 0 || !text_equal(subject, ret->instance_id) ||
+        !text_equal(id, ret->instance_id))
+        return false;
     copy_member(data, "requestId", ret->request_id, sizeof(ret->request_id));
     copy_member(data, "code", ret->code, sizeof(ret->code));
     copy_member(data, "reason", ret->reason, sizeof(ret->reason));

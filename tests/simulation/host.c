@@ -194,6 +194,7 @@ void host_start_engine(struct life *life)
     *listener = (struct hypervisor_listener){on_changed, on_lost, life};
     life->settings.sinks = sinks_names(life, &life->settings.n_sinks);
     life->restart_at = USEC_NEVER;
+    life->turn_ends = life->now;
     life->is_dying = false;
     life->countdown = 0;
     tell(life, "stopd starts");
@@ -251,6 +252,19 @@ static void watch_spinning(struct life *life)
         rule_broken(life, "loop", "the engine wants turn after turn at the same time");
 }
 
+/* Mostly short, now and then as long as a slow disk makes it. Each has dice of its own, by its
+ * time. */
+static usec_t turn_length(struct life *life)
+{
+    const struct dice kept = life->dice;
+    usec_t most = life->is_quiet ? 0 : life->temper.turn_most;
+
+    fate_draw(life, FATE_LUCK, life->now);
+    most = dice_between(&life->dice, 0, dice_percent(&life->dice, 25) ? most : most / 20);
+    life->dice = kept;
+    return most;
+}
+
 void host_turn(struct life *life)
 {
     life->has_arrivals = life->witness.has_acted = false;
@@ -262,6 +276,7 @@ void host_turn(struct life *life)
     watch_spinning(life);
     witness_turn(life);
     aim_watch(life);
+    life->turn_ends = life->now + turn_length(life);
 }
 
 /* --- Time ----------------------------------------------------------------------------------- */

@@ -24,6 +24,8 @@
  * takes until stopd has glanced at everything. */
 #define QUIET_LEAST (25 * USEC_PER_SEC)
 #define UNHEARD_MOST (300 * USEC_PER_SEC)
+/* The number, among the weather's, of that turns take time. */
+#define PACE 900
 
 static const struct life *log_to; /* whose story log lines belong to */
 static struct dice *uuid_dice;
@@ -144,6 +146,22 @@ static void choose_temper(struct life *life)
     t->has_dead_disks = t->has_local_storage && dice_percent(dice, 8);
 }
 
+/* With dice of its own: lives whose turns take no time are what they would be without it. Half of
+ * the others are crowded, and strokes are aimed, for much has to happen for two things to meet. */
+static void choose_pace(struct life *life)
+{
+    const struct dice kept = life->dice;
+    struct temper *t = &life->temper;
+
+    fate_draw(life, FATE_WEATHER, PACE);
+    if (dice_percent(&life->dice, 40) && fate_happens(life, FATE_WEATHER, PACE)) {
+        t->turn_most = dice_between(&life->dice, USEC_PER_MSEC, 400 * USEC_PER_MSEC);
+        if (dice_percent(&life->dice, 50))
+            t->is_aimed = t->is_crowded = t->has_parallel_bound = true;
+    }
+    life->dice = kept;
+}
+
 static void choose_settings(struct life *life)
 {
     static const char *const families[] = {"ecs.i1"};
@@ -189,6 +207,7 @@ static void begin(struct life *life)
     fibers_attend(life);
     readings_attend(life);
     choose_temper(life);
+    choose_pace(life);
     life->world = simulated_new(dice_percent(&life->dice, life->temper.is_aimed ? 60 : 88));
     if (!life->world)
         abort();
@@ -197,7 +216,8 @@ static void begin(struct life *life)
     life->available_at = life->lost_at = life->arrived_at = life->journal_well_at = USEC_NEVER;
     life->restart_at = USEC_NEVER;
     for (unsigned i = 0; i < LIFE_DOMAINS_MOST; i++)
-        life->aims[i] = (struct aim){.stage = STAGE_DONE, .at = USEC_NEVER};
+        life->aims[i] = (struct aim){
+            .stage = STAGE_DONE, .at = USEC_NEVER, .echoes = {USEC_NEVER, USEC_NEVER, USEC_NEVER}};
     choose_settings(life);
     sinks_create(life);
     life->parallel_most = life->settings.parallel;
@@ -225,6 +245,15 @@ static usec_t engine_due(const struct life *life)
     return life->now + (due - now);
 }
 
+/* … and when it has it: what arrives while its last one goes on waits for the end of that, and
+ * shares the next. */
+static usec_t next_turn(const struct life *life)
+{
+    usec_t due = life->has_arrivals ? life->now : engine_due(life);
+
+    return due < life->turn_ends ? life->turn_ends : due;
+}
+
 static usec_t next_due(const struct life *life)
 {
     usec_t due = USEC_NEVER;
@@ -239,7 +268,7 @@ static usec_t next_due(const struct life *life)
         earlier(&due, aim_next(life));
     }
     if (life->engine)
-        earlier(&due, life->has_arrivals ? life->now : engine_due(life));
+        earlier(&due, next_turn(life));
     return due;
 }
 
@@ -315,7 +344,7 @@ static void advance(struct life *life)
     aim_advance(life);
     if (!life->engine && life->restart_at <= life->now)
         host_start_engine(life);
-    if (life->engine && (life->has_arrivals || engine_due(life) <= life->now))
+    if (life->engine && next_turn(life) <= life->now)
         host_turn(life);
 }
 

@@ -13,6 +13,7 @@
 
 #define LIFE_DOMAINS_MOST WITNESS_DOMAINS
 #define DEVICES_MOST 10
+#define AIM_ECHOES 3
 
 /* A call on its way. Its effect and its answer are two moments. */
 struct flight {
@@ -64,6 +65,7 @@ struct temper {
     bool has_operator;   /* who wants things of the sinks */
     bool is_aimed;       /* things befall guests just as their stops get somewhere */
     bool is_crowded;     /* four guests with local disks, one turn at a time */
+    usec_t turn_most;    /* the longest that a turn of the engine takes; 0: none takes any time */
 };
 
 /* What is wrong with the journal, see journal-faults.c. */
@@ -100,7 +102,9 @@ struct life {
     struct aim {                    /* at the stop of each guest, see aim.c */
         enum stage stage;
         uint64_t number;
-        usec_t at; /* NEVER: nothing befalls it */
+        usec_t at;                 /* NEVER: nothing befalls it */
+        uint64_t echoed;           /* the number of the stroke that echoes … */
+        usec_t echoes[AIM_ECHOES]; /* … at these times; NEVER: not, or not again */
     } aims[LIFE_DOMAINS_MOST];
     struct hint_in_flight *hints;
     struct wiping *wipings;           /* helpers at work, see wiping.c */
@@ -127,7 +131,7 @@ struct life {
     unsigned commands_left, weather_left;
     bool is_ending; /* stopd goes properly: whoever waits is answered early */
     unsigned requests_out;
-    usec_t last_turn;
+    usec_t last_turn, turn_ends;
     unsigned spins; /* turns without time going on */
     usec_t rush_until;
     unsigned rush; /* calls since ten seconds before that */
@@ -191,7 +195,9 @@ void wiping_forget(struct life *life);
 
 /* --- asks.c: what is asked of stopd --------------------------------------------------------- */
 void ask_something(struct life *life);
-/* A power cut of it; a clear of its kept disks; a word about its stop (false: there is none). */
+/* A stop of it, or of another by a token that is known; a power cut of it; a clear of its kept
+ * disks; a word about its stop (false: there is none). */
+void ask_stop(struct life *life, struct simulated_domain *d);
 void ask_force(struct life *life, struct simulated_domain *d);
 void ask_clear(struct life *life, struct simulated_domain *d);
 bool ask_about(struct life *life, const struct simulated_domain *d, enum request_kind kind);

@@ -173,6 +173,30 @@ static void check_instances(struct life *life, json_object *body)
     }
 }
 
+/* Who is refused for another operation is told of one that there is; that one is over, when it is.
+ */
+static void check_refused_for(struct life *life, const struct ask *ask, const char *message)
+{
+    static const char named[] = "(RequestId ";
+    const char *at = message ? strstr(message, named) : NULL;
+    char request_id[UUID_TEXT_SIZE];
+
+    if (at && strlen(at + strlen(named)) >= UUID_TEXT_SIZE) {
+        memcpy(request_id, at + strlen(named), UUID_TEXT_SIZE - 1);
+        request_id[UUID_TEXT_SIZE - 1] = '\0';
+        census_count("rule", "3 refused for");
+        if (!witness_is_durable(life, request_id))
+            rule_broken(life, "3 refused for", "%.8s is refused for %.8s, which is not there",
+                        ask->request_id, request_id);
+    }
+    if (!ask->about || !text_equal(message, "The operation is finished."))
+        return;
+    census_count("rule", "3 refused for");
+    if (ask_is_under_way(ask->about))
+        rule_broken(life, "3 refused for", "%.8s is told that %.8s is finished, which goes on",
+                    ask->request_id, ask->about->request_id);
+}
+
 static void see_cancel_answered(struct life *life, struct ask *ask)
 {
     struct ask *a = witness_operation(life, ask->domain);
@@ -204,6 +228,8 @@ void witness_answered(struct ask *ask, const struct answer *a)
     ask->code = a->code;
     census_count("answer", a->code ? error_name(a->code) : "OK");
     memcpy(ask->answer_id, a->request_id, sizeof(ask->answer_id));
+    if (ask->code == ERROR_INSTANCE_STATUS)
+        check_refused_for(life, ask, a->message);
     switch (ask->kind) {
     case REQUEST_STOP:
         see_stop_answered(life, ask);

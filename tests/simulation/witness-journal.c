@@ -318,6 +318,21 @@ void witness_check_reported(struct life *life)
     }
 }
 
+/* Who an operation is about is fixed as it is accepted, whatever its domain is called meanwhile. */
+static void check_whose(struct life *life, const struct event *e)
+{
+    for (struct ask *a = life->witness.asks; a && *e->request_id; a = a->next) {
+        if (!text_equal(a->request_id, e->request_id))
+            continue;
+        census_count("rule", "4.4 whose");
+        if (!*a->told_as)
+            snprintf(a->told_as, sizeof(a->told_as), "%s", e->instance_id);
+        else if (!text_equal(a->told_as, e->instance_id))
+            rule_broken(life, "4.4 whose", "event %llu of %.8s is of %s, and it began as one of %s",
+                        (unsigned long long)e->sequence, e->request_id, e->instance_id, a->told_as);
+    }
+}
+
 static void take_disk(struct life *life, const struct event *e)
 {
     for (struct ask *a = life->witness.asks; a; a = a->next) {
@@ -346,6 +361,7 @@ void witness_committed(struct life *life)
             rule_broken(life, "4.4 outbox", "event %llu follows event %llu",
                         (unsigned long long)e->sequence,
                         (unsigned long long)life->witness.sequence - 1);
+        check_whose(life, e);
         if (e->kind == EVENT_STATE)
             take_transition(life, e, failure_of(events, n, e->request_id));
         else if (e->kind == EVENT_CLEARED || e->kind == EVENT_UNCLEARED)
