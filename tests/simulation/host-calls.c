@@ -57,6 +57,15 @@ static void count_trouble(const struct flight *f)
     census_count("call", name);
 }
 
+/* Whoever asks an agent that says nothing is kept waiting. */
+static bool asks_silent_agent(const struct life *life, const struct call *c)
+{
+    const struct simulated_domain *d = simulated_find(life->world, c->domain);
+
+    return c->kind == CALL_PRESS && c->button == BUTTON_AGENT && d &&
+           d->manners.agent == GUEST_AGENT_SILENT;
+}
+
 static void choose_times(struct life *life, struct flight *f)
 {
     struct flight rough;
@@ -66,6 +75,8 @@ static void choose_times(struct life *life, struct flight *f)
     f->result_at = f->effect_at + dice_between(&life->dice, 50, 5 * USEC_PER_MSEC);
     if (life->is_quiet)
         return;
+    if (asks_silent_agent(life, f->call) && dice_percent(&life->dice, 50))
+        f->result_at += dice_between(&life->dice, 0, 60 * USEC_PER_SEC);
     rough = *f;
     roughen(life, &rough);
     if ((rough.result_at != f->result_at || rough.fault || rough.outlives_connection) &&

@@ -305,6 +305,8 @@ static void an_older_journal_is_brought_up_to_date(void **state)
                      "DROP INDEX operation_ended_of_instance; DROP INDEX operation_ended_in_state;"
                      "CREATE INDEX operation_of_instance ON operation (instance_id, number);"
                      "CREATE INDEX operation_in_state ON operation (state, number);"
+                     "ALTER TABLE heartbeat DROP COLUMN ahead;"
+                     "ALTER TABLE heartbeat DROP COLUMN ahead_left;"
                      "PRAGMA user_version = 2");
     f->journal = open_journal(f->path);
     assert_cursor(f, "a", 4, false);
