@@ -23,9 +23,9 @@
 
 #include "drivers/hypervisor/libvirt-driver.h"
 #include "drivers/hypervisor/libvirt-loop.h"
+#include "stopd/thread.h"
 
 #include <string.h>
-#include <time.h>
 
 static void libvirt_destroy(struct libvirt *l)
 {
@@ -70,15 +70,11 @@ static const struct hypervisor_ops libvirt_ops = {
 
 static void initialize_locks(struct libvirt *l)
 {
-    pthread_condattr_t attributes;
 
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->ends.lock, NULL);
     pthread_mutex_init(&l->listener_lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->ends.added, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&l->ends.added);
 }
 
 int hypervisor_libvirt_new(const char *uri, unsigned most_calls, struct hypervisor **ret,
