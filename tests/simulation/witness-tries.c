@@ -42,9 +42,9 @@ static usec_t backoff(unsigned failures)
 
 void witness_check_try(struct life *life, const struct wipe_job *job, const struct ask *ask)
 {
-    const struct seen_tries *t = &ask->tries[job->index];
+    const struct seen_tries *t = job->index < ask->plan.n ? &ask->tries[job->index] : NULL;
 
-    if (job->index >= ask->plan.n)
+    if (!t)
         return; /* said already */
     census_count("rule", "4.3 tries");
     if (t->is_quarantined && !witness_was_retried(life, ask, t->quarantined_at))
