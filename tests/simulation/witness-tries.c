@@ -182,7 +182,8 @@ void witness_retry_asked(struct life *life, const struct ask *ask)
         stop->tries[i].least = 0;
 }
 
-/* One that a helper has keeps its tries. */
+/* One that a helper has keeps its tries, and commands come before what else a turn has heard: a
+ * disk that is put aside in the same turn is so afterwards. */
 void witness_retry_answered(struct life *life, const struct ask *ask)
 {
     struct ask *stop = ask->code == ERROR_NONE ? retried(life, ask) : NULL;
@@ -190,8 +191,9 @@ void witness_retry_answered(struct life *life, const struct ask *ask)
     for (unsigned i = 0; stop && i < stop->plan.n; i++) {
         struct seen_tries *t = &stop->tries[i];
 
-        if (t->is_quarantined)
-            t->most = 0;
+        if (!t->is_quarantined || t->quarantined_at == life->now)
+            continue;
+        t->most = 0;
         t->is_quarantined = false;
     }
 }
