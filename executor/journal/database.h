@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 /* As many statements as one connection keeps. */
-#define DATABASE_STATEMENTS 40
+#define DATABASE_STATEMENTS 48
 
 struct database {
     sqlite3 *sqlite;
