@@ -3,7 +3,7 @@
  * Theory of operation. The driver is a table of blocking calls, made by several threads at once:
  *
  *   libvirt-connection.c  lends a connection to each call; reconnects without waiting for any
- *   libvirt-look.c        list, look: what is the state, the definition, the process
+ *   libvirt-look.c        list, look, is_alive: what is the state, the definition, the process
  *   libvirt-glance.c      glance: the states of all
  *   libvirt-volume.c      find_volume: where a storage pool's volume is
  *   libvirt-act.c         press_button, restore, wake, cut_power
@@ -60,6 +60,7 @@ static const struct hypervisor_ops libvirt_ops = {
     .list = libvirt_list,
     .glance = libvirt_glance,
     .look = libvirt_look,
+    .is_alive = libvirt_is_alive,
     .find_volume = libvirt_find_volume,
     .press_button = libvirt_press_button,
     .restore = libvirt_restore,
