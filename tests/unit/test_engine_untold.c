@@ -8,30 +8,6 @@
 #include "engine-kit.h"
 #include "stopd/log.h"
 
-static void engine_calm(void)
-{
-}
-
-static void engine_rough(void)
-{
-}
-
-static void pass(struct life *l, usec_t time)
-{
-    usec_t until = l->now + time;
-
-    while (l->now < until)
-        life_step(l, until);
-}
-
-static void assert_history(const struct life *l, const char *expected)
-{
-    struct history h;
-
-    read_history(l->path, &h);
-    assert_string_equal(h.text, expected);
-}
-
 static void assert_answered(struct life *l, const char *token, bool by_force, enum error_code code)
 {
     struct reply reply;
@@ -48,10 +24,10 @@ static void a_guest_in_the_dark(struct scratch *s, struct life *l)
     world_make(l);
     life_start(l);
     life_until(l, engine_is_attached(l->engine));
-    pass(l, USEC_PER_SEC);
+    life_pass(l, USEC_PER_SEC);
     l->guest->manners.is_unreadable = true;
     engine_take_hint(l->engine, l->guest->definition->uuid);
-    pass(l, USEC_PER_SEC);
+    life_pass(l, USEC_PER_SEC);
 }
 
 /* Contract 4.1: nothing is asked of a guest that nobody can see, and its process proves that it is
@@ -80,13 +56,13 @@ static void what_is_not_proved_to_run_is_not_stopped(void **state)
     assert_answered(&l, "unprovable", true, ERROR_UNAVAILABLE);
     l.guest->manners.fate_is_unprovable = false;
     assert_true(simulated_kill(l.world, l.guest, END_CRASHED));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     assert_answered(&l, "gone", true, ERROR_UNAVAILABLE);
     assert_true(simulated_start(l.world, l.guest));
-    pass(&l, USEC_PER_SEC);
+    life_pass(&l, USEC_PER_SEC);
     assert_answered(&l, "another run", true, ERROR_UNAVAILABLE);
     l.guest->manners.is_unreadable = false;
-    pass(&l, 60 * USEC_PER_SEC);
+    life_pass(&l, 60 * USEC_PER_SEC);
     assert_history(&l, "Running→Stopped Stopped→Running");
     life_end(&l);
 }
@@ -99,9 +75,9 @@ static void what_migrates_in_the_dark_is_not_stopped(void **state)
     a_guest_in_the_dark(*state, &l);
     l.guest->manners.is_unreadable = false;
     assert_true(simulated_migrate(l.world, l.guest));
-    pass(&l, 60 * USEC_PER_SEC);
+    life_pass(&l, 60 * USEC_PER_SEC);
     l.guest->manners.is_unreadable = true;
-    pass(&l, 60 * USEC_PER_SEC);
+    life_pass(&l, 60 * USEC_PER_SEC);
     assert_answered(&l, "on the way", true, ERROR_UNAVAILABLE);
     life_end(&l);
 }
