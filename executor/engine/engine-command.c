@@ -211,13 +211,31 @@ int engine_check_at_hand(const struct engine *e, struct error **err)
     return 0;
 }
 
+/* What is here and cannot be read is not what is not here. */
+static int resolve(const struct engine *e, const char *id, struct domain **ret, struct error **err)
+{
+    _cleanup_(error_free) struct error *why = NULL;
+    const struct domain *unread;
+    int r = inventory_resolve(&e->inventory, id, ret, &why);
+
+    if (r == 0)
+        return 0;
+    unread =
+        error_code_of(why) == ERROR_INSTANCE_NOT_FOUND ? inventory_recall(&e->inventory, id) : NULL;
+    if (unread && domain_is_here(unread))
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "libvirt cannot tell the definition of domain %s at present.",
+                         unread->key);
+    return error_move(err, &why);
+}
+
 /* The domain that a command is for, with libvirt and the journal at hand. */
 static int find_domain(struct engine *e, const char *id, struct domain **ret, struct error **err)
 {
     int r = engine_check_at_hand(e, err);
 
     if (r == 0)
-        r = inventory_resolve(&e->inventory, id, ret, err);
+        r = resolve(e, id, ret, err);
     if (r < 0)
         return r;
     /* Its operation finishes in this turn: the command is for what comes after. */
