@@ -10,10 +10,14 @@
 
 #define OPERATION "/v1/operations/473469C7-AA6F-4DC5-B3DB-000000000007"
 
+/* What is written more than once here is the journal's first operation. */
+#define FIRST 1
+
 static void commit_operation(struct fixture *f, unsigned n, enum outcome outcome)
 {
     struct operation *op = an_operation(n);
 
+    op->number = FIRST;
     if (outcome != OUTCOME_NONE)
         finish(op, outcome, op->accepted_at + USEC_PER_SEC);
     begin(f->journal);
@@ -358,6 +362,7 @@ static void commit_clear(struct fixture *f, enum stage stage, uint64_t done)
     d->seconds_left = 9;
     d->state = DISK_CLEARING;
     op->stage = stage;
+    op->number = FIRST;
     begin(f->journal);
     put_operation(f->journal, op);
     commit(f->journal);
