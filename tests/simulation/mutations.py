@@ -607,7 +607,7 @@ MUTATIONS = [
     ("a report says something else than its event",
      "executor/journal/journal-write.c",
      "text(instance_state_to_string(r->state)),",
-     "text(instance_state_to_string(r->state == STATE_STOPPING ? STATE_RUNNING : r->state)),",
+     "text(instance_state_to_string(r->state == STATE_STOPPED ? STATE_RUNNING : r->state)),",
      "4.4 one transaction"),
     ("a stop that fails does not say why",
      "executor/core/stop-ends.c",
