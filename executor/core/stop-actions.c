@@ -525,7 +525,6 @@ void block(struct turn *t)
 void unblock(struct turn *t)
 {
     say(t->op, NULL);
-    set_text(&t->op->ended, NULL);
     t->op->acting = 0;
     operation_note(t->op, t->now.realtime, false, "running", "the hypervisor says so again");
     if (!is_given_up(t))

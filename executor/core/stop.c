@@ -307,7 +307,8 @@ static bool learn_end(struct operation *op, const struct input *in)
 static bool learn_recovery(struct operation *op, const struct input *in)
 {
     bool stands = in->kind == IN_SEEN_RUNNING || in->kind == IN_SEEN_PAUSED ||
-                  in->kind == IN_SEEN_MIGRATING || in->kind == IN_SEEN_SUSPENDED;
+                  in->kind == IN_SEEN_MIGRATING || in->kind == IN_SEEN_SUSPENDED ||
+                  (in->kind == IN_SEEN_CRASHED && op->stage == STAGE_BLOCKED);
 
     if (!op->ended || op->stage == STAGE_CLEARING || op->stage == STAGE_QUARANTINED ||
         !(stands || (in->has_stood && in->kind != IN_SEEN_CRASHED)))

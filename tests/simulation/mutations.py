@@ -30,7 +30,7 @@ MUTATIONS = [
     ("the power is cut without consent when the grace is over",
      "executor/core/stop-actions.c",
      "           (op->on_timeout == ON_TIMEOUT_FORCE && op->grace_left == 0 && op->presses > 0);",
-     "           (op->grace_left == 0 && op->presses > 0);", "4.1 consent"),
+     "           (op->grace_left == 0 && op->presses > 0);", "4.1 consent or 4.6 cause"),
     ("a cut without consent is tried and tried",
      "executor/core/stop-actions.c",
      "    return t->op->on_timeout == ON_TIMEOUT_FORCE;",
