@@ -156,12 +156,17 @@ void hold_until_seen(struct turn *t)
     say_what_it_waits_for(t);
 }
 
-/* The hypervisor says off, and whether the process of the run has ended cannot be told any more. */
+/* The hypervisor says off, and whether the process of the run has ended cannot be told any more.
+ * Where it says saved as well, no other helper begins before that is settled. */
 void wait_for_proof(struct turn *t)
 {
     const char *detail = t->in->sighting->process_detail;
     char text[512];
 
+    if (end_goes_on(t->op->end)) {
+        t->op->is_held = true;
+        t->op->next_clear = USEC_NEVER;
+    }
     look_later(t);
     if (!t->op->is_held || t->op->look_delay < LOOK_DELAY_MOST || is_set(t->op->detail))
         return;

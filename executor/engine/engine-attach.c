@@ -60,12 +60,13 @@ static void detach(struct engine *e, const char *why)
 
 void engine_process_lost(struct engine *e)
 {
-    _cleanup_(freep) char *why = take(e->lost);
+    _cleanup_(freep) char *why = take(e->lost_why);
 
-    if (!why)
+    if (!e->is_lost)
         return;
+    e->is_lost = false;
     if (e->attachment == ATTACHED)
-        detach(e, why);
+        detach(e, why ? why : "the connection broke");
     else if (e->attachment == ATTACHING)
         e->lost_while_attaching = true;
 }

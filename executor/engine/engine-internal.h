@@ -101,7 +101,8 @@ struct engine {
     LIST_OF(struct hint) hints;
     LIST_OF(struct wipe_report) reports;
     LIST_OF(struct sink_report) refusals; /* and ends of dead letters: until they are written */
-    char *lost;
+    bool is_lost;                         /* the hypervisor */
+    char *lost_why;                       /* or NULL: there was no memory for it */
 
     /* The hypervisor */
     enum attachment attachment;

@@ -203,7 +203,7 @@ void engine_free(struct engine *e)
     free(e->cursors);
     error_free(e->load_problem);
     json_object_put(e->letter_counts);
-    free(e->lost);
+    free(e->lost_why);
     free(e->away_why);
     json_writer_clear(&e->event_writer);
     free(e);

@@ -88,7 +88,7 @@ usec_t engine_next_turn(const struct engine *e)
                            e->cursors_at, e->reserve_at, engine_next_overdue(e)};
     usec_t due = USEC_NEVER;
 
-    if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->lost)
+    if (e->requests.first || e->calls.first || e->hints.first || e->reports.first || e->is_lost)
         return 0;
     if (e->journal_at != USEC_NEVER)
         return e->journal_at;
@@ -128,7 +128,8 @@ void engine_take_hint(struct engine *e, const uuid_t domain)
 
 void engine_take_lost(struct engine *e, const char *why)
 {
-    (void)text_replace(&e->lost, why);
+    e->is_lost = true;
+    (void)text_replace(&e->lost_why, why);
 }
 
 void engine_quiesce(struct engine *e)

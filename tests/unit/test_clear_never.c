@@ -139,8 +139,13 @@ static void a_save_that_a_clear_comes_upon_is_kept(void **state)
 {
     A_STOP = a_clear(1);
 
+    failed(s, 0);
+    s->wanted = 0;
     seen_as(s, .state = DOMAIN_OFF, .cause = END_SAVED, .remembered = PROCESS_UNKNOWN);
     assert_stage(s, STAGE_CLEARING);
+    after(s, seconds(60));
+    retried(s);
+    assert_int_equal(s->wanted & EFFECT_CLEAR, 0);
     seen_off(s, END_UNKNOWN);
     assert_failed_with(s, ERROR_SAVED);
     assert_wants(s, EFFECT_END_CLEAR);

@@ -321,6 +321,23 @@ static void want_of_memory_costs_a_line_and_no_other(void **state)
     }
 }
 
+/* It is the loss that counts, not its sentence. */
+static void a_loss_that_there_is_no_memory_to_tell_is_a_loss(void **state)
+{
+    struct life l;
+
+    a_life(*state, &l);
+    memory_arm(MEMORY_OURS, 1, true);
+    engine_take_lost(l.engine, "the daemon has ended");
+    memory_disarm();
+    assert_true(memory.failed);
+    assert_true(engine_next_turn(l.engine) <= l.now);
+    engine_turn(l.engine);
+    assert_false(engine_is_attached(l.engine));
+    life_until(&l, engine_is_attached(l.engine));
+    life_end(&l);
+}
+
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int main(void)
@@ -331,6 +348,7 @@ int main(void)
         RULE(a_recovery_fails_as_a_whole_or_not_at_all),
         RULE(a_first_picture_is_taken_down_in_silence),
         RULE(whatever_is_accepted_is_found),
+        RULE(a_loss_that_there_is_no_memory_to_tell_is_a_loss),
         cmocka_unit_test(want_of_memory_costs_a_line_and_no_other),
         cmocka_unit_test(want_of_memory_is_no_other_disk),
     };
