@@ -336,6 +336,7 @@ static inline void ask_stop_with(struct life *l, unsigned n, const char *token, 
     snprintf(id, sizeof(id), "i-%u", n);
     assert_int_equal(parameters_add(&p, "InstanceId", id), 0);
     assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
+    assert_int_equal(parameters_add(&p, "ConfirmStop", "true"), 0);
     if (name)
         assert_int_equal(parameters_add(&p, name, "true"), 0);
     snprintf(r->principal.name, sizeof(r->principal.name), "test");
