@@ -233,6 +233,13 @@ static int faulty_look(struct hypervisor *h, const uuid_t domain,
     CALL(PLACE_LOOK, look(f->real, domain, remembered, ret, err), sighting_clear(ret));
 }
 
+static bool faulty_is_alive(struct hypervisor *h, const struct incarnation *who)
+{
+    struct faulty *f = faulty_of(h);
+
+    return f->real->ops->is_alive(f->real, who);
+}
+
 static int faulty_find_volume(struct hypervisor *h, const char *pool, const char *volume,
                               char **ret, struct error **err)
 {
@@ -303,6 +310,7 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
         .list = faulty_list,
         .glance = faulty_glance,
         .look = faulty_look,
+        .is_alive = faulty_is_alive,
         .find_volume = faulty_find_volume,
         .press_button = faulty_press,
         .restore = faulty_restore,
@@ -318,6 +326,8 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
         return error_no_memory(err);
     }
     f->ops = ops;
+    if (!real->ops->is_alive)
+        f->ops.is_alive = NULL;
     if (!real->ops->find_volume)
         f->ops.find_volume = NULL;
     f->hypervisor.ops = &f->ops;

@@ -373,6 +373,18 @@ void lease_end(struct connection *c)
     go_out(l);
 }
 
+bool processes_are_seen(struct libvirt *l)
+{
+    bool are_seen = false;
+
+    pthread_mutex_lock(&l->lock);
+    for (const struct connection *c = l->connections; c; c = c->next)
+        if (c->state == CONNECTION_POOLED)
+            are_seen = c->around.has_processes && !c->around.why_no_pid;
+    pthread_mutex_unlock(&l->lock);
+    return are_seen;
+}
+
 bool connection_is_broken(struct connection *c)
 {
     bool broken;

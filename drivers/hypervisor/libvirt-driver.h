@@ -91,6 +91,8 @@ int libvirt_connect(struct hypervisor *h, bool *has_processes, struct error **er
 /* A connection for one call. lease_end() ends the call; a NULL is accepted. */
 int lease_begin(struct libvirt *l, struct connection **ret, struct error **err);
 void lease_end(struct connection *c);
+/* Are domains processes, by what is known over any connection, and can they be seen from here? */
+bool processes_are_seen(struct libvirt *l);
 DEFINE_CLEANUP(struct connection *, lease_end);
 /* Retires every connection. False where calls are still out, which then outlive this. */
 bool connections_close(struct libvirt *l);
@@ -132,6 +134,8 @@ void later_clear(struct libvirt *l);
 int libvirt_list(struct hypervisor *h, struct sightings *ret, struct error **err);
 int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                  struct sighting *ret, struct error **err);
+
+bool libvirt_is_alive(struct hypervisor *h, const struct incarnation *who);
 
 /* What virDomainState and its reason amount to. */
 enum domain_state libvirt_domain_state(int state, int reason);

@@ -401,6 +401,15 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
     return 0;
 }
 
+bool libvirt_is_alive(struct hypervisor *h, const struct incarnation *who)
+{
+    _cleanup_(freep) char *detail = NULL;
+    _cleanup_(close) int pidfd = -1;
+
+    return who->pid > 0 && processes_are_seen(libvirt_of(h)) &&
+           process_fate(who, &pidfd, &detail) == PROCESS_ALIVE;
+}
+
 static void domains_free(virDomainPtr *doms)
 {
     for (virDomainPtr *d = doms; d && *d; d++)
@@ -408,6 +417,18 @@ static void domains_free(virDomainPtr *doms)
     free(doms);
 }
 DEFINE_CLEANUP(virDomainPtr *, domains_free);
+
+/* Its state could not be told; its definition may have been. */
+static void make_unknown(struct sighting *s)
+{
+    struct instance *definition = take(s->instance);
+    uuid_t domain;
+
+    uuid_copy(domain, s->domain);
+    sighting_clear(s);
+    uuid_copy(s->domain, domain);
+    s->instance = definition;
+}
 
 /* Adds one domain to the list: as unknown where it cannot be read, not at all where it is gone by
  * now. */
@@ -426,8 +447,7 @@ static int list_one(struct connection *c, virDomainPtr dom, struct sightings *li
             sighting_clear(s);
             return error_move(err, &why);
         }
-        sighting_clear(s);
-        uuid_copy(s->domain, domain);
+        make_unknown(s);
     }
     complete_cause(c, NULL, s);
     if (s->state != DOMAIN_ABSENT)

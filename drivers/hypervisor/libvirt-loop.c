@@ -14,6 +14,7 @@
 
 #include "drivers/hypervisor/libvirt-errors.h"
 #include "stopd/log.h"
+#include "stopd/thread.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -69,19 +70,6 @@ static void *run(void *userdata)
     return NULL;
 }
 
-/* The thread takes no signals: those are the program's. */
-static int start_thread(void)
-{
-    sigset_t all, before;
-    int r;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    r = pthread_create(&loop.thread, NULL, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r;
-}
-
 static int start(struct error **err)
 {
     int r;
@@ -92,7 +80,7 @@ static int start(struct error **err)
     loop.timer = virEventAddTimeout(-1, tick, NULL, NULL);
     if (loop.timer < 0)
         return libvirt_error(err, "add a timer to libvirt's event loop");
-    r = start_thread();
+    r = thread_start(&loop.thread, "libvirt events", run, NULL);
     if (r == 0)
         return 0;
     virEventRemoveTimeout(loop.timer);

@@ -3,7 +3,7 @@
  * Theory of operation. The driver is a table of blocking calls, made by several threads at once:
  *
  *   libvirt-connection.c  lends a connection to each call; reconnects without waiting for any
- *   libvirt-look.c        list, look: what is the state, the definition, the process
+ *   libvirt-look.c        list, look, is_alive: what is the state, the definition, the process
  *   libvirt-glance.c      glance: the states of all
  *   libvirt-volume.c      find_volume: where a storage pool's volume is
  *   libvirt-act.c         press_button, restore, wake, cut_power
@@ -23,9 +23,9 @@
 
 #include "drivers/hypervisor/libvirt-driver.h"
 #include "drivers/hypervisor/libvirt-loop.h"
+#include "stopd/thread.h"
 
 #include <string.h>
-#include <time.h>
 
 static void libvirt_destroy(struct libvirt *l)
 {
@@ -60,6 +60,7 @@ static const struct hypervisor_ops libvirt_ops = {
     .list = libvirt_list,
     .glance = libvirt_glance,
     .look = libvirt_look,
+    .is_alive = libvirt_is_alive,
     .find_volume = libvirt_find_volume,
     .press_button = libvirt_press_button,
     .restore = libvirt_restore,
@@ -70,15 +71,11 @@ static const struct hypervisor_ops libvirt_ops = {
 
 static void initialize_locks(struct libvirt *l)
 {
-    pthread_condattr_t attributes;
 
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->ends.lock, NULL);
     pthread_mutex_init(&l->listener_lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->ends.added, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&l->ends.added);
 }
 
 int hypervisor_libvirt_new(const char *uri, unsigned most_calls, struct hypervisor **ret,

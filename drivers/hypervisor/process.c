@@ -65,23 +65,11 @@ static bool pidfd_has_ended(int pidfd)
 static ssize_t read_small(const char *path, char *buffer, size_t size)
 {
     _cleanup_(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t length = 0;
+    ssize_t length = fd < 0 ? -errno : read_up_to(fd, buffer, size - 1);
 
-    if (fd < 0)
-        return -errno;
-    while (length < size - 1) {
-        ssize_t n = read(fd, buffer + length, size - 1 - length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        length += (size_t)n;
-    }
-    buffer[length] = '\0';
-    return (ssize_t)length;
+    if (length >= 0)
+        buffer[length] = '\0';
+    return length;
 }
 
 struct thread_stat {
@@ -174,8 +162,7 @@ _printf_(1, 2) static char *sentence(const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    if (vasprintf(&s, format, ap) < 0)
-        s = NULL;
+    s = text_vformat(format, ap);
     va_end(ap);
     return s;
 }

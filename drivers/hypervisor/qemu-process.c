@@ -109,29 +109,11 @@ int qemu_pid_directory(const char *uri, bool privileged, char **ret, char **ret_
     return say(ret_why, "where %s keeps its pid files is not known", uri);
 }
 
-/* Reads up to size bytes; a file's beginning is at once there or never. */
-static ssize_t read_all(int fd, char *buffer, size_t size)
-{
-    size_t length = 0;
-
-    while (length < size) {
-        ssize_t n = read(fd, buffer + length, size - length);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        length += (size_t)n;
-    }
-    return (ssize_t)length;
-}
-
+/* A file's beginning is at once there or never. */
 static int read_pid(int fd, pid_t *ret)
 {
     char text[32], *end;
-    ssize_t n = read_all(fd, text, sizeof(text) - 1);
+    ssize_t n = read_up_to(fd, text, sizeof(text) - 1);
     long pid;
 
     if (n < 0)
@@ -170,7 +152,7 @@ static enum witness ask_command_line(pid_t pid, const uuid_t domain)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (!line || fd < 0)
         return WITNESS_NONE;
-    n = read_all(fd, line, COMMAND_LINE_MAX);
+    n = read_up_to(fd, line, COMMAND_LINE_MAX);
     if (n <= 0)
         return WITNESS_NONE;
     line[n] = '\0';

@@ -132,6 +132,16 @@ static int simulated_look(struct hypervisor *h, const uuid_t domain,
     return see(s, d, remembered, ret, err);
 }
 
+static bool simulated_is_proved_alive(struct hypervisor *h, const struct incarnation *who)
+{
+    const struct simulated *s = simulated_of(h);
+
+    for (const struct simulated_domain *d = s->domains; d; d = d->next)
+        if (fate_of(s, d, who) == PROCESS_ALIVE)
+            return true;
+    return false;
+}
+
 static int simulated_list(struct hypervisor *h, struct sightings *ret, struct error **err)
 {
     struct simulated *s = simulated_of(h);
@@ -350,6 +360,7 @@ static const struct hypervisor_ops simulated_ops = {
     .list = simulated_list,
     .glance = simulated_glance,
     .look = simulated_look,
+    .is_alive = simulated_is_proved_alive,
     .press_button = simulated_press,
     .restore = simulated_restore,
     .wake = simulated_wake,

@@ -9,6 +9,7 @@
  */
 #include "session.h"
 #include "subject.h"
+#include "stopd/thread.h"
 
 #include <string.h>
 
@@ -22,15 +23,11 @@
 static struct session_watch *watch_new(void)
 {
     struct session_watch *w = calloc(1, sizeof(*w));
-    pthread_condattr_t monotonic;
 
     if (!w)
         return NULL;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&w->changed);
     w->references = 2; /* the session, and the callback of the end */
     return w;
 }

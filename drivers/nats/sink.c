@@ -20,6 +20,7 @@
 #include "module.h"
 #include "session.h"
 #include "subject.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -286,8 +287,7 @@ static void listen(struct nats_sink *s, usec_t silence)
 {
     struct session_watch *w = s->session.watch;
     const usec_t end = s->heard_at + silence;
-    const struct timespec until = {.tv_sec = (time_t)(end / USEC_PER_SEC),
-                                   .tv_nsec = (long)(end % USEC_PER_SEC * 1000)};
+    const struct timespec until = timespec_of(end);
     bool silent = !w->closed && !w->said[0] &&
                   pthread_cond_timedwait(&w->changed, &w->lock, &until) == ETIMEDOUT &&
                   moment_now().monotonic >= s->heard_at + silence;
@@ -308,8 +308,7 @@ static void wait_for_rest(struct nats_sink *s)
     const usec_t until = moment_now().monotonic + SILENCE_OF_REST;
 
     while (s->out > 0 && !w->closed && moment_now().monotonic < until) {
-        const struct timespec end = {.tv_sec = (time_t)(until / USEC_PER_SEC),
-                                     .tv_nsec = (long)(until % USEC_PER_SEC * 1000)};
+        const struct timespec end = timespec_of(until);
 
         pthread_cond_timedwait(&s->session.watch->changed, &s->session.watch->lock, &end);
     }

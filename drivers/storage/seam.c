@@ -1,5 +1,6 @@
 /* seam.c - the real seam: commands go to the kernel */
 #include "seam.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -33,8 +34,7 @@ static int block(int fd, unsigned long request, void *argument)
 
 static void seam_sleep(usec_t duration)
 {
-    struct timespec left = {.tv_sec = (time_t)(duration / USEC_PER_SEC),
-                            .tv_nsec = (long)(duration % USEC_PER_SEC * 1000)};
+    struct timespec left = timespec_of(duration);
 
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         ;

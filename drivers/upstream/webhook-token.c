@@ -6,31 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static ssize_t read_all(int fd, char *to, size_t room)
-{
-    size_t size = 0;
-
-    for (;;) {
-        ssize_t n = read(fd, to + size, room - size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? n : (ssize_t)size;
-        size += (size_t)n;
-    }
-}
-
 int webhook_token_read(const char *path, char **ret, struct error **err)
 {
     char text[WEBHOOK_TOKEN_MOST + 1];
     _cleanup_(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    ssize_t size = fd < 0 ? -1 : read_all(fd, text, WEBHOOK_TOKEN_MOST);
+    ssize_t size = fd < 0 ? -errno : read_up_to(fd, text, WEBHOOK_TOKEN_MOST);
     const char *token = text;
     size_t length = 0;
 
     if (size < 0)
-        return error_set_errno(err, ERROR_IO, errno, "the token file %s cannot be read", path);
+        return error_set_errno(err, ERROR_IO, (int)size, "the token file %s cannot be read", path);
     text[size] = '\0';
     token += strspn(token, " \t\r\n");
     while (token[length] > ' ' && token[length] < 0x7f)

@@ -30,6 +30,7 @@
 #include "api/exchange.h"
 #include "api/question.h"
 #include "stopd/log.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,16 +254,12 @@ int listener_start(struct api *a, const struct listener_kind *kind, int fd, unsi
 {
     _cleanup_(close) int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     struct listener *l = own >= 0 ? calloc(1, sizeof(*l)) : NULL;
-    pthread_condattr_t monotonic;
 
     if (own < 0)
         return error_set_errno(err, ERROR_CONFIGURATION, errno, "cannot start the HTTP server");
     if (!l)
         return error_no_memory(err);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->progress, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&l->progress);
     pthread_mutex_init(&l->lock, NULL);
     LIST_INIT(&l->waiting);
     l->api = a;
@@ -301,12 +298,6 @@ void listener_quiesce(struct listener *l)
     }
     interrupt(l, true);
     pthread_mutex_unlock(&l->lock);
-}
-
-static struct timespec timespec_of(usec_t monotonic)
-{
-    return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
-                             .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
 }
 
 void listener_stop(struct listener *l)

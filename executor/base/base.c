@@ -90,6 +90,24 @@ int time_from_text(const char *text, usec_t *ret)
     return 0;
 }
 
+ssize_t read_up_to(int fd, char *buffer, size_t size)
+{
+    size_t length = 0;
+
+    while (length < size) {
+        ssize_t n = read(fd, buffer + length, size - length);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        length += (size_t)n;
+    }
+    return (ssize_t)length;
+}
+
 void close_cleanup(int *fd)
 {
     int saved = errno;
@@ -107,6 +125,13 @@ bool text_equal(const char *a, const char *b)
 bool text_equal_case(const char *a, const char *b)
 {
     return a && b ? strcasecmp(a, b) == 0 : a == b;
+}
+
+char *text_vformat(const char *format, va_list ap)
+{
+    char *text;
+
+    return vasprintf(&text, format, ap) < 0 ? NULL : text;
 }
 
 int text_replace(char **s, const char *value)

@@ -71,8 +71,7 @@ int error_set(struct error **err, enum error_code code, const char *format, ...)
     if (!is_set(format))
         return set(err, code, strdup(errors[code].public_message));
     va_start(ap, format);
-    if (vasprintf(&message, format, ap) < 0)
-        message = NULL;
+    message = text_vformat(format, ap);
     va_end(ap);
     return set(err, code, message);
 }
@@ -86,8 +85,7 @@ int error_set_errno(struct error **err, enum error_code code, int errnum, const 
     if (!err)
         return -errors[code].errnum;
     va_start(ap, format);
-    if (vasprintf(&what, format, ap) < 0)
-        what = NULL;
+    what = text_vformat(format, ap);
     va_end(ap);
     if (!what || asprintf(&message, "%s: %s", what, strerror(errnum < 0 ? -errnum : errnum)) < 0)
         message = NULL;
@@ -105,8 +103,7 @@ int error_context(struct error **err, const char *format, ...)
     if (*err == &no_memory)
         return -ENOMEM;
     va_start(ap, format);
-    if (vasprintf(&what, format, ap) < 0)
-        what = NULL;
+    what = text_vformat(format, ap);
     va_end(ap);
     if (what && asprintf(&message, "%s: %s", what, (*err)->message) >= 0) {
         utf8_repair(message, strlen(message));

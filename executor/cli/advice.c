@@ -46,8 +46,7 @@ int cli_explain(struct error **err, const char *doing, ...)
     va_list ap;
 
     va_start(ap, doing);
-    if (vasprintf(&context, doing, ap) < 0)
-        context = NULL;
+    context = text_vformat(doing, ap);
     va_end(ap);
     if (!context)
         return error_no_memory(err);

@@ -17,8 +17,7 @@ int cli_usage(struct cli *cli, struct error **err, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    if (vasprintf(&what, format, ap) < 0)
-        what = NULL;
+    what = text_vformat(format, ap);
     va_end(ap);
     if (!what)
         return error_no_memory(err);

@@ -136,10 +136,14 @@ static int check_status(const struct command *c, const struct check_context *x, 
 {
     if (x->running)
         return check_running_operation(c, x, err);
-    if (!x->certain || x->seen == DOMAIN_UNKNOWN)
+    if (!x->certain || x->seen == DOMAIN_UNKNOWN) {
+        /* A button would be pressed in the dark; of a power cut that is no matter. */
+        if (c->force_stop && x->is_on)
+            return 0;
         return error_set(err, ERROR_UNAVAILABLE,
                          "libvirt cannot tell the state of domain %s at present.",
                          x->instance->name);
+    }
     if (x->in_migration)
         return refuse_status(err, REFUSED_IN_MIGRATION);
 

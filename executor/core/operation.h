@@ -114,6 +114,7 @@ struct operation {
     bool is_held;    /* no disk is given to a helper before the domain is seen off again */
     unsigned acting; /* the enum effect whose result is awaited; 0: none */
     uint64_t place;  /* in the queue; rises in the order of acceptance */
+    uint64_t number; /* of its row in the journal; 0: it has none yet */
 };
 
 struct operation *operation_new(void);

@@ -180,6 +180,7 @@ struct check_context {
     const struct instance *instance;
     enum domain_state seen; /* as last seen */
     bool certain;           /* the hypervisor is at hand and could tell */
+    bool is_on; /* where that is not so: the process of this run proves it all the same */
     bool in_migration;
     bool has_processes;                    /* the hypervisor's domains are processes */
     const struct incarnation *incarnation; /* of the run that was last seen */

@@ -7,10 +7,10 @@
  * all that it uses, as a sink's is.
  */
 #include "daemon/commands-internal.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,12 +18,6 @@
 #define BACKOFF_LEAST USEC_PER_SEC
 #define BACKOFF_MOST (60 * USEC_PER_SEC)
 #define PATIENCE (3 * USEC_PER_SEC)
-
-static struct timespec timespec_of(usec_t monotonic)
-{
-    return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
-                             .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
-}
 
 /* --- What is with the engine ----------------------------------------------------------------- */
 
@@ -249,7 +243,6 @@ static void *settler_main(void *userdata)
 static struct commands *commands_new(const struct commands_settings *settings)
 {
     struct commands *c = calloc(1, sizeof(*c));
-    pthread_condattr_t monotonic;
 
     if (!c) {
         settings->queue->ops->free(settings->queue);
@@ -262,10 +255,7 @@ static struct commands *commands_new(const struct commands_settings *settings)
     atomic_store(&c->max_age, settings->max_age);
     pthread_mutex_init(&c->posting, NULL);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&c->changed);
     if (text_replace(&c->host_id, settings->host_id) < 0) {
         commands_free(c);
         return NULL;
@@ -273,28 +263,18 @@ static struct commands *commands_new(const struct commands_settings *settings)
     return c;
 }
 
-/* Signals are the loop's business. */
 static int start_threads(struct commands *c)
 {
-    sigset_t all, former;
-    int errnum;
+    int r = thread_start(&c->settler, "settle commands", settler_main, c);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &former);
-    errnum = pthread_create(&c->settler, NULL, settler_main, c);
-    c->running = errnum == 0;
-    if (errnum == 0) {
+    c->running = r == 0;
+    if (r == 0) {
         c->running++;
-        errnum = pthread_create(&c->taker, NULL, taker_main, c);
-        if (errnum != 0)
+        r = thread_start(&c->taker, "take commands", taker_main, c);
+        if (r < 0)
             c->running--;
     }
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    if (c->running > 0)
-        pthread_setname_np(c->settler, "settle commands");
-    if (errnum == 0)
-        pthread_setname_np(c->taker, "take commands");
-    return errnum;
+    return r;
 }
 
 static void begin_stop(struct commands *c)
@@ -309,17 +289,17 @@ int commands_start(const struct commands_settings *settings, struct commands **r
                    struct error **err)
 {
     struct commands *c = commands_new(settings);
-    int errnum;
+    int r;
 
     if (!c)
         return error_no_memory(err);
-    errnum = start_threads(c);
-    if (errnum != 0) {
+    r = start_threads(c);
+    if (r < 0) {
         begin_stop(c);
         if (c->running > 0)
             pthread_join(c->settler, NULL);
         commands_free(c);
-        return error_set_errno(err, ERROR_INTERNAL, errnum, "starting threads for commands");
+        return error_set_errno(err, ERROR_INTERNAL, r, "starting threads for commands");
     }
     *ret = c;
     return 0;

@@ -102,6 +102,7 @@ static void take_listed(struct engine *e, struct sighting *s)
     d->is_listed = true;
     d->look_id = e->attach_call;
     if (s->state == DOMAIN_UNKNOWN) {
+        engine_take_picture(e, d, s);
         engine_want_look(e, d);
         return;
     }

@@ -86,7 +86,7 @@ static int begin(struct engine *e, struct domain *d, const struct command *c,
     d->next_op = op;
     d->op_changed = true;
     engine_stage_domain(e, d);
-    engine_stage_reported(e, d, STATE_STOPPING, &d->incarnation);
+    engine_stage_reported(e, d, STATE_STOPPING, x->incarnation);
     if (engine_stage_transition(e, d, op, STATE_RUNNING, STATE_STOPPING,
                                 c->force_stop ? "StopInstance with ForceStop" : "StopInstance") < 0)
         e->turn_failed = true;
@@ -126,9 +126,22 @@ static bool has_plan(const struct domain *d, const struct request *r)
     return now && text_equal(now, r->identified);
 }
 
+/* The hypervisor cannot tell what it is, and the process of the run that was last reported is
+ * there: so it is on, whatever holds its monitor. What was about to leave may be elsewhere. */
+static bool is_proved_on(const struct engine *e, const struct domain *d)
+{
+    const struct last_report *last = &d->reported;
+
+    return d->is_untold && !d->in_migration && e->has_processes && last->known &&
+           last->state == STATE_RUNNING && last->incarnation.pid && e->host.is_alive &&
+           e->host.is_alive(e->host.userdata, &last->incarnation);
+}
+
 static struct check_context context_of(const struct engine *e, const struct domain *d,
                                        const struct request *r)
 {
+    bool is_on = is_proved_on(e, d);
+
     return (struct check_context){
         .policy = &e->settings.policy,
         .instance = d->instance,
@@ -137,7 +150,8 @@ static struct check_context context_of(const struct engine *e, const struct doma
         .in_migration = d->in_migration,
         .is_saved = d->is_saved,
         .has_processes = e->has_processes,
-        .incarnation = &d->incarnation,
+        .is_on = is_on,
+        .incarnation = is_on ? &d->reported.incarnation : &d->incarnation,
         .can_clear = e->host.start_wipe != NULL,
         .plan = has_plan(d, r) ? &r->plan : NULL,
         .plan_error = r->plan_error,

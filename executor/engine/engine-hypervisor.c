@@ -39,7 +39,11 @@ static void note_how_it_stood(struct domain *d, const struct sighting *s)
 void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
 {
     d->certain = s->state != DOMAIN_UNKNOWN;
+    d->is_untold = !d->certain;
     d->forget = false; /* whoever cannot be seen now may be back */
+    /* Of one that is gone the last definition is kept until its end has been reported. */
+    if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
+        e->turn_failed = true;
     if (!d->certain)
         return;
     d->seen = s->state;
@@ -53,9 +57,6 @@ void engine_take_picture(struct engine *e, struct domain *d, struct sighting *s)
     d->in_migration = s->in_migration;
     d->way = s->way;
     d->incarnation = s->incarnation;
-    /* Of one that is gone the last definition is kept until its end has been reported. */
-    if (s->instance && inventory_define(&e->inventory, d, take(s->instance)) < 0)
-        e->turn_failed = true;
     engine_note_start(e, d);
 }
 

@@ -33,6 +33,9 @@ struct engine_host {
      * Takes c. */
     void (*start_call)(void *userdata, struct call *c);
     struct moment (*now)(void *userdata);
+    /* Is the process of this run proved to be alive, now? Must not wait. NULL: nothing is proved.
+     */
+    bool (*is_alive)(void *userdata, const struct incarnation *run);
     /* Any number below bound; for jitter. */
     uint32_t (*random)(void *userdata, uint32_t bound);
     /* Events up to this sequence are committed: wake the sinks. */

@@ -43,6 +43,7 @@ struct domain {
     /* As last seen. Not certain: the hypervisor is away, or could not tell. */
     bool certain;
     enum domain_state seen;
+    bool is_untold; /* by the last look, or the full read: its state could not be told */
     bool is_saved, in_migration;
     enum migration_way way; /* where it is in migration */
     bool is_filed;  /* saved to somebody's file, which libvirt forgets over a restart of its own */

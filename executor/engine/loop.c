@@ -261,6 +261,13 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *u
 
 /* --- The engine's host --------------------------------------------------------------------- */
 
+static bool host_is_alive(void *userdata, const struct incarnation *run)
+{
+    struct hypervisor *h = ((struct loop *)userdata)->hypervisor;
+
+    return h->ops->is_alive && h->ops->is_alive(h, run);
+}
+
 static void host_start_call(void *userdata, struct call *c)
 {
     struct loop *l = userdata;
@@ -373,6 +380,7 @@ int loop_new(const struct loop_settings *settings, struct hypervisor *h, struct 
 {
     struct engine_host host = {.start_call = host_start_call,
                                .now = host_now,
+                               .is_alive = host_is_alive,
                                .random = host_random,
                                .committed = host_committed,
                                .start_wipe = host_start_wipe,

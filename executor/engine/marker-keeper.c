@@ -16,10 +16,10 @@
 #include "engine/marker-keeper.h"
 
 #include "stopd/log.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -271,35 +271,17 @@ static void *keep(void *userdata)
     return NULL;
 }
 
-static int start_thread(struct marker_keeper *k)
-{
-    sigset_t all, former;
-    int errnum;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &former);
-    errnum = pthread_create(&k->thread, NULL, keep, k);
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    if (errnum == 0)
-        pthread_setname_np(k->thread, "markers");
-    return errnum;
-}
-
 int marker_keeper_new(const char *folder, void (*no_room)(void *userdata), void *userdata,
                       struct marker_keeper **ret, struct error **err)
 {
     _cleanup_(keeper_free) struct marker_keeper *k = calloc(1, sizeof(*k));
-    pthread_condattr_t monotonic;
     int r;
 
     if (!k)
         return error_no_memory(err);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->work, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->done, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&k->done);
     k->queue_end = &k->queue;
     k->no_room = no_room;
     k->userdata = userdata;
@@ -308,8 +290,8 @@ int marker_keeper_new(const char *folder, void (*no_room)(void *userdata), void 
     r = markers_make_folder(folder, err);
     if (r < 0)
         return r;
-    r = start_thread(k);
-    if (r != 0)
+    r = thread_start(&k->thread, "markers", keep, k);
+    if (r < 0)
         return error_set_errno(err, ERROR_INTERNAL, r, "starting the thread that keeps markers");
     *ret = take(k);
     return 0;
@@ -318,8 +300,7 @@ int marker_keeper_new(const char *folder, void (*no_room)(void *userdata), void 
 bool marker_keeper_free(struct marker_keeper *k, usec_t patience)
 {
     usec_t until = moment_now().monotonic + patience;
-    const struct timespec at = {.tv_sec = (time_t)(until / USEC_PER_SEC),
-                                .tv_nsec = (long)(until % USEC_PER_SEC * 1000)};
+    const struct timespec at = timespec_of(until);
     bool ended;
 
     if (!k)

@@ -27,9 +27,9 @@
  */
 #include "engine/relay-internal.h"
 #include "stopd/log.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -37,12 +37,6 @@
 #define BACKOFF_LEAST USEC_PER_SEC
 #define BACKOFF_MOST (60 * USEC_PER_SEC)
 #define INTERRUPTED_PATIENCE (2 * USEC_PER_SEC)
-
-static struct timespec timespec_of(usec_t monotonic)
-{
-    return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
-                             .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
-}
 
 void relay_notify(struct relay *r, uint64_t sequence)
 {
@@ -217,15 +211,11 @@ static void *relay_main(void *userdata)
 static struct relay *relay_new(const struct relay_settings *settings)
 {
     struct relay *r = calloc(1, sizeof(*r));
-    pthread_condattr_t monotonic;
 
     if (!r)
         return NULL;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->wake, &monotonic);
-    pthread_cond_init(&r->gone, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&r->wake);
+    condition_init(&r->gone);
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->calling, NULL);
     r->report = settings->report;
@@ -235,28 +225,11 @@ static struct relay *relay_new(const struct relay_settings *settings)
     return r;
 }
 
-/* Signals are the loop's business, never a sink's. */
-static int start_thread(struct relay *r)
-{
-    char name[16];
-    sigset_t all, former;
-    int errnum;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &former);
-    errnum = pthread_create(&r->thread, NULL, relay_main, r);
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    if (errnum == 0) {
-        snprintf(name, sizeof(name), "sink %s", r->name);
-        pthread_setname_np(r->thread, name);
-    }
-    return errnum;
-}
-
 int relay_start(const struct relay_settings *settings, struct relay **ret, struct error **err)
 {
     _cleanup_(relay_free) struct relay *r = relay_new(settings);
-    int errnum;
+    char name[16];
+    int started;
 
     if (!r) {
         settings->upstream->ops->free(settings->upstream);
@@ -267,9 +240,10 @@ int relay_start(const struct relay_settings *settings, struct relay **ret, struc
         text_replace(&r->journal_path, settings->journal_path) < 0 ||
         batch_init(&r->batch, r->upstream->ops->batch) < 0)
         return error_no_memory(err);
-    errnum = start_thread(r);
-    if (errnum != 0)
-        return error_set_errno(err, ERROR_INTERNAL, errnum, "starting a thread for sink %s",
+    snprintf(name, sizeof(name), "sink %s", r->name);
+    started = thread_start(&r->thread, name, relay_main, r);
+    if (started < 0)
+        return error_set_errno(err, ERROR_INTERNAL, started, "starting a thread for sink %s",
                                r->name);
     *ret = take(r);
     return 0;

@@ -255,9 +255,12 @@ static int receive(struct helper *h, struct error **err)
 
 static bool next_line(struct helper *h, const char **ret, size_t *ret_n)
 {
-    char *line = h->buffer + h->line;
-    char *end = h->n > h->line ? memchr(line, '\n', h->n - h->line) : NULL;
+    char *line, *end;
 
+    if (h->n <= h->line) /* at first there is no buffer either */
+        return false;
+    line = h->buffer + h->line;
+    end = memchr(line, '\n', h->n - h->line);
     if (!end)
         return false;
     *end = '\0';

@@ -13,10 +13,10 @@
  * Paths are resolved on the survey's thread too: one on a network file system can hang as well.
  */
 #include "engine/wiper-survey.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -96,12 +96,6 @@ static void unlock_and_release(struct surveyor *s)
     pthread_mutex_unlock(&s->lock);
     if (last)
         free_surveyor(s);
-}
-
-static struct timespec timespec_of(usec_t monotonic)
-{
-    return (struct timespec){.tv_sec = (time_t)(monotonic / USEC_PER_SEC),
-                             .tv_nsec = (long)(monotonic % USEC_PER_SEC * 1000)};
 }
 
 /* --- Making a survey ------------------------------------------------------------------------- */
@@ -244,23 +238,14 @@ static void *carry_out(void *userdata)
 /* With the lock held. 0 or an errno; takes a then. */
 static int begin(struct surveyor *s, struct ask *a)
 {
-    pthread_attr_t attributes;
-    sigset_t all, former;
-    pthread_t thread;
-    int errnum;
+    int r;
 
     if (s->n_calls >= CALLS_MAX)
-        return EAGAIN;
+        return -EAGAIN;
     a->surveyor = s;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &former);
-    errnum = pthread_create(&thread, &attributes, carry_out, a);
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    pthread_attr_destroy(&attributes);
-    if (errnum != 0)
-        return errnum;
+    r = thread_start(NULL, "survey", carry_out, a);
+    if (r < 0)
+        return r;
     s->n_calls++;
     s->references++;
     return 0;
@@ -288,17 +273,13 @@ static void begin_survey(struct surveyor *s)
 int surveyor_new(struct hypervisor *h, struct surveyor **ret, struct error **err)
 {
     struct surveyor *s = calloc(1, sizeof(*s));
-    pthread_condattr_t monotonic;
 
     if (!s)
         return error_no_memory(err);
     s->hypervisor = h;
     s->references = 1;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->news, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&s->news);
     *ret = s;
     return 0;
 }

@@ -14,9 +14,9 @@
  * of it any more.
  */
 #include "engine/wiper-internal.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -61,7 +61,6 @@ int wiper_new(const struct wiper_settings *settings, struct hypervisor *h, struc
               struct error **err)
 {
     struct wiper *w = calloc(1, sizeof(*w));
-    pthread_condattr_t monotonic;
     int r;
 
     if (!w)
@@ -72,10 +71,7 @@ int wiper_new(const struct wiper_settings *settings, struct hypervisor *h, struc
     w->references = 1;
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->calling, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->gone, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&w->gone);
     r = wiper_config_new(settings, &w->config, err);
     if (r == 0)
         r = surveyor_new(h, &w->surveyor, err);
@@ -105,8 +101,7 @@ void wiper_configure(struct wiper *w, const struct wiper_settings *settings)
 /* Waits until no job is left. */
 static bool await_jobs(struct wiper *w, usec_t deadline)
 {
-    const struct timespec until = {.tv_sec = (time_t)(deadline / USEC_PER_SEC),
-                                   .tv_nsec = (long)(deadline % USEC_PER_SEC * 1000)};
+    const struct timespec until = timespec_of(deadline);
     bool all_over;
 
     pthread_mutex_lock(&w->lock);
@@ -178,24 +173,13 @@ static void *run(void *userdata)
     return NULL;
 }
 
-/* With the lock held. Signals are the loop's business, never a helper's; SIGPIPE least of all. */
+/* With the lock held. */
 static int start_thread(struct wiper *w, struct job *j)
 {
-    pthread_attr_t attributes;
-    sigset_t all, former;
-    pthread_t thread;
-    int errnum;
+    int r = thread_start(NULL, j->order->kind == WIPE_JOB_CLEAR ? "clear" : "identify", run, j);
 
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &former);
-    errnum = pthread_create(&thread, &attributes, run, j);
-    pthread_sigmask(SIG_SETMASK, &former, NULL);
-    pthread_attr_destroy(&attributes);
-    if (errnum != 0)
-        return errnum;
-    pthread_setname_np(thread, j->order->kind == WIPE_JOB_CLEAR ? "clear" : "identify");
+    if (r < 0)
+        return r;
     j->next = w->jobs;
     w->jobs = j;
     w->references++;
@@ -236,7 +220,7 @@ static int begin(struct wiper *w, struct job *j, struct error **err)
                       j->order->instance ? instance_public_id(j->order->instance) : "the instance");
     else if (w->stopping)
         r = error_set(err, ERROR_UNKNOWN, "stopd is going down");
-    else if ((errnum = start_thread(w, j)) != 0)
+    else if ((errnum = start_thread(w, j)) < 0)
         r = error_set_errno(err, ERROR_UNKNOWN, errnum, "starting a thread for a local disk");
     pthread_mutex_unlock(&w->lock);
     return r;

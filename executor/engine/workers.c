@@ -21,10 +21,10 @@
 #include "engine/workers.h"
 
 #include "engine/call-queue.h"
+#include "stopd/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -199,22 +199,16 @@ static void *work(void *arg)
 static int add_worker(struct workers *w)
 {
     struct worker *self = calloc(1, sizeof(*self));
-    pthread_attr_t attr;
-    pthread_t thread;
     int r;
 
     if (!self)
         return -ENOMEM;
     self->pool = w;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    r = pthread_create(&thread, &attr, work, self);
-    pthread_attr_destroy(&attr);
-    if (r != 0) {
+    r = thread_start(NULL, "hypervisor call", work, self);
+    if (r < 0) {
         free(self);
-        return -r;
+        return r;
     }
-    pthread_setname_np(thread, "hypervisor call");
     self->next = w->all;
     w->all = self;
     w->n_alive++;
@@ -226,7 +220,6 @@ int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, s
                 void *userdata, struct workers **ret, struct error **err)
 {
     struct workers *w = calloc(1, sizeof(*w));
-    pthread_condattr_t attr;
     int r = 0;
 
     if (!w)
@@ -239,10 +232,7 @@ int workers_new(struct hypervisor *h, unsigned n, void (*done)(void *userdata, s
     w->references = 1;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->gone, &attr);
-    pthread_condattr_destroy(&attr);
+    condition_init(&w->gone);
 
     pthread_mutex_lock(&w->lock);
     while (r == 0 && w->n_alive < n)

@@ -17,7 +17,7 @@ static int unfinished_of_row(sqlite3_stmt *q, struct operation **ret, struct err
     r = operation_from_journal(document, &op, NULL);
     if (r == -ENOMEM)
         return error_no_memory(err);
-    if (r < 0 || operation_is_finished(op))
+    if (r < 0 || operation_is_finished(op) || !column_number(q, 2, &op->number))
         return row_damaged(q, err, "operation", column_text(q, 0, NULL));
     *ret = take(op);
     return 0;
@@ -28,7 +28,7 @@ int journal_load_unfinished(struct journal *j, int (*each)(void *userdata, struc
 {
     _cleanup_(query) sqlite3_stmt *q = NULL;
     int r = database_query(&j->database,
-                           "SELECT request_id, document FROM operation WHERE number IN"
+                           "SELECT request_id, document, number FROM operation WHERE number IN"
                            " (SELECT number FROM operation WHERE finished_at IS NULL)"
                            " ORDER BY number",
                            NO_VALUES, &q, err);

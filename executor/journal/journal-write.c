@@ -1,37 +1,65 @@
 /* journal-write.c - what a turn of the loop writes down
  *
- * Each function is one statement in the transaction that the caller has begun.
+ * Each function writes one row in the transaction that the caller has begun.
  */
 #include "journal/private.h"
 
 /* Its state is one all the time until it is finished, so nothing that an index is made of changes
- * before. */
-static const char put_unfinished[] =
+ * before; and by its number a row is found without any. That it is the row is looked at all the
+ * same. */
+static const char insert[] =
     "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
-    " VALUES (?1, ?2, ?3, ?4, ?5)"
-    " ON CONFLICT (request_id) DO UPDATE SET document = excluded.document";
-static const char put_finished[] =
-    "INSERT INTO operation (request_id, instance_id, state, finished_at, document)"
-    " VALUES (?1, ?2, ?3, ?4, ?5)"
-    " ON CONFLICT (request_id) DO UPDATE SET state = excluded.state,"
-    " finished_at = excluded.finished_at, document = excluded.document";
+    " VALUES (?1, ?2, ?3, ?4, ?5)";
+static const char go_on[] =
+    "UPDATE operation SET document = ?3 WHERE number = ?1 AND request_id = ?2";
+static const char finish[] = "UPDATE operation SET document = ?3, state = ?4, finished_at = ?5"
+                             " WHERE number = ?1 AND request_id = ?2";
 
-int journal_put_operation(struct journal *j, const struct operation *op, struct error **err)
+static int update_operation(struct journal *j, const struct operation *op, struct value document,
+                            struct error **err)
 {
-    const char *document = operation_write(op, true, &j->document);
-    bool finished = operation_is_finished(op);
+    if (!operation_is_finished(op))
+        return journal_write(j, go_on, VALUES(number(op->number), text(op->request_id), document),
+                             err);
+    return journal_write(j, finish,
+                         VALUES(number(op->number), text(op->request_id), document,
+                                text(instance_state_to_string(operation_state(op))),
+                                number(op->finished_at)),
+                         err);
+}
 
-    if (!document) {
+static int insert_operation(struct journal *j, struct operation *op, struct value document,
+                            struct error **err)
+{
+    int r = journal_write(j, insert,
+                          VALUES(text(op->request_id), text(op->instance_id),
+                                 text(instance_state_to_string(operation_state(op))),
+                                 operation_is_finished(op) ? number(op->finished_at) : null_value(),
+                                 document),
+                          err);
+
+    if (r >= 0)
+        op->number = (uint64_t)sqlite3_last_insert_rowid(j->database.sqlite);
+    return r;
+}
+
+int journal_put_operation(struct journal *j, struct operation *op, struct error **err)
+{
+    const char *written = operation_write(op, true, &j->document);
+    const struct value document = {.type = VALUE_TEXT, .text = written, .size = j->document.size};
+    int r;
+
+    if (!written) {
         j->failed = true;
         return error_no_memory(err);
     }
-    return journal_write(
-        j, finished ? put_finished : put_unfinished,
-        VALUES(text(op->request_id), text(op->instance_id),
-               text(instance_state_to_string(operation_state(op))),
-               finished ? number(op->finished_at) : null_value(),
-               (struct value){.type = VALUE_TEXT, .text = document, .size = j->document.size}),
-        err);
+    if (op->number > 0) {
+        r = update_operation(j, op, document, err);
+        if (r < 0 || sqlite3_changes(j->database.sqlite) > 0)
+            return r;
+    }
+    /* It is new, or its row has not become durable, or somebody has deleted it by hand. */
+    return insert_operation(j, op, document, err);
 }
 
 int journal_put_alias(struct journal *j, const char *request_id, const char *operation,

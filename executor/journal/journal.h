@@ -28,8 +28,8 @@ int journal_begin(struct journal *j, struct error **err);
 int journal_commit(struct journal *j, struct error **err);
 void journal_rollback(struct journal *j);
 
-/* Writes the operation as it is now. */
-int journal_put_operation(struct journal *j, const struct operation *op, struct error **err);
+/* Writes the operation as it is now, and gives it its number where it has none. */
+int journal_put_operation(struct journal *j, struct operation *op, struct error **err);
 /* Another RequestId that names the same operation. */
 int journal_put_alias(struct journal *j, const char *request_id, const char *operation,
                       struct error **err);

@@ -38,12 +38,12 @@
 struct search {
     const struct scene *scene;
     struct refusal *refusal;
-    dev_t anonymous;            /* the file system of rings, eventfds and the like */
-    struct inode_set harmless;  /* mapped files that are known not to be ours */
-    char process[PATH_MAX];     /* "/proc/123", which it is named by … */
-    char thread[PATH_MAX + 32]; /* … and what is looked at: the same, or "/proc/123/task/124" */
-    char thread_id[32];         /* "124" */
-    char culprit[384];          /* "process 123 (qemu-system-x86)", once somebody wants to know */
+    dev_t anonymous;              /* the file system of rings, eventfds and the like */
+    struct inode_set harmless;    /* mapped files that are known not to be ours */
+    char process[PATH_MAX];       /* "/proc/123", which it is named by … */
+    char thread[PATH_MAX + 512];  /* … and what is looked at: the same, or "/proc/123/task/124" */
+    char thread_id[NAME_MAX + 1]; /* "124" */
+    char culprit[384];            /* "process 123 (qemu-system-x86)", once somebody wants to know */
 };
 
 static void search_cleanup(struct search *q)
@@ -145,7 +145,7 @@ static int look_at_ring_once(struct search *q, const char *path)
 
 static int look_at_ring(struct search *q, const char *fd, struct error **err)
 {
-    char path[PATH_MAX + 512];
+    char path[PATH_MAX + 1024];
     int r = 0;
 
     snprintf(path, sizeof(path), "%s/fdinfo/%s", q->thread, fd);
@@ -176,7 +176,7 @@ static bool is_ring(int folder, const char *fd)
 /* Opened for reading only? When it cannot be told, no. */
 static bool is_reader(const struct search *q, const char *fd)
 {
-    char folder[PATH_MAX + 64], text[512], *flags;
+    char folder[PATH_MAX + 520], text[512], *flags;
 
     snprintf(folder, sizeof(folder), "%s/fdinfo", q->thread);
     sysfs_text(folder, fd, text, sizeof(text));
@@ -187,7 +187,7 @@ static bool is_reader(const struct search *q, const char *fd)
 /* Those of the thread at hand. */
 static int look_at_descriptors(struct search *q, struct error **err)
 {
-    char folder[PATH_MAX + 64];
+    char folder[PATH_MAX + 520];
     _cleanup_(closedir) DIR *d = NULL;
     struct dirent *e;
 
@@ -275,7 +275,7 @@ static int look_at_mapping(struct search *q, const struct mapping *m, struct err
 /* Those of the thread at hand. *n: how many there were, of files or not. */
 static int look_at_mappings(struct search *q, size_t *n, struct error **err)
 {
-    char path[PATH_MAX + 512];
+    char path[PATH_MAX + 520];
     _cleanup_(fclose) FILE *f = NULL;
     _cleanup_(freep) char *line = NULL;
     size_t size = 0;

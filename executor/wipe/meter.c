@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "stopd/thread.h"
 
 #define SAY_EVERY (500 * USEC_PER_MSEC)
 #define CATCH_UP_MAX USEC_PER_SEC
@@ -32,8 +33,7 @@ void meter_begin(struct meter *m, const char *phase, const char *method, uint64_
 
 static void sleep_until(usec_t when)
 {
-    struct timespec at = {.tv_sec = (time_t)(when / USEC_PER_SEC),
-                          .tv_nsec = (long)(when % USEC_PER_SEC * 1000)};
+    struct timespec at = timespec_of(when);
 
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
         ;

@@ -2,10 +2,12 @@
 #ifndef STOPD_BASE_H
 #define STOPD_BASE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <uuid/uuid.h>
 
 /* Microseconds, as systemd counts them. USEC_NEVER is a deadline that does not come. */
@@ -74,6 +76,10 @@ static inline bool is_set(const char *s)
 bool text_equal(const char *a, const char *b);      /* NULL equals only NULL */
 bool text_equal_case(const char *a, const char *b); /* the same, ASCII case apart */
 int text_replace(char **s, const char *value);      /* strdup into *s; 0 or -ENOMEM */
+char *text_vformat(const char *format, va_list ap); /* NULL where there is no memory */
+
+/* Reads until there is no more, or no room. Returns how much, or a negative errno. */
+ssize_t read_up_to(int fd, char *buffer, size_t size);
 
 /* An enum's words, in its order. text_index() is the position of a word, or -1. */
 int text_index(const char *const *words, size_t n, const char *word);

@@ -137,7 +137,8 @@ struct hypervisor_ops {
      * broken ones first. *has_processes: domains here are processes of this host, whose end can be
      * proved. */
     int (*connect)(struct hypervisor *h, bool *has_processes, struct error **err);
-    /* Every domain there is. Those that cannot be read are in the list as DOMAIN_UNKNOWN. */
+    /* Every domain there is. Those that cannot be read are in the list as DOMAIN_UNKNOWN, with what
+     * is known of their definition all the same. */
     int (*list)(struct hypervisor *h, struct sightings *ret, struct error **err);
     /* Every domain there is, by as little asking as can be: of each only domain, state and
      * incarnation are told, and nothing is watched. For whoever may have missed a hint. */
@@ -147,6 +148,10 @@ struct hypervisor_ops {
      * announced by changed(). */
     int (*look)(struct hypervisor *h, const uuid_t domain, const struct incarnation *remembered,
                 struct sighting *ret, struct error **err);
+
+    /* Is the process of this run proved to be alive? For any thread: the kernel alone is asked,
+     * which does not wait. NULL: domains are no processes here. */
+    bool (*is_alive)(struct hypervisor *h, const struct incarnation *who);
 
     /* The path on this host of a storage pool's volume, there now or not; *ret NULL: it has none
      * (it is a network's). Whatever is an error, the path is not known. NULL: there are no pools.

@@ -26,8 +26,25 @@ def libvirtd_away():
 
 
 @contextlib.contextmanager
+def hook(text):
+    """This is libvirt's hook. libvirtd looks for it when it starts."""
+    path = "/etc/libvirt/hooks/qemu"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, stat.S_IRWXU)
+    kit.kill_libvirtd(signal.SIGTERM)
+    kit.wait_libvirtd()
+    try:
+        yield
+    finally:
+        os.unlink(path)
+        kit.kill_libvirtd(signal.SIGTERM)
+        kit.wait_libvirtd()
+
+
 def qemu_hook(markers):
-    """libvirt's hook is installed, with the markers in this folder. libvirtd looks for it when it starts."""
+    """Ours, with the markers in this folder."""
     source = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "hooks", "qemu")
     program = os.path.join(os.environ["STOPD_BUILD"], "executor", "hook", "stopd-may-start")
     with open(source, encoding="utf-8") as file:
@@ -36,16 +53,4 @@ def qemu_hook(markers):
                      ("program=/usr/sbin/stopd-may-start", f"program={program}")):
         assert was in text
         text = text.replace(was, now)
-    hook = "/etc/libvirt/hooks/qemu"
-    os.makedirs(os.path.dirname(hook), exist_ok=True)
-    with open(hook, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(hook, stat.S_IRWXU)
-    kit.kill_libvirtd(signal.SIGTERM)
-    kit.wait_libvirtd()
-    try:
-        yield
-    finally:
-        os.unlink(hook)
-        kit.kill_libvirtd(signal.SIGTERM)
-        kit.wait_libvirtd()
+    return hook(text)

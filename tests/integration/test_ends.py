@@ -69,6 +69,37 @@ def test_whatever_ends_a_guest_in_the_middle_it_is_stopped_with_that_cause(guest
         assert reason_of(stopd, f"i-{kind}") == f"{causes[kind]}; local disks cleared"
 
 
+def test_what_libvirtd_itself_has_ended_is_stopped_with_that_cause(guest, loops, stopd_for, tmp_path):  # noqa: F811
+    """It kills a guest that it cannot take up again; and a start that fails is all that it knows of a domain then."""
+    system = tmp_path / "system"
+    system.write_bytes(bytes(MIB))
+    made = boot(guest, loops, daemon={}, failed={"behaviour": "slow:1", "more": [system]})
+    ended, failed = (made[kind][0] for kind in ("daemon", "failed"))
+    stopd = stopd_for()
+    requests = {kind: stopd.accepted(f"i-{kind}", ConfirmStop="true") for kind in made}
+    for request in requests.values():
+        pressed(stopd, request)
+    stopd.kill()
+    kit.wait_off(failed)
+    with host.hook(f'#!/bin/sh\n[ "$1 $2" != "{ended} reconnect" ]\n'):
+        wait_until(lambda: kit.is_off(ended), "libvirtd has ended it")
+        system.unlink()
+        with pytest.raises(libvirt.libvirtError):
+            kit.start(failed)
+        assert [kit.domain(name).state()[1] for name in (ended, failed)] == [
+            libvirt.VIR_DOMAIN_SHUTOFF_DAEMON, libvirt.VIR_DOMAIN_SHUTOFF_FAILED]
+
+        stopd.start()
+
+        causes = {"daemon": "ended by the hypervisor's daemon", "failed": "hypervisor failure"}
+        for kind, (_, disk) in made.items():
+            operation = stopd.finished(requests[kind])
+            assert operation["outcome"] == "Stopped" and "power cut" not in words(operation), operation
+            assert disk.is_zero() and disk_events(stopd, f"i-{kind}") == ["cleared"]
+            stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
+            assert reason_of(stopd, f"i-{kind}") == f"{causes[kind]}; local disks cleared"
+
+
 def test_an_instance_that_is_gone_is_cleared_by_what_was_journalled(guest, loops, stopd_for):  # noqa: F811
     """Transient, or undefined or renamed while its disk is cleared."""
     made = boot(guest, loops, undefined={"behaviour": "obey"}, renamed={"behaviour": "obey"})

@@ -1,16 +1,20 @@
 """What hangs is in the open, is never taken for stopped, and holds nobody else up (contract 4.5)."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 
+import libvirt
 import pytest
 
 import kit
 from daemon import DEADLINE, UnixConnection, wait_until
+from test_states import shown
 
 HERE = os.path.dirname(__file__)
 
@@ -83,6 +87,38 @@ def test_a_guest_whose_process_is_stopped_by_a_signal_holds_up_nobody_and_ends_b
         assert ("power cut" in words(operation)) == (name == forced), operation
         assert not kit.process_runs(pids[name])
         stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+
+
+def test_a_guest_whose_monitor_hangs_in_a_long_job_is_stopped_by_force_alone(daemon, guest, tmp_path):
+    """Whether it migrates nobody can tell, so neither what it is; but its process is there."""
+    name, stopd = guest("obey"), daemon(hypervisor__call_timeout="2s").start()
+    shown(stopd, name, state="Running", certain=True)
+    pid = kit.pid(name)
+    os.kill(pid, signal.SIGSTOP)
+    domain = kit.domain(name)
+
+    def dump():
+        with contextlib.suppress(libvirt.libvirtError):
+            kit.domain(name).coreDump(str(tmp_path / "core"))
+
+    job = threading.Thread(target=dump, daemon=True)
+    job.start()
+    wait_until(lambda: domain.controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_JOB, "the job has begun")
+    domain.connect().defineXML(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))  # which makes stopd look
+    shown(stopd, name, state="Running", certain=False)
+
+    refused = stopd.stop_instance(name)
+    assert (refused.status, refused.code) == (503, "ServiceUnavailable"), refused
+    assert stopd.stop_instance(name, DryRun="true").code == "ServiceUnavailable"
+    assert stopd.stop_instance(name, ForceStop="true", DryRun="true").code == "DryRunOperation"
+    request = stopd.accepted(name, ForceStop="true")
+
+    operation = wait_until(lambda: (lambda o: o if o["outcome"] else None)(stopd.operation(request)),
+                           "it has ended", deadline=120, seen=lambda: f"{stopd.operation(request)}\n{stopd.log()}")
+    assert operation["outcome"] == "Stopped" and "power cut" in words(operation), operation
+    assert not kit.process_runs(pid)
+    stopd.reported(name, "Running→Stopping", "Stopping→Stopped")
+    job.join(DEADLINE)
 
 
 def test_without_descriptors_a_stop_waits_and_an_end_is_not_missed(daemon, guest):

@@ -83,6 +83,13 @@ static bool power_off_slowly(struct life *life, struct simulated_domain *d)
     return simulated_power_off(life->world, d);
 }
 
+/* Nobody can tell by its process that it is another run. */
+static bool run_unseen(struct life *life, struct simulated_domain *d)
+{
+    d->manners.hides_process = true;
+    return weather_start(life, d) && power_off_slowly(life, d);
+}
+
 /* And something else before anybody looks. */
 static bool lock(struct life *life, struct simulated_domain *d)
 {
@@ -218,6 +225,7 @@ static const struct stroke {
     {STAGE_BLOCKED, 1, "is powered off from inside", power_off},
 
     {STAGE_CLEARING, 1, "is started", weather_start},
+    {STAGE_CLEARING, 2, "is started, its process unseen, and goes off again", run_unseen},
     {STAGE_CLEARING, 4, "is started, and something else at once", weather_start_briefly},
     {STAGE_CLEARING, 3, "is started, and is off again", weather_run_briefly},
     {STAGE_CLEARING, 2, "has a process that cannot be judged", doubt},

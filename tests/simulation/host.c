@@ -64,6 +64,13 @@ static uint32_t host_random(void *userdata, uint32_t bound)
     return dice_below(&life->uuid_dice, bound);
 }
 
+static bool host_is_alive(void *userdata, const struct incarnation *run)
+{
+    struct hypervisor *h = &((struct life *)userdata)->world->hypervisor;
+
+    return h->ops->is_alive(h, run);
+}
+
 /* --- Hints ---------------------------------------------------------------------------------- */
 
 static void post_hint(struct life *life, const uuid_t domain, usec_t at)
@@ -181,6 +188,7 @@ void host_start_engine(struct life *life)
         .userdata = life,
         .start_call = host_start_call,
         .now = host_now,
+        .is_alive = host_is_alive,
         .random = host_random,
         .committed = host_committed,
         .start_wipe = wiping_start,

@@ -179,8 +179,8 @@ static bool may_write(struct error **err)
     }                                                           \
     struct base_swallow_semicolon
 
-WRAP_WRITE(journal_put_operation,
-           (struct journal * j, const struct operation *op, struct error **err), (j, op, err));
+WRAP_WRITE(journal_put_operation, (struct journal * j, struct operation *op, struct error **err),
+           (j, op, err));
 WRAP_WRITE(journal_put_reported, (struct journal * j, const struct reported *r, struct error **err),
            (j, r, err));
 WRAP_WRITE(journal_forget_reported, (struct journal * j, const uuid_t domain, struct error **err),

@@ -42,6 +42,21 @@ static struct simulated_domain *find_domain(const struct life *life, const struc
 
 /* --- Stops ---------------------------------------------------------------------------------- */
 
+/* Contract 4: while the hypervisor cannot tell, nothing is concluded. What its process proves to be
+ * on is stopped all the same, where nothing is asked of its guest. */
+static void check_untold(struct life *life, const struct ask *ask)
+{
+    const struct seen_domain *seen = witness_domain(life, ask->domain);
+    bool is_alive = seen->known_run > 0 && !seen->runs[seen->known_run].is_gone;
+
+    if (!seen->is_untold || !seen->was_untold)
+        return;
+    census_count("rule", "4 untold");
+    if (!ask->force || !life->world->has_processes || !is_alive)
+        rule_broken(life, "4 untold", "%.8s of %s is accepted, of which nobody can tell what it is",
+                    ask->request_id, domain_word(ask->domain));
+}
+
 static void see_accepted(struct life *life, struct ask *ask, const struct event *e)
 {
     if (!ask || ask->is_dry) {
@@ -69,6 +84,7 @@ static void see_accepted(struct life *life, struct ask *ask, const struct event 
     if (journal_faults_is_on_reserve())
         rule_broken(life, "3 reserve", "%.8s is accepted while the journal's disk is full",
                     ask->request_id);
+    check_untold(life, ask);
     witness_check_accepted(life, ask, e);
     witness_accepted_late(life, ask);
     ask->known_version = witness_domain(life, ask->domain)->known_version;

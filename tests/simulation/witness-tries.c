@@ -42,9 +42,9 @@ static usec_t backoff(unsigned failures)
 
 void witness_check_try(struct life *life, const struct wipe_job *job, const struct ask *ask)
 {
-    const struct seen_tries *t = &ask->tries[job->index];
+    const struct seen_tries *t = job->index < ask->plan.n ? &ask->tries[job->index] : NULL;
 
-    if (job->index >= ask->plan.n)
+    if (!t)
         return; /* said already */
     census_count("rule", "4.3 tries");
     if (t->is_quarantined && !witness_was_retried(life, ask, t->quarantined_at))
@@ -182,7 +182,8 @@ void witness_retry_asked(struct life *life, const struct ask *ask)
         stop->tries[i].least = 0;
 }
 
-/* One that a helper has keeps its tries. */
+/* One that a helper has keeps its tries, and commands come before what else a turn has heard: a
+ * disk that is put aside in the same turn is so afterwards. */
 void witness_retry_answered(struct life *life, const struct ask *ask)
 {
     struct ask *stop = ask->code == ERROR_NONE ? retried(life, ask) : NULL;
@@ -190,8 +191,9 @@ void witness_retry_answered(struct life *life, const struct ask *ask)
     for (unsigned i = 0; stop && i < stop->plan.n; i++) {
         struct seen_tries *t = &stop->tries[i];
 
-        if (t->is_quarantined)
-            t->most = 0;
+        if (!t->is_quarantined || t->quarantined_at == life->now)
+            continue;
+        t->most = 0;
         t->is_quarantined = false;
     }
 }

@@ -236,8 +236,10 @@ void witness_wrote_off(struct life *life, const struct flight *f)
     struct simulated_domain *d = simulated_find(life->world, c->domain);
 
     witness_button_back(life, c, false);
-    if (c->kind == CALL_LOOK && d && f->session == life->world->session)
+    if (c->kind == CALL_LOOK && d && f->session == life->world->session) {
         witness_domain(life, d)->looked = LOOKED_ELSE;
+        witness_domain(life, d)->is_untold = true;
+    }
 }
 
 /* --- What the engine does ------------------------------------------------------------------- */
@@ -382,6 +384,11 @@ void witness_learned(struct life *life, const struct flight *f)
                  uuid_compare(d->definition->uuid, f->call->domain) == 0)
             seen->looked =
                 f->call->result == 0 && g->is_off && !g->is_saved ? LOOKED_OFF : LOOKED_ELSE;
+        if (f->call->kind == CALL_CONNECT
+                ? f->call->result == 0
+                : f->call->kind == CALL_LOOK &&
+                      uuid_compare(d->definition->uuid, f->call->domain) == 0)
+            seen->is_untold = g->version == 0;
         seen->is_found |= is_first && g->is_defined;
         if (is_first || g->version > 0)
             take_down(life, d, g);
@@ -496,6 +503,7 @@ void witness_turn(struct life *life)
     for (size_t i = 0; i < WITNESS_DOMAINS; i++) {
         struct seen_domain *seen = &life->witness.domains[i];
 
+        seen->was_untold = seen->is_untold;
         seen->settled_run = seen->known_run;
         seen->settled_version = seen->known_version;
         if (seen->shown_run > 0 && !life->witness.has_failed)

@@ -145,6 +145,8 @@ struct seen_domain {
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
+    bool is_untold;         /* by the last look: the hypervisor could not tell what it is */
+    bool was_untold;        /* … before this turn */
     bool is_arriving;       /* by what the engine has seen: its guest is not here yet */
     bool is_shown_locked;   /* by the last look that showed a run */
     bool is_found;          /* was there when the first picture was taken */

@@ -80,6 +80,13 @@ static inline void life_start_call(void *userdata, struct call *c)
     l->calls = c;
 }
 
+static inline bool life_is_alive(void *userdata, const struct incarnation *run)
+{
+    struct life *l = userdata;
+
+    return l->world && l->world->hypervisor.ops->is_alive(&l->world->hypervisor, run);
+}
+
 static inline uint32_t life_random(void *userdata, uint32_t bound)
 {
     return 0;
@@ -179,6 +186,7 @@ static inline int life_try_start(struct life *l, struct error **err)
     const struct engine_host host = {.userdata = l,
                                      .start_call = life_start_call,
                                      .now = life_now,
+                                     .is_alive = life_is_alive,
                                      .random = life_random,
                                      .committed = life_committed,
                                      .owe_wipe = life_owe_wipe,
@@ -322,10 +330,10 @@ static inline void take_reply(struct request *r, struct answer *a)
     request_free(r);
 }
 
-/* StopInstance of guest n, with this ClientToken and another parameter, or NULL; the reply comes
+/* StopInstance of guest n, with this ClientToken, and another parameter or NULL; the reply comes
  * with a turn. */
-static inline void ask_stop_with(struct life *l, unsigned n, const char *token, const char *name,
-                                 struct reply *reply)
+static inline void ask_stop_with(struct life *l, unsigned n, const char *token,
+                                 const char *parameter, const char *value, struct reply *reply)
 {
     struct request *r = request_new(REQUEST_STOP);
     struct parameters p = {0};
@@ -336,9 +344,8 @@ static inline void ask_stop_with(struct life *l, unsigned n, const char *token, 
     snprintf(id, sizeof(id), "i-%u", n);
     assert_int_equal(parameters_add(&p, "InstanceId", id), 0);
     assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
-    assert_int_equal(parameters_add(&p, "ConfirmStop", "true"), 0);
-    if (name)
-        assert_int_equal(parameters_add(&p, name, "true"), 0);
+    if (parameter)
+        assert_int_equal(parameters_add(&p, parameter, value), 0);
     snprintf(r->principal.name, sizeof(r->principal.name), "test");
     r->principal.may_change = true;
     uuid_new_upper(r->request_id);
@@ -354,7 +361,7 @@ static inline void ask_stop_with(struct life *l, unsigned n, const char *token, 
 
 static inline void ask_stop_of(struct life *l, unsigned n, const char *token, struct reply *reply)
 {
-    ask_stop_with(l, n, token, NULL, reply);
+    ask_stop_with(l, n, token, NULL, NULL, reply);
 }
 
 static inline void ask_stop(struct life *l, const char *token, struct reply *reply)

@@ -88,7 +88,7 @@ static inline struct operation *an_operation(unsigned n)
     return op;
 }
 
-static inline void put_operation(struct journal *j, const struct operation *op)
+static inline void put_operation(struct journal *j, struct operation *op)
 {
     struct error *err = NULL;
 

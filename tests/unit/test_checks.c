@@ -218,6 +218,24 @@ static void only_what_runs_is_stopped(void **state)
     }
 }
 
+/* Its process proves that it is on, which is no answer to a button; all other checks stand. */
+static void what_its_process_proves_to_be_on_is_stopped_by_force_alone(void **state)
+{
+    struct scene *s = *state;
+
+    s->context.certain = false;
+    s->context.is_on = true;
+    assert_answer(s, ERROR_UNAVAILABLE);
+    s->command.force_stop = true;
+    assert_answer(s, ERROR_NONE);
+    s->context.seen = DOMAIN_UNKNOWN;
+    assert_answer(s, ERROR_NONE);
+    is_local_storage(s);
+    assert_answer(s, ERROR_CONFIRM_STOP);
+    (void)instance_add_lock(s->instance, "security");
+    assert_answer(s, ERROR_LOCKED_FOR_SECURITY);
+}
+
 static void what_is_not_certain_is_not_stopped(void **state)
 {
     struct scene *s = *state;
@@ -348,6 +366,7 @@ int main(void)
         TEST(without_a_plan_a_local_disk_is_not_stopped),
         TEST(a_disk_that_was_another_while_the_instance_ran_is_not_stopped),
         TEST(only_what_runs_is_stopped),
+        TEST(what_its_process_proves_to_be_on_is_stopped_by_force_alone),
         TEST(what_is_not_certain_is_not_stopped),
         TEST(what_migrates_is_not_stopped),
         TEST(a_process_that_is_not_known_is_not_stopped),

@@ -28,7 +28,7 @@ static void an_i1_life(struct scratch *s, struct life *l)
 
 static void ask(struct life *l, struct reply *reply)
 {
-    ask_stop_with(l, 1, "once", "ConfirmStop", reply);
+    ask_stop_with(l, 1, "once", "ConfirmStop", "true", reply);
 }
 
 static bool is_stopped(const struct life *l)

@@ -28,7 +28,7 @@ static void a_deaf_life(struct scratch *s, struct life *l, struct reply *soft)
 
 static void force(struct life *l, struct reply *reply)
 {
-    ask_stop_with(l, 1, "force", "ForceStop", reply);
+    ask_stop_with(l, 1, "force", "ForceStop", "true", reply);
 }
 
 static bool is_stopped(const struct life *l)

@@ -414,7 +414,7 @@ static void a_button_that_comes_back_as_a_stop_is_accepted_is_counted(void **sta
     has_local_disk = true;
     l->helpers = &helpers;
     button = a_stop_that_left_a_button(l, domain);
-    ask_stop(l, "again", &reply);
+    ask_stop_with(l, 1, "again", "ConfirmStop", "true", &reply);
     engine_turn(l->engine);
     assert_false(reply.is_there);
     disk_is_identified(l);

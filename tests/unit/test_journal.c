@@ -112,6 +112,50 @@ static void a_transaction_with_a_failed_write_is_not_committed(void **state)
     journal_close(j);
 }
 
+static void assert_unfinished(struct journal *j, const char *expected)
+{
+    struct found f;
+    char got[64] = "";
+
+    load(j, &f);
+    for (unsigned i = 0; i < f.n; i++)
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s:%u ",
+                 f.items[i]->request_id + 35, f.items[i]->presses);
+    found_free(&f);
+    assert_string_equal(got, expected);
+}
+
+/* A number is only where to look first: it may be of a row that never became durable, and another's
+ * by now, or of one that somebody has deleted. */
+static void an_operation_is_written_into_its_own_row(void **state)
+{
+    struct journal *j = open_journal(journal_path(state));
+    struct operation *one = an_operation(1), *other = an_operation(2);
+
+    begin(j);
+    put_operation(j, one);
+    journal_rollback(j);
+    begin(j);
+    put_operation(j, other);
+    commit(j);
+    assert_int_equal(one->number, other->number);
+    one->presses = 1;
+    begin(j);
+    put_operation(j, one);
+    commit(j);
+    assert_int_not_equal(one->number, other->number);
+    assert_unfinished(j, "2:0 1:1 ");
+    by_hand(journal_path(state), "DELETE FROM operation");
+    one->presses = 2;
+    begin(j);
+    put_operation(j, one);
+    commit(j);
+    assert_unfinished(j, "1:2 ");
+    operation_free(one);
+    operation_free(other);
+    journal_close(j);
+}
+
 /* Contract 5: lists by instance and state; what the public form does not name stays inside. */
 static void operations_are_listed_newest_first(void **state)
 {
@@ -123,8 +167,10 @@ static void operations_are_listed_newest_first(void **state)
         struct operation *op = an_operation(n % 2);
 
         snprintf(op->request_id, sizeof(op->request_id), "473469C7-AA6F-4DC5-B3DB-%012X", n);
-        if (n >= 3)
-            finish(op, n == 5 ? OUTCOME_FAILED : OUTCOME_STOPPED, RECENTLY);
+        if (n == 5)
+            op->action = ACTION_CLEAR; /* Stopped all the time, and unfinished */
+        else if (n >= 3)
+            finish(op, n == 3 ? OUTCOME_FAILED : OUTCOME_STOPPED, RECENTLY);
         put_operation(j, op);
         operation_free(op);
     }
@@ -132,9 +178,13 @@ static void operations_are_listed_newest_first(void **state)
     assert_list(r, NULL, NULL, 100, "6 5 4 3 2 1 ");
     assert_list(r, NULL, NULL, 2, "6 5 ");
     assert_list(r, "i-1", NULL, 100, "5 3 1 ");
+    assert_list(r, "i-1", NULL, 2, "5 3 ");
     assert_list(r, NULL, "Stopping", 100, "2 1 ");
-    assert_list(r, NULL, "Running", 100, "5 ");
+    assert_list(r, NULL, "Running", 100, "3 ");
+    assert_list(r, NULL, "Stopped", 100, "6 5 4 ");
+    assert_list(r, NULL, "Stopped", 2, "6 5 ");
     assert_list(r, "i-0", "Stopped", 100, "6 4 ");
+    assert_list(r, "i-1", "Stopped", 100, "5 ");
     assert_list(r, "i-7", NULL, 100, "");
     journal_reader_close(r);
     journal_close(j);
@@ -277,6 +327,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         RULE(an_unfinished_operation_comes_back_as_it_was),
+        RULE(an_operation_is_written_into_its_own_row),
         RULE(what_is_rolled_back_never_was),
         RULE(a_transaction_with_a_failed_write_is_not_committed),
         RULE(operations_are_listed_newest_first),

@@ -196,6 +196,8 @@ static void libvirt_that_hangs_forbids_the_claim(void **state)
     fails_uncounted(k, kit_clear(k), "did not answer");
     assert_int_equal(k->n_looks, 0);
     tell(k, k->hangs = false);
+    settings.call_timeout = PATIENCE * USEC_PER_SEC;
+    wiper_configure(k->wiper, &settings);
     await_report(k, kit_clear(k), WIPE_REPORT_CLEARED);
 }
 
