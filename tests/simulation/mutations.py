@@ -748,7 +748,7 @@ MUTATIONS = [
      "    op->next_press = t->now.monotonic + 1000 * op->press_delay;", "2 stop.resend"),
     ("an agent that is absent does not give way to ACPI",
      "executor/core/stop-actions.c",
-     "    return t->op->method == METHOD_AGENT_ACPI && agent_was_asked(t) &&",
+     "    return t->op->method == METHOD_AGENT_ACPI && agent_was_meant(t) &&",
      "    return false &&", "2 stop.method"),
     ("an agent that does nothing is asked again and again",
      "executor/core/stop-actions.c",
