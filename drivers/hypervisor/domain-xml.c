@@ -333,6 +333,25 @@ static int read_text(const char *text, struct instance **ret, struct lifecycle *
     return r < 0 ? r : read_domain(xmlDocGetRootElement(doc), ret, ret_lifecycle, err);
 }
 
+int instance_xml_is_locked(const char *element, bool *ret, struct error **err)
+{
+    _cleanup_(document_free) xmlDoc *doc = NULL;
+    int r = parse(element, "instance", &doc, err);
+
+    if (r < 0)
+        return r;
+    *ret = false;
+    for (const xmlNode *n = xmlDocGetRootElement(doc)->children; n; n = n->next) {
+        _cleanup_(freep) char *reason = NULL;
+
+        if (!xml_is_element(n, "lock"))
+            continue;
+        reason = xml_attribute(n, "reason");
+        *ret |= text_equal(reason, "security");
+    }
+    return 0;
+}
+
 int pool_xml_read(const char *text, char **type, char **folder, struct error **err)
 {
     _cleanup_(document_free) xmlDoc *doc = NULL;

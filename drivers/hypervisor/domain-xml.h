@@ -20,4 +20,8 @@ int domain_xml_add_disks(const char *text, struct instance *to, struct error **e
 /* A storage pool's type and its folder; NULL where the definition has none. Errors as above. */
 int pool_xml_read(const char *text, char **type, char **folder, struct error **err);
 
+/* Whether an instance element, as virDomainGetMetadata() gives it (of no namespace any more), has
+ * an operation lock for security. */
+int instance_xml_is_locked(const char *element, bool *ret, struct error **err);
+
 #endif

@@ -233,6 +233,14 @@ static int faulty_look(struct hypervisor *h, const uuid_t domain,
     CALL(PLACE_LOOK, look(f->real, domain, remembered, ret, err), sighting_clear(ret));
 }
 
+/* A part of the act that follows, whose faults are drawn then. */
+static int faulty_check_lock(struct hypervisor *h, const uuid_t domain, struct error **err)
+{
+    struct faulty *f = faulty_of(h);
+
+    return f->real->ops->check_lock(f->real, domain, err);
+}
+
 static bool faulty_is_alive(struct hypervisor *h, const struct incarnation *who)
 {
     struct faulty *f = faulty_of(h);
@@ -311,6 +319,7 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
         .glance = faulty_glance,
         .look = faulty_look,
         .is_alive = faulty_is_alive,
+        .check_lock = faulty_check_lock,
         .find_volume = faulty_find_volume,
         .press_button = faulty_press,
         .restore = faulty_restore,
@@ -328,6 +337,8 @@ int hypervisor_faulty_new(const char *faults, struct hypervisor *real, struct hy
     f->ops = ops;
     if (!real->ops->is_alive)
         f->ops.is_alive = NULL;
+    if (!real->ops->check_lock)
+        f->ops.check_lock = NULL;
     if (!real->ops->find_volume)
         f->ops.find_volume = NULL;
     f->hypervisor.ops = &f->ops;

@@ -18,6 +18,8 @@
  */
 #include "drivers/hypervisor/libvirt-driver.h"
 
+#include "drivers/hypervisor/domain-metadata.h"
+#include "drivers/hypervisor/domain-xml.h"
 #include "drivers/hypervisor/libvirt-errors.h"
 #include "drivers/hypervisor/process.h"
 #include "drivers/hypervisor/qemu-process.h"
@@ -100,6 +102,38 @@ static int act_begin(struct hypervisor *h, const uuid_t domain, const struct inc
     }
     a->name = virDomainGetName(a->dom);
     return 0;
+}
+
+/* What has no such element, or no inactive definition, has no lock there. */
+static int check_unlocked(const struct act *a, unsigned where, struct error **err)
+{
+    _cleanup_(freep) char *element =
+        virDomainGetMetadata(a->dom, VIR_DOMAIN_METADATA_ELEMENT, METADATA_NAMESPACE, where);
+    bool is_locked;
+    int r;
+
+    if (!element &&
+        (libvirt_failed_with(VIR_ERR_NO_DOMAIN_METADATA) ||
+         libvirt_failed_with(VIR_ERR_OPERATION_INVALID) || libvirt_failed_with(VIR_ERR_NO_SUPPORT)))
+        return 0;
+    if (!element)
+        return libvirt_error(err, "read the metadata of domain '%s'", a->name);
+    r = instance_xml_is_locked(element, &is_locked, err);
+    if (r < 0 || !is_locked)
+        return r;
+    return error_set(err, ERROR_LOCKED_FOR_SECURITY, NULL);
+}
+
+int libvirt_check_lock(struct hypervisor *h, const uuid_t domain, struct error **err)
+{
+    _cleanup_(act) struct act a = {0};
+    int r = act_begin(h, domain, NULL, &a, err);
+
+    if (r == 0)
+        r = check_unlocked(&a, VIR_DOMAIN_AFFECT_LIVE, err);
+    if (r == 0)
+        r = check_unlocked(&a, VIR_DOMAIN_AFFECT_CONFIG, err);
+    return r;
 }
 
 /* A button needs a guest that runs: libvirt refuses it otherwise, but does not say which of the

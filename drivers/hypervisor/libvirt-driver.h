@@ -150,6 +150,7 @@ int libvirt_find_volume(struct hypervisor *h, const char *pool, const char *volu
                         struct error **err);
 
 /* libvirt-act.c */
+int libvirt_check_lock(struct hypervisor *h, const uuid_t domain, struct error **err);
 int libvirt_press_button(struct hypervisor *h, const uuid_t domain, const struct incarnation *meant,
                          enum button button, const struct lifecycle *seen, struct press *ret,
                          struct error **err);

@@ -62,6 +62,7 @@ static const struct hypervisor_ops libvirt_ops = {
     .look = libvirt_look,
     .is_alive = libvirt_is_alive,
     .find_volume = libvirt_find_volume,
+    .check_lock = libvirt_check_lock,
     .press_button = libvirt_press_button,
     .restore = libvirt_restore,
     .wake = libvirt_wake,

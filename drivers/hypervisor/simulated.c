@@ -234,6 +234,19 @@ static void interlock(struct simulated *s, struct simulated_domain *d)
     world_tell(s, d, HAPPENED_LOCKED, d->run);
 }
 
+/* The fault of the call is its act's. */
+static int simulated_check_lock(struct hypervisor *h, const uuid_t domain, struct error **err)
+{
+    struct simulated *s = simulated_of(h);
+    const struct simulated_domain *d = simulated_find(s, domain);
+
+    if (!s->is_connected)
+        return fail(err);
+    if (!d || d->state == DOMAIN_ABSENT || !instance_is_locked_for(d->definition, "security"))
+        return 0;
+    return error_set(err, ERROR_LOCKED_FOR_SECURITY, NULL);
+}
+
 static int simulated_press(struct hypervisor *h, const uuid_t domain,
                            const struct incarnation *meant, enum button button,
                            const struct lifecycle *seen, struct press *ret, struct error **err)
@@ -361,6 +374,7 @@ static const struct hypervisor_ops simulated_ops = {
     .glance = simulated_glance,
     .look = simulated_look,
     .is_alive = simulated_is_proved_alive,
+    .check_lock = simulated_check_lock,
     .press_button = simulated_press,
     .restore = simulated_restore,
     .wake = simulated_wake,

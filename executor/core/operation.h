@@ -112,6 +112,7 @@ struct operation {
     bool restore_is_raced; /* a button was out as the restoring call began, and may overtake it */
     usec_t next_clear;
     bool is_held;    /* no disk is given to a helper before the domain is seen off again */
+    bool is_blind;   /* the act that was last asked for follows no look */
     unsigned acting; /* the enum effect whose result is awaited; 0: none */
     uint64_t place;  /* in the queue; rises in the order of acceptance */
     uint64_t number; /* of its row in the journal; 0: it has none yet */

@@ -72,15 +72,22 @@ bool never_pressed(const struct turn *t)
 
 /* While a look's result is taken no act is out: a cut that is awaited then still waits behind it.
  */
-static bool never_cut(const struct turn *t)
+bool operation_heeds_lock(const struct operation *op)
 {
-    return t->op->cuts == (t->op->acting == EFFECT_CUT ? 1 : 0);
+    return op->presses == 0 && op->cuts == (op->acting == EFFECT_CUT ? 1 : 0) &&
+           !op->lock_overridden;
 }
 
 bool is_locked_since(const struct turn *t)
 {
-    return never_pressed(t) && never_cut(t) && !t->op->lock_overridden && t->in->definition &&
+    return operation_heeds_lock(t->op) && t->in->definition &&
            instance_is_locked_for(t->in->definition, "security");
+}
+
+/* The call that was to act has found it so, and has done nothing. */
+bool is_found_locked(const struct turn *t)
+{
+    return t->in->error && t->in->error->code == ERROR_LOCKED_FOR_SECURITY;
 }
 
 static bool agent_was_meant(const struct turn *t)
@@ -275,6 +282,7 @@ void press(struct turn *t)
     if (operation_button(op) == BUTTON_AGENT)
         op->agent_tries++;
     op->acting = EFFECT_PRESS;
+    op->is_blind = !t->in->sighting;
     op->next_press = USEC_NEVER;
     op->look_delay = 0;
     want(t, EFFECT_PRESS);
@@ -299,6 +307,17 @@ void count_press(struct turn *t)
                        op->presses);
     /* An agent that took the command and did nothing has had its turn. */
     op->agent_spent = op->method == METHOD_AGENT_ACPI;
+}
+
+/* It was out when the power was to be cut: its guest has been asked all the same. */
+void count_late_press(struct turn *t)
+{
+    struct operation *op = t->op;
+
+    op->acting &= ~(unsigned)EFFECT_PRESS;
+    if (op->presses == 0)
+        op->grace_left = op->grace;
+    op->presses++;
 }
 
 void press_failed(struct turn *t)
@@ -389,6 +408,7 @@ static void cut(struct turn *t)
     struct operation *op = t->op;
 
     op->acting = EFFECT_CUT;
+    op->is_blind = !t->in->sighting;
     op->cuts++;
     op->next_cut = USEC_NEVER;
     op->next_look = USEC_NEVER;

@@ -26,8 +26,10 @@
  *
  * An operation lock may be set after the stop was accepted. Whichever look first shows one while no
  * button has been taken and no cut is out ends the stop as failed, unless its command overrode
- * locks; a guest that such a look finds off has stopped, by itself. Once something has been done to
- * the guest a lock changes nothing: half a stop is worse than one that goes on.
+ * locks; a guest that such a look finds off has stopped, by itself. An act that follows no look
+ * (the first cut, a button again that was refused) finds out for itself right before. Once
+ * something has been done to the guest a lock changes nothing: half a stop is worse than one that
+ * goes on.
  *
  * This file is the table. The guards and actions that its rows name are in stop-actions.c and
  * stop-ends.c; those of the clear in stop-clear.c.
@@ -79,6 +81,7 @@ static const struct rule {
     RULE(STAGE_SHUTTING_DOWN, IN_SEEN_RUNNING,   button_due,          press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_DUE,      NULL,                press,              STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESSED,        NULL,                count_press,        STAY),
+    RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   is_found_locked,     refuse_locked,      STAGE_RELENTING),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_gives_way,     press_acpi_instead, STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_is_silent,     count_silent_agent, STAY),
     RULE(STAGE_SHUTTING_DOWN, IN_PRESS_FAILED,   agent_is_absent,     refuse_agentless,   STAGE_RELENTING),
@@ -133,7 +136,9 @@ static const struct rule {
     RULE(STAGE_FORCING,       IN_SEEN_SUSPENDED, NULL,                unblock,            STAGE_SHUTTING_DOWN),
     RULE(STAGE_FORCING,       IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_FORCING,       IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
+    RULE(STAGE_FORCING,       IN_PRESSED,        NULL,                count_late_press,   STAY),
     RULE(STAGE_FORCING,       IN_CUT,            NULL,                look_after_cut,     STAY),
+    RULE(STAGE_FORCING,       IN_CUT_FAILED,     is_found_locked,     refuse_locked,      STAGE_RELENTING),
     RULE(STAGE_FORCING,       IN_CUT_FAILED,     NULL,                cut_failed,         STAY),
     RULE(STAGE_FORCING,       IN_CUT_DUE,        NULL,                look,               STAY),
 

@@ -36,8 +36,19 @@ bool call_acts(const struct call *c)
            c->kind == CALL_CUT;
 }
 
+static bool is_held_back(struct call *c, struct hypervisor *h)
+{
+    if (!c->heeds_lock || !h->ops->check_lock)
+        return false;
+    c->result = h->ops->check_lock(h, c->domain, &c->error);
+    c->press.is_over = c->result < 0;
+    return c->press.is_over;
+}
+
 void call_execute(struct call *c, struct hypervisor *h)
 {
+    if (is_held_back(c, h))
+        return;
     switch (c->kind) {
     case CALL_CONNECT:
         c->result = connect_and_list(c, h);

@@ -28,6 +28,7 @@ struct call {
     bool interlock;
     struct lifecycle former;
     bool only_crashed; /* CUT */
+    bool heeds_lock;   /* PRESS, CUT: not what is locked by now */
 
     /* What came of it */
     bool stuck;     /* written off: the real result, if it ever comes, says no more than is_late */

@@ -219,6 +219,24 @@ int engine_check_at_hand(const struct engine *e, struct error **err)
     return 0;
 }
 
+/* What is here and cannot be read is not what is not here. */
+static int resolve(const struct engine *e, const char *id, struct domain **ret, struct error **err)
+{
+    _cleanup_(error_free) struct error *why = NULL;
+    const struct domain *unread;
+    int r = inventory_resolve(&e->inventory, id, ret, &why);
+
+    if (r == 0)
+        return 0;
+    unread =
+        error_code_of(why) == ERROR_INSTANCE_NOT_FOUND ? inventory_recall(&e->inventory, id) : NULL;
+    if (unread && domain_is_here(unread))
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "libvirt cannot tell the definition of domain %s at present.",
+                         unread->key);
+    return error_move(err, &why);
+}
+
 /* The domain that a command is for, with libvirt and the journal at hand. */
 static int find_domain(struct engine *e, struct request *req, const char *id, struct domain **ret,
                        struct error **err)
@@ -226,7 +244,7 @@ static int find_domain(struct engine *e, struct request *req, const char *id, st
     int r = engine_check_at_hand(e, err);
 
     if (r == 0)
-        r = inventory_resolve(&e->inventory, id, ret, err);
+        r = resolve(e, id, ret, err);
     if (r < 0)
         return r;
     req->rests_on_turn = (*ret)->next_op;

@@ -66,7 +66,7 @@ static json_object *instances_slice(struct engine *e, const struct request *r)
         return NULL;
     inventory_foreach(&e->inventory, d)
     {
-        if (d->number <= r->after || !d->instance_id)
+        if (d->number <= r->after || !(d->instance_id || domain_is_here(d)))
             continue;
         if (json_append(array, domain_to_json(d)) < 0)
             return NULL;

@@ -134,7 +134,7 @@ struct domain *inventory_recall(const struct inventory *inv, const char *id)
 
     inventory_foreach(inv, d)
     {
-        if (d->instance || !d->instance_id ||
+        if (d->instance || !(d->instance_id || domain_is_here(d)) ||
             !(text_equal(d->instance_id, id) || (is_uuid && uuid_compare(d->uuid, uuid) == 0) ||
               (d->op && text_equal(d->op->domain_name, id))))
             continue;
@@ -249,13 +249,19 @@ const char *domain_public_id(const struct domain *d)
     return d->instance_id ? d->instance_id : d->key;
 }
 
+/* Of whom only a hint has told nobody knows whether it is. */
+bool domain_is_here(const struct domain *d)
+{
+    return d->is_untold || (d->seen != DOMAIN_UNKNOWN && d->seen != DOMAIN_ABSENT);
+}
+
 enum instance_state domain_state_of(const struct domain *d)
 {
     if (d->op)
         return operation_state(d->op);
     if (d->reported.known && d->reported.state != STATE_PENDING)
         return d->reported.state;
-    if (domain_is_arriving(d) || domain_may_arrive(d))
+    if (domain_is_arriving(d) || domain_may_arrive(d) || d->seen == DOMAIN_UNKNOWN)
         return STATE_PENDING;
     return d->seen == DOMAIN_OFF || d->seen == DOMAIN_ABSENT ? STATE_STOPPED : STATE_RUNNING;
 }
@@ -317,7 +323,7 @@ json_object *domain_to_json(const struct domain *d)
     for (size_t k = 0; i && k < i->n_locks; k++)
         if (json_append(locks, json_object_new_string(i->locks[k])) < 0)
             return NULL;
-    if (json_add_string(o, "instanceId", d->instance_id) ||
+    if (json_add_string(o, "instanceId", domain_public_id(d)) ||
         json_add_string(o, "name", i ? i->name : NULL) || json_add_string(o, "uuid", d->key) ||
         json_add_string(o, "state", instance_state_to_string(domain_state_of(d))) ||
         json_add_string(o, "detail", domain_detail(d)) || json_add_bool(o, "certain", d->certain) ||

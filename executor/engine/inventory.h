@@ -120,8 +120,8 @@ struct domain *inventory_find_uuid(const struct inventory *inv, const uuid_t uui
  * claimants. Returns 0, or a negative errno with *err set; *ret is untouched then. */
 int inventory_resolve(const struct inventory *inv, const char *id, struct domain **ret,
                       struct error **err);
-/* For whoever only looks: one without a definition, by what the journal calls it. NULL: there is
- * none, or more than one. */
+/* One without a definition, by what the journal calls it, or by its UUID. NULL: there is none, or
+ * more than one. */
 struct domain *inventory_recall(const struct inventory *inv, const char *id);
 /* Takes the definition (NULL: absent) and keeps the indices true. 0 or -ENOMEM. */
 int inventory_define(struct inventory *inv, struct domain *d, struct instance *instance);
@@ -139,6 +139,8 @@ void inventory_forget_debt(struct inventory *inv, struct domain *d);
 /* What the outside calls it: as last known, else by the UUID, where its definition could not be
  * read yet. */
 const char *domain_public_id(const struct domain *d);
+/* Is it here, by the hypervisor's own word, though its definition may not have been read yet? */
+bool domain_is_here(const struct domain *d);
 /* What the outside is told of an instance. */
 enum instance_state domain_state_of(const struct domain *d);
 /* "paused", "saved" …, or NULL. */

@@ -49,6 +49,8 @@ int wipe_line_parse(const char *text, size_t n, struct wipe_line *ret, struct er
 
     if (!t)
         return error_no_memory(err);
+    /* Parts of it are kept as they are, and read again as strictly. */
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
     l.json = n < INT32_MAX ? json_tokener_parse_ex(t, text, (int)n) : NULL;
     json_get_string(l.json, "event", &event);
     if (wipe_event_from_string(event, &l.event) < 0) {

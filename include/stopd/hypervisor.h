@@ -159,6 +159,11 @@ struct hypervisor_ops {
     int (*find_volume)(struct hypervisor *h, const char *pool, const char *volume, char **ret,
                        struct error **err);
 
+    /* ERROR_LOCKED_FOR_SECURITY where an operation lock for security stands in the domain's
+     * metadata now, live or inactive. For whoever is about to act and has not looked just before;
+     * waits for nothing that a stuck monitor holds. NULL: there are no locks here. */
+    int (*check_lock)(struct hypervisor *h, const uuid_t domain, struct error **err);
+
     /* Presses the button once, with explicit flags. seen: the actions as they were before the stop,
      * which the caller has made durable; those of them that are not destroy are set to it first, so
      * that a guest that reboots on the button ends off; a hypervisor that cannot is no error. NULL:

@@ -8,6 +8,7 @@ import pytest
 import host
 import kit
 from daemon import wait_until
+from test_faults import needs_faults
 
 PANIC = "<panic model='isa'/>"
 
@@ -215,6 +216,22 @@ def test_a_lock_while_a_stop_waits_for_its_turn_ends_it(daemon, guest, how):
         assert kit.domain(name).state()[0] == libvirt.VIR_DOMAIN_RUNNING
         assert "powering off" not in kit.console(name)
     assert stopd.finished(forced_through)["outcome"] == "Stopped"
+
+
+@needs_faults
+@pytest.mark.parametrize("flag", [libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG])
+def test_a_lock_that_no_event_has_told_of_holds_a_power_cut_back(daemon, guest, flag):
+    name, stopd = guest("obey"), daemon(hypervisor__faults="changed:lost:100%").start()
+    shown(stopd, name, state="Running", locks=[])
+    lock(name, flag)
+
+    operation = stopd.finished(stopd.accepted(name, ForceStop="true"))
+
+    assert operation["outcome"] == "Failed" and operation["state"] == "Running", operation
+    assert operation["error"]["code"] == "InstanceLockedForSecurity", operation
+    assert kit.domain(name).state()[0] == libvirt.VIR_DOMAIN_RUNNING
+    stopd.reported(name, "Running→Stopping", "Stopping→Running")
+    assert stopd.finished(stopd.accepted(name, ForceStop="true", Override="lock"))["outcome"] == "Stopped"
 
 
 def test_a_lock_in_either_metadata_refuses(daemon, guest):

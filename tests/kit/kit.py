@@ -59,13 +59,12 @@ DOMAIN = """\
 AGENT = """
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"""
 
-# console is the answer to all; quiet spares the console; panic=1 makes a panic a reboot; the test of
-# the timer takes one for broken that a busy host was late with, and panics. The rest leaves out
-# work: self tests of ciphers, rewriting of locks for one processor, a network, and the second
-# processor: a machine that can have only one loses the guest's memory barriers under QEMU 7.2's TCG,
-# and with them now and then a request to a virtio device.
-CMDLINE = ("console=ttyS0 quiet panic=1 no_timer_check cryptomgr.notests noreplace-smp "
-           "ipv6.disable=1 possible_cpus=1")
+# console is the answer to all; quiet spares the console; panic=1 makes a panic a reboot. The rest
+# leaves out work: self tests of ciphers, rewriting of locks for one processor, a network, and the
+# second processor: a machine that can have only one loses the guest's memory barriers under QEMU
+# 7.2's TCG, and with them now and then a request to a virtio device.
+CMDLINE = ("console=ttyS0 quiet panic=1 cryptomgr.notests noreplace-smp ipv6.disable=1 "
+           "possible_cpus=1")
 
 # Of the <ecs:instance> element; None leaves one out.
 INSTANCE_ATTRIBUTES = ("id", "type", "network", "charge", "spot", "status", "economical",

@@ -113,6 +113,8 @@ void host_start_call(void *userdata, struct call *c)
         abort();
     f->call = c;
     f->session = life->world->session;
+    f->started_at = life->now;
+    f->follows_look = witness_has_just_looked(life, c);
     f->stuck_at = life->now + c->timeout;
     f->number = fate_number(life, FATE_CALL, simulated_find(life->world, c->domain), c->kind);
     choose_times(life, f);

@@ -28,6 +28,8 @@ struct flight {
     bool has_taken_effect;
     bool is_orphan; /* whoever made it is dead */
     bool outlives_connection;
+    usec_t started_at;
+    bool follows_look; /* it began as one came in */
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;

@@ -158,6 +158,9 @@ void witness_touched(struct life *life, const struct wipe_job *job)
     check_kept(life, job, a);
     check_consent(life, job, a);
     witness_check_device(life, job, a);
+    if (a->domain->n_processes > 0 || simulated_is_present(a->domain))
+        rule_broken(life, "4.2 off", "%s of %s is cleared, and a run of it is there",
+                    job->disk.target, domain_word(a->domain));
     check_ended(life, job, a, "is cleared");
 }
 

@@ -21,7 +21,13 @@
 
 void witness_defined(struct life *life, const struct simulated_domain *d)
 {
+    struct seen_domain *seen = witness_domain(life, d);
     const struct instance *i = d->definition;
+
+    if (!instance_is_locked_for(i, "security"))
+        seen->locked_at = 0;
+    else if (seen->locked_at == 0)
+        seen->locked_at = life->now;
 
     if (d->version >= WITNESS_VERSIONS)
         abort();
@@ -163,6 +169,14 @@ static bool is_lock_overridden(const struct life *life, const struct ask *stop)
     return is_overridden;
 }
 
+static bool is_first_cut(const struct life *life, const struct ask *stop)
+{
+    const struct operation *op =
+        life->engine ? engine_find_operation(life->engine, stop->domain->definition->uuid) : NULL;
+
+    return op && op->cuts == 1;
+}
+
 /* Whether a cut that died with stopd went out is told by the journal alone. */
 static bool is_first_act(const struct life *life, const struct ask *stop, const struct call *c)
 {
@@ -189,10 +203,43 @@ void witness_check_lock(struct life *life, const struct simulated_domain *d, con
     stop->is_cut |= c->kind == CALL_CUT;
 }
 
+void witness_held_back(struct life *life, const struct call *c)
+{
+    struct ask *stop = witness_operation(life, simulated_find(life->world, c->domain));
+
+    if (!stop)
+        return;
+    stop->is_held_back = true;
+    stop->is_cut &= c->kind != CALL_CUT;
+}
+
+bool witness_has_just_looked(struct life *life, const struct call *c)
+{
+    const struct simulated_domain *d = simulated_find(life->world, c->domain);
+
+    return d && witness_domain(life, d)->looked_at == life->now;
+}
+
+void witness_check_blind(struct life *life, struct simulated_domain *d)
+{
+    const struct flight *f = life->executing;
+    const struct seen_domain *seen = witness_domain(life, d);
+    const struct ask *stop = witness_operation(life, d);
+
+    if (f->is_written_off || !stop || stop->is_taken || stop->is_just_taken || stop->is_felt ||
+        f->follows_look || !seen->locked_at || f->started_at <= seen->locked_at ||
+        is_lock_overridden(life, stop))
+        return;
+    if (f->call->kind == CALL_CUT ? !is_first_cut(life, stop) : stop->is_cut)
+        return;
+    rule_broken(life, "3 blind", "'%s' is done to %s, and nobody has looked since it was locked",
+                call_kind_to_string(f->call->kind), domain_word(d));
+}
+
 void witness_check_locked(struct life *life, const struct ask *ask)
 {
     const struct seen_domain *seen = witness_domain(life, ask->domain);
-    bool was_locked = false;
+    bool was_locked = ask->is_held_back;
 
     for (unsigned v = ask->known_version; v <= seen->known_version; v++)
         was_locked |= seen->facts[v].is_locked;

@@ -172,9 +172,11 @@ void witness_happened(void *userdata, struct simulated_domain *d, enum happening
          what == HAPPENED_CHANGED ? domain_state_to_string(d->state) : "");
     switch (what) {
     case HAPPENED_PRESSED:
+        witness_check_blind(life, d);
         see_press(life, d, run);
         break;
     case HAPPENED_CUT:
+        witness_check_blind(life, d);
         see_cut(life, d, run);
         break;
     case HAPPENED_LOCKED:
@@ -375,6 +377,8 @@ void witness_learned(struct life *life, const struct flight *f)
         return;
     if (stop)
         stop->is_just_taken = true;
+    if (error_code_of(f->call->error) == ERROR_LOCKED_FOR_SECURITY)
+        witness_held_back(life, f->call);
     life->witness.n_pictures += is_first;
     life->witness.is_picture_due |= is_first;
     for (const struct simulated_domain *d = life->world->domains; d; d = d->next, i++) {
@@ -385,6 +389,7 @@ void witness_learned(struct life *life, const struct flight *f)
             seen->looked = LOOKED_NOT;
         else if (f->call->kind == CALL_LOOK &&
                  uuid_compare(d->definition->uuid, f->call->domain) == 0)
+            seen->looked_at = life->now,
             seen->looked =
                 f->call->result == 0 && g->is_off && !g->is_saved ? LOOKED_OFF : LOOKED_ELSE;
         if (f->call->kind == CALL_CONNECT

@@ -86,6 +86,7 @@ struct ask {
     bool is_felt;             /* and the world took it: the interlock with it, where there is one */
     bool is_escalated;        /* a later force has gone over it */
     bool is_past_locks;       /* … that overrides them */
+    bool is_held_back;        /* an act of it has found its guest locked, and was not done */
     bool is_cut;              /* a power cut has gone out for it */
     bool is_taken;            /* stopd knows of a button that was */
     bool is_just_taken;       /* … by the turn that is to come */
@@ -145,6 +146,8 @@ struct seen_domain {
     char known_id[WITNESS_ID];
     unsigned accounted;     /* up to this run each end has been reported, or is past reporting */
     unsigned reported_run;  /* the run of the latest Running that was reported */
+    usec_t looked_at;       /* when the latest look came in */
+    usec_t locked_at;       /* since when its definition has been locked; 0: it is not */
     bool is_untold;         /* by the last look: the hypervisor could not tell what it is */
     bool was_untold;        /* … before this turn */
     bool is_arriving;       /* by what the engine has seen: its guest is not here yet */
@@ -306,6 +309,12 @@ void witness_check_accepted(struct life *life, struct ask *ask, const struct eve
 void witness_check_went_over(struct life *life, const struct ask *ask);
 /* An act goes out: not the first of a stop whose guest is known to be locked since. */
 void witness_check_lock(struct life *life, const struct simulated_domain *d, const struct call *c);
+/* An act has found its guest locked, and has done nothing. */
+void witness_held_back(struct life *life, const struct call *c);
+bool witness_has_just_looked(struct life *life, const struct call *c);
+/* An act takes effect: not the first of such a stop, where nobody has looked since the lock was
+ * set. */
+void witness_check_blind(struct life *life, struct simulated_domain *d);
 /* A stop has failed for a lock. */
 void witness_check_locked(struct life *life, const struct ask *ask);
 /* Where the event has them. */

@@ -330,18 +330,16 @@ static inline void take_reply(struct request *r, struct answer *a)
     request_free(r);
 }
 
-/* StopInstance of guest n, with this ClientToken, and another parameter or NULL; the reply comes
- * with a turn. */
-static inline void ask_stop_with(struct life *l, unsigned n, const char *token,
-                                 const char *parameter, const char *value, struct reply *reply)
+/* StopInstance with this ClientToken, and another parameter or NULL; the reply comes with a turn.
+ */
+static inline void ask_stop_named(struct life *l, const char *id, const char *token,
+                                  const char *parameter, const char *value, struct reply *reply)
 {
     struct request *r = request_new(REQUEST_STOP);
     struct parameters p = {0};
     struct error *err = NULL;
-    char id[16];
 
     *reply = (struct reply){0};
-    snprintf(id, sizeof(id), "i-%u", n);
     assert_int_equal(parameters_add(&p, "InstanceId", id), 0);
     assert_int_equal(parameters_add(&p, "ClientToken", token), 0);
     if (parameter)
@@ -357,6 +355,16 @@ static inline void ask_stop_with(struct life *l, unsigned n, const char *token,
     r->reply = take_reply;
     r->userdata = reply;
     engine_take_request(l->engine, r);
+}
+
+/* … of guest n. */
+static inline void ask_stop_with(struct life *l, unsigned n, const char *token,
+                                 const char *parameter, const char *value, struct reply *reply)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "i-%u", n);
+    ask_stop_named(l, id, token, parameter, value, reply);
 }
 
 static inline void ask_stop_of(struct life *l, unsigned n, const char *token, struct reply *reply)

@@ -101,6 +101,47 @@ static void saved_to_a_file_it_stays_that_when_a_start_has_failed(void **state)
     life_end(&l);
 }
 
+static int note_memory(void *userdata, const struct upstream_event *e)
+{
+    json_object *event = json_tokener_parse(e->body), *data = NULL, *resources = NULL;
+
+    assert_int_equal(json_get_object(event, "data", &data), 0);
+    assert_int_equal(json_get_object(data, "resources", &resources), 0);
+    assert_int_equal(json_get_number(resources, "memoryKiB", userdata), 0);
+    json_object_put(event);
+    return 0;
+}
+
+/* Contract 6: the resources are those of the instance as it was stopped, which grew in its run;
+ * while stopd is away it goes off, and its definition with it. */
+static void what_grew_before_a_stop_is_told_at_its_end(void **state)
+{
+    struct life l = {.path = scratch_path(*state, "stopd.db")};
+    struct error *err = NULL;
+    struct journal_reader *r;
+    uint64_t memory = 0;
+
+    world_make(&l);
+    life_start(&l);
+    life_until(&l, engine_is_attached(l.engine));
+    life_pass(&l, USEC_PER_SEC);
+    l.guest->definition->memory_kib = 4711;
+    assert_true(simulated_redefine(l.world, l.guest));
+    life_pass(&l, USEC_PER_SEC);
+    assert_answered(&l, "stop", ERROR_NONE);
+    life_die(&l);
+    assert_true(simulated_undefine(l.world, l.guest));
+    assert_true(simulated_destroy(l.world, l.guest));
+    life_start(&l);
+    life_pass(&l, 60 * USEC_PER_SEC);
+    assert_history(&l, "Running→Stopping Stopping→Stopped");
+    r = open_reader(l.path);
+    assert_success(journal_read_events(r, 1, 1, note_memory, &memory, &err), err);
+    assert_int_equal(memory, 4711);
+    journal_reader_close(r);
+    life_end(&l);
+}
+
 static int assert_one_id(void *userdata, const struct upstream_event *e)
 {
     json_object *event = json_tokener_parse(e->body), *data = NULL;
@@ -157,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(a_run_seen_only_on_its_way_off_is_off_with_its_process),
         RULE(that_it_lingers_outlives_a_restart),
+        RULE(what_grew_before_a_stop_is_told_at_its_end),
         RULE(another_start_behind_it_is_reported),
         RULE(saved_to_a_file_it_stays_that_when_a_start_has_failed),
         RULE(one_whose_definition_cannot_be_read_is_told_of_by_its_uuid),

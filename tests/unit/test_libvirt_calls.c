@@ -28,7 +28,8 @@ static struct {
     unsigned acts, failing_act;
     bool has_restarted, hit_another;
     int state, reason, control;
-    int error, part; /* of what fails: the question whether it migrates, or that act */
+    const char *live, *inactive; /* the metadata's instance elements; NULL: none */
+    int error, part;             /* of what fails: the question whether it migrates, or that act */
 } world;
 
 /* --- The domain ------------------------------------------------------------------------------- */
@@ -140,6 +141,15 @@ char *virDomainGetXMLDesc(virDomainPtr dom, unsigned int flags)
 {
     called();
     return strdup("<domain type='kvm'><name>guest</name><uuid>" DOMAIN "</uuid></domain>");
+}
+
+char *virDomainGetMetadata(virDomainPtr dom, int type, const char *uri, unsigned int flags)
+{
+    const char *element = flags == VIR_DOMAIN_AFFECT_LIVE ? world.live : world.inactive;
+
+    called();
+    assert_string_equal(uri, "urn:stopd:instance:1");
+    return element ? strdup(element) : NULL;
 }
 
 int virGetLastErrorCode(void)
@@ -394,6 +404,44 @@ static void a_monitor_that_is_only_busy_holds_up_no_look(void **state)
     sighting_clear(&s);
 }
 
+/* --- Locks ------------------------------------------------------------------------------------ */
+
+static enum error_code lock_answer(const char *live, const char *inactive)
+{
+    _cleanup_(error_free) struct error *err = NULL;
+    uuid_t domain;
+    int r;
+
+    uuid_parse(DOMAIN, domain);
+    world.live = live;
+    world.inactive = inactive;
+    world.calls = 0;
+    r = libvirt_check_lock(&world.driver.base, domain, &err);
+    assert_true(world.calls <= 3); /* the domain, and its metadata twice */
+    return r < 0 ? err->code : ERROR_NONE;
+}
+
+/* Contract 7, as libvirt gives it: without its prefix. In either definition. */
+static void a_lock_is_found_in_the_live_and_in_the_inactive_definition(void **state)
+{
+    static const char locked[] = "<instance id=\"i-1\"><lock reason=\"security\"/></instance>";
+    static const char other[] = "<instance id=\"i-1\"><lock reason=\"financial\"/></instance>";
+    static const char none[] = "<instance id=\"i-1\"/>";
+
+    world.error = VIR_ERR_NO_DOMAIN_METADATA;
+    assert_int_equal(lock_answer(none, none), ERROR_NONE);
+    assert_int_equal(lock_answer(NULL, NULL), ERROR_NONE);
+    assert_int_equal(lock_answer(other, other), ERROR_NONE);
+    assert_int_equal(lock_answer(locked, none), ERROR_LOCKED_FOR_SECURITY);
+    assert_int_equal(lock_answer(none, locked), ERROR_LOCKED_FOR_SECURITY);
+    assert_int_equal(lock_answer(NULL, locked), ERROR_LOCKED_FOR_SECURITY);
+    world.error = VIR_ERR_OPERATION_INVALID; /* of a transient domain */
+    assert_int_equal(lock_answer(none, NULL), ERROR_NONE);
+    assert_int_equal(lock_answer(locked, NULL), ERROR_LOCKED_FOR_SECURITY);
+    world.error = VIR_ERR_RPC;
+    assert_int_equal(lock_answer(NULL, NULL), ERROR_UNKNOWN);
+}
+
 /* --- ------------------------------------------------------------------------------------------ */
 
 static int set_up(void **state)
@@ -443,6 +491,7 @@ int main(void)
         RULE(what_its_state_says_of_a_migration_counts_all_the_same),
         RULE(a_look_tells_nothing_where_it_cannot_tell_of_a_migration),
         RULE(a_monitor_that_is_only_busy_holds_up_no_look),
+        RULE(a_lock_is_found_in_the_live_and_in_the_inactive_definition),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,67 @@ static void one_that_does_not_is_held_up_as_well(void **state)
     assert_refused(s);
 }
 
+/* --- An act that follows no look -------------------------------------------------------------- */
+
+/* A button right behind a look need not ask again; one that was refused and is pressed again does.
+ * Once a button was taken nobody asks. */
+static void an_act_that_follows_no_look_heeds_locks(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    seen(s, DOMAIN_RUNNING);
+    assert_true(operation_heeds_lock(s->op) && !s->op->is_blind);
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
+    after(s, seconds(1));
+    assert_wants(s, EFFECT_PRESS);
+    assert_true(operation_heeds_lock(s->op) && s->op->is_blind);
+    button_accepted(s);
+    assert_false(operation_heeds_lock(s->op));
+}
+
+static void and_so_does_the_first_cut(void **state)
+{
+    A_STOP = a_forced_stop();
+
+    assert_wants(s, EFFECT_CUT);
+    assert_true(operation_heeds_lock(s->op) && s->op->is_blind);
+}
+
+static void a_button_again_that_finds_a_lock_ends_the_stop(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    seen(s, DOMAIN_RUNNING);
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
+    after(s, seconds(1));
+    answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_LOCKED_FOR_SECURITY);
+    assert_stage(s, STAGE_RELENTING);
+    assert_int_equal(s->op->error, ERROR_LOCKED_FOR_SECURITY);
+}
+
+/* Nothing was cut: whoever ends the guest next is not this stop. */
+static void a_cut_that_finds_a_lock_ends_the_stop(void **state)
+{
+    A_STOP = a_forced_stop();
+
+    answered(s, EFFECT_CUT, IN_CUT_FAILED, ERROR_LOCKED_FOR_SECURITY);
+    assert_int_equal(s->op->cuts, 0);
+    assert_refused(s);
+}
+
+/* Its button was out when the power was to be cut: half a stop is worse than one that goes on. */
+static void a_button_that_was_taken_late_counts(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    seen(s, DOMAIN_RUNNING);
+    happens(s, .kind = IN_FORCE, .request_id = "0C2AD9C6-7F4E-4B5C-8E0B-1D6E0E0F3A10",
+            .principal = "another");
+    assert_stage(s, STAGE_FORCING);
+    happens(s, .kind = IN_PRESSED);
+    assert_false(operation_heeds_lock(s->op));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +330,11 @@ int main(void)
         cmocka_unit_test(and_one_that_did_not_is_held_to_it_after_a_restart),
         cmocka_unit_test(a_force_command_that_overrides_locks_goes_on),
         cmocka_unit_test(one_that_does_not_is_held_up_as_well),
+        cmocka_unit_test(an_act_that_follows_no_look_heeds_locks),
+        cmocka_unit_test(and_so_does_the_first_cut),
+        cmocka_unit_test(a_button_again_that_finds_a_lock_ends_the_stop),
+        cmocka_unit_test(a_cut_that_finds_a_lock_ends_the_stop),
+        cmocka_unit_test(a_button_that_was_taken_late_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,8 +263,15 @@ static void lines_are_read(void **state)
 
 static void what_is_no_line(void **state)
 {
-    static const char *const texts[] = {
-        "", "x", "[]", "{}", "{\"event\":1}", "{\"event\":\"hello\"}", "null"};
+    static const char *const texts[] = {"",
+                                        "x",
+                                        "[]",
+                                        "{}",
+                                        "{\"event\":1}",
+                                        "{\"event\":\"hello\"}",
+                                        "null",
+                                        "{\"event\":\"cleared\"} {}",
+                                        "{\"event\":\"progress\",\"done\":0e}"};
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
         struct wipe_line l;
