@@ -156,7 +156,7 @@ static struct check_context context_of(const struct engine *e, const struct doma
         .plan = has_plan(d, r) ? &r->plan : NULL,
         .plan_error = r->plan_error,
         .at_start = &d->at_start.disks,
-        .interlock = &d->reported.interlock,
+        .interlock = &engine_report_now(d)->interlock,
         .running = engine_operation_now(d),
     };
 }

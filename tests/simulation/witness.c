@@ -307,14 +307,17 @@ static bool is_first_picture(struct life *life)
     return life->witness.sequence == 0 && !is_anything_reported(life);
 }
 
-/* It is in the journal as a whole or not at all. */
+/* It is in the journal as a whole or not at all; where another came before it, or stopd has died
+ * since, it may be either one's. */
 void witness_keep_picture(struct life *life)
 {
+    bool is_certain = life->witness.n_pictures == 1 && life->witness.n_crashes == 0;
+
     if (!life->witness.is_picture_due || !is_anything_reported(life))
         return;
     life->witness.is_picture_due = false;
     for (size_t i = 0; i < WITNESS_DOMAINS; i++)
-        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found;
+        life->witness.domains[i].is_kept |= life->witness.domains[i].is_found && is_certain;
 }
 
 /* What is silent is the first that gets into the journal, however many tries that takes. */

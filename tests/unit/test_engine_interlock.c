@@ -7,6 +7,7 @@
 #include "engine-calls-kit.h"
 
 static bool journal_fails;
+static bool has_local_disk; /* the guest that is found */
 
 int __real_journal_begin(struct journal *j, struct error **err);
 int __wrap_journal_begin(struct journal *j, struct error **err);
@@ -19,7 +20,7 @@ int __wrap_journal_begin(struct journal *j, struct error **err)
 
 static int set_up_at_hand(void **state)
 {
-    journal_fails = false;
+    journal_fails = has_local_disk = false;
     return set_up(state);
 }
 
@@ -36,6 +37,13 @@ static void shown(struct life *l, const uuid_t domain, struct lifecycle lifecycl
     answered(l, c);
 }
 
+/* Which has to be cleared. */
+static void add_local_disk(struct instance *i)
+{
+    assert_int_equal(text_replace(&i->type, "ecs.i1.xlarge"), 0);
+    assert_int_equal(instance_add_disk(i, "vdb", "/dev/nvme0n1", DISK_BLOCK), 0);
+}
+
 static void attach_showing(struct life *l, const uuid_t domain, struct lifecycle lifecycle)
 {
     struct call *c;
@@ -48,6 +56,8 @@ static void attach_showing(struct life *l, const uuid_t domain, struct lifecycle
     c->list.items[0].lifecycle = lifecycle;
     uuid_copy(i->uuid, domain);
     assert_int_equal(text_replace(&i->name, "vm1") + text_replace(&i->id, "i-1"), 0);
+    if (has_local_disk)
+        add_local_disk(i);
     c->list.items[0].instance = i;
     answered(l, c);
 }
@@ -360,6 +370,64 @@ static void a_button_whose_answer_is_lost_may_come_yet(void **state)
     put_back(l);
 }
 
+/* The helpers' last job. */
+static struct wipe_job *job;
+
+static void take_job(struct life *l, struct wipe_job *j)
+{
+    wipe_job_free(job);
+    job = j;
+}
+
+static void end_jobs(struct life *l, const uuid_t domain)
+{
+}
+
+static void leave_jobs(struct life *l)
+{
+    wipe_job_free(take(job));
+}
+
+static const struct life_helpers helpers = {
+    .start = take_job, .end = end_jobs, .leave = leave_jobs};
+
+/* For the next turn. */
+static void disk_is_identified(struct life *l)
+{
+    struct wipe_report *r = wipe_report_new(WIPE_REPORT_IDENTIFIED, job);
+    struct planned_disk *d = disk_plan_add(&r->plan);
+
+    assert_int_equal(text_replace(&d->target, "vdb"), 0);
+    assert_int_equal(text_replace(&d->device, "/dev/nvme0n1"), 0);
+    d->identity = json_object_new_object();
+    engine_take_report(l->engine, r);
+}
+
+/* The stop takes the debt over as it is by then, in the turn in which it is accepted. */
+static void a_button_that_comes_back_as_a_stop_is_accepted_is_counted(void **state)
+{
+    struct life *l = *state;
+    struct reply reply;
+    struct call *button;
+    uuid_t domain;
+
+    has_local_disk = true;
+    l->helpers = &helpers;
+    button = a_stop_that_left_a_button(l, domain);
+    ask_stop_with(l, 1, "again", "ConfirmStop", "true", &reply);
+    engine_turn(l->engine);
+    assert_false(reply.is_there);
+    disk_is_identified(l);
+    comes_late(l, button);
+    assert_string_equal(reply.message, "");
+    assert_true(reply.is_there);
+    cancelled(l, reply.request_id);
+    while (is_out(l, CALL_LOOK))
+        shown(l, domain, its_own);
+    put_back(l);
+    owes_nothing(l, domain);
+}
+
 /* --- … and a journal that is away ------------------------------------------------------------- */
 
 /* A stop that has pressed once, and looks. */
@@ -472,6 +540,7 @@ int main(void)
         RULE(neither_does_a_list_that_did),
         RULE(a_button_that_was_refused_for_good_leaves_no_debt),
         RULE(a_button_whose_answer_is_lost_may_come_yet),
+        RULE(a_button_that_comes_back_as_a_stop_is_accepted_is_counted),
         RULE(a_button_that_waits_as_its_turn_is_lost_leaves_no_debt),
         RULE(a_button_that_waits_as_anothers_turn_is_lost_leaves_no_debt),
         RULE(a_button_that_comes_back_as_its_turn_is_lost_leaves_no_debt),
