@@ -236,8 +236,11 @@ void witness_wrote_off(struct life *life, const struct flight *f)
 {
     const struct call *c = f->call;
     struct simulated_domain *d = simulated_find(life->world, c->domain);
+    struct ask *stop = d ? witness_operation(life, d) : NULL;
 
     witness_button_back(life, c, false);
+    if (stop && c->press.is_asked)
+        stop->is_asked = true;
     if (c->kind == CALL_LOOK && d && f->session == life->world->session) {
         witness_domain(life, d)->looked = LOOKED_ELSE;
         witness_domain(life, d)->is_untold = true;

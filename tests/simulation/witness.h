@@ -88,6 +88,7 @@ struct ask {
     bool is_past_locks;       /* … that overrides them */
     bool is_held_back;        /* an act of it has found its guest locked, and was not done */
     bool is_cut;              /* a power cut has gone out for it */
+    bool is_asked;            /* an agent was, and says nothing: it may count as a button, or not */
     bool is_taken;            /* stopd knows of a button that was */
     bool is_just_taken;       /* … by the turn that is to come */
     char told_as[WITNESS_ID]; /* the instance that its first event was about */
