@@ -70,17 +70,16 @@ bool never_pressed(const struct turn *t)
     return t->op->presses == 0;
 }
 
-/* While a look's result is taken no act is out: a cut that is awaited then still waits behind it.
- */
-bool operation_heeds_lock(const struct operation *op)
+bool operation_heeds_lock(const struct operation *op, unsigned act)
 {
-    return op->presses == 0 && op->cuts == (op->acting == EFFECT_CUT ? 1 : 0) &&
-           !op->lock_overridden;
+    return op->presses == 0 && op->cuts == (act == EFFECT_CUT ? 1 : 0) && !op->lock_overridden;
 }
 
+/* While a look's result is taken no act is out: a cut that is awaited then still waits behind it.
+ */
 bool is_locked_since(const struct turn *t)
 {
-    return operation_heeds_lock(t->op) && t->in->definition &&
+    return operation_heeds_lock(t->op, t->op->acting) && t->in->definition &&
            instance_is_locked_for(t->in->definition, "security");
 }
 

@@ -124,9 +124,10 @@ void step(struct operation *op, const struct input *in, struct moment now, struc
 /* Consent to a power cut: commanded, or the action of a grace that is over. */
 bool operation_has_consent(const struct operation *op);
 
-/* Nothing has been done to the guest yet that makes half a stop of it, and nobody overrode locks: a
- * lock that is set by now ends the stop. */
-bool operation_heeds_lock(const struct operation *op);
+/* Before this act, or while it is awaited: nothing else has been done to the guest that makes half
+ * a stop of it, and nobody overrode locks, so that a lock that is set by now ends the stop. act: an
+ * enum effect, or 0. */
+bool operation_heeds_lock(const struct operation *op, unsigned act);
 
 /* The input that is due by the clock, if operation_next_due() has come; IN_MAX: none. step() with
  * it moves the deadline on. */

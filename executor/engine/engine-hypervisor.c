@@ -241,7 +241,7 @@ static void fill_in(const struct engine *e, const struct domain *d, struct call 
         c->interlock = d->op->interlock_wanted;
         c->former = d->op->former;
         c->only_crashed = !operation_has_consent(d->op);
-        c->heeds_lock = d->op->is_blind && operation_heeds_lock(d->op) &&
+        c->heeds_lock = d->op->is_blind && operation_heeds_lock(d->op, effect_of(c->kind)) &&
                         (c->kind == CALL_PRESS || c->kind == CALL_CUT);
     }
     if (c->kind == CALL_PRESS && c->button == BUTTON_AGENT && c->timeout > AGENT_BUDGET)

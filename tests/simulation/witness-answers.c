@@ -271,8 +271,10 @@ void witness_answered(struct ask *ask, const struct answer *a)
 
 void witness_forsake(struct life *life)
 {
-    for (struct ask *a = life->witness.asks; a; a = a->next)
+    for (struct ask *a = life->witness.asks; a; a = a->next) {
         a->is_forsaken |= !a->is_answered;
+        a->may_be_taken |= a->is_just_taken;
+    }
     witness_keep_taken(life, false);
 }
 

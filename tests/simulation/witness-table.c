@@ -183,7 +183,7 @@ static bool is_first_act(const struct life *life, const struct ask *stop, const 
     const struct operation *op =
         engine_find_operation(life->engine, stop->domain->definition->uuid);
 
-    return !stop->is_taken && !stop->is_just_taken && !stop->is_asked && !stop->is_cut &&
+    return !stop->is_taken && !stop->is_just_taken && !stop->may_be_taken && !stop->is_cut &&
            (c->kind == CALL_PRESS || (op && op->cuts == 1));
 }
 

@@ -240,7 +240,7 @@ void witness_wrote_off(struct life *life, const struct flight *f)
 
     witness_button_back(life, c, false);
     if (stop && c->press.is_asked)
-        stop->is_asked = true;
+        stop->may_be_taken = true;
     if (c->kind == CALL_LOOK && d && f->session == life->world->session) {
         witness_domain(life, d)->looked = LOOKED_ELSE;
         witness_domain(life, d)->is_untold = true;

@@ -83,21 +83,21 @@ struct ask {
     bool is_void; /* as consent: refused, or the operation that it was for is over; a wish of a sink
                      that did not come about */
     bool is_pressed;
-    bool is_felt;             /* and the world took it: the interlock with it, where there is one */
-    bool is_escalated;        /* a later force has gone over it */
-    bool is_past_locks;       /* … that overrides them */
-    bool is_held_back;        /* an act of it has found its guest locked, and was not done */
-    bool is_cut;              /* a power cut has gone out for it */
-    bool is_asked;            /* an agent was, and says nothing: it may count as a button, or not */
-    bool is_taken;            /* stopd knows of a button that was */
-    bool is_just_taken;       /* … by the turn that is to come */
-    char told_as[WITNESS_ID]; /* the instance that its first event was about */
-    unsigned place;           /* by acceptance */
-    bool has_begun;           /* its turn has come */
-    unsigned cleared;         /* disks of it, one bit each, by the helpers' account */
-    unsigned certificates;    /* that were reported for it */
-    bool has_plan;            /* of STOP and CLEAR, of an instance that is cleared */
-    struct seen_plan plan;    /* which disks it was accepted with */
+    bool is_felt;       /* and the world took it: the interlock with it, where there is one */
+    bool is_escalated;  /* a later force has gone over it */
+    bool is_past_locks; /* … that overrides them */
+    bool is_held_back;  /* an act of it has found its guest locked, and was not done */
+    bool is_cut;        /* a power cut has gone out for it */
+    bool is_taken;      /* stopd knows of a button that was */
+    bool may_be_taken;  /* … may count as one, or not: an agent says nothing, a turn broke off */
+    bool is_just_taken; /* … by the turn that is to come */
+    char told_as[WITNESS_ID];               /* the instance that its first event was about */
+    unsigned place;                         /* by acceptance */
+    bool has_begun;                         /* its turn has come */
+    unsigned cleared;                       /* disks of it, one bit each, by the helpers' account */
+    unsigned certificates;                  /* that were reported for it */
+    bool has_plan;                          /* of STOP and CLEAR, of an instance that is cleared */
+    struct seen_plan plan;                  /* which disks it was accepted with */
     struct seen_tries tries[WITNESS_DISKS]; /* of each of them */
 
     /* Of a STOP whose guest can be asked, see witness-buttons.c */

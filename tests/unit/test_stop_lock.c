@@ -259,13 +259,13 @@ static void an_act_that_follows_no_look_heeds_locks(void **state)
     A_STOP = a_soft_stop();
 
     seen(s, DOMAIN_RUNNING);
-    assert_true(operation_heeds_lock(s->op) && !s->op->is_blind);
+    assert_true(operation_heeds_lock(s->op, s->op->acting) && !s->op->is_blind);
     answered(s, EFFECT_PRESS, IN_PRESS_FAILED, ERROR_UNKNOWN);
     after(s, seconds(1));
     assert_wants(s, EFFECT_PRESS);
-    assert_true(operation_heeds_lock(s->op) && s->op->is_blind);
+    assert_true(operation_heeds_lock(s->op, s->op->acting) && s->op->is_blind);
     button_accepted(s);
-    assert_false(operation_heeds_lock(s->op));
+    assert_false(operation_heeds_lock(s->op, s->op->acting));
 }
 
 static void and_so_does_the_first_cut(void **state)
@@ -273,7 +273,7 @@ static void and_so_does_the_first_cut(void **state)
     A_STOP = a_forced_stop();
 
     assert_wants(s, EFFECT_CUT);
-    assert_true(operation_heeds_lock(s->op) && s->op->is_blind);
+    assert_true(operation_heeds_lock(s->op, s->op->acting) && s->op->is_blind);
 }
 
 static void a_button_again_that_finds_a_lock_ends_the_stop(void **state)
@@ -308,7 +308,7 @@ static void a_button_that_was_taken_late_counts(void **state)
             .principal = "another");
     assert_stage(s, STAGE_FORCING);
     happens(s, .kind = IN_PRESSED);
-    assert_false(operation_heeds_lock(s->op));
+    assert_false(operation_heeds_lock(s->op, s->op->acting));
 }
 
 int main(void)
