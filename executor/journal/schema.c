@@ -126,8 +126,8 @@ static const char *const steps[] = {
 
     /* 5 */
     /* How much of the time is no age, and how much longer that counts; see engine-clock.c. */
-    "ALTER TABLE heartbeat ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE heartbeat ADD COLUMN ahead_left INTEGER NOT NULL DEFAULT 0;",
+    ("ALTER TABLE heartbeat ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE heartbeat ADD COLUMN ahead_left INTEGER NOT NULL DEFAULT 0;"),
 };
 
 static int refuse_newer(const struct database *d, int64_t version, struct error **err)

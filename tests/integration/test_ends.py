@@ -9,7 +9,7 @@ import pytest
 import host
 import kit
 from daemon import stopctl, wait_until
-from test_local_disks import MIB, disk_events, i1, in_phase, loops, stopd_for  # noqa: F401 (fixtures)
+from test_local_disks import MIB, disk_events, disks_reported, i1, in_phase, loops, stopd_for  # noqa: F401 (fixtures)
 from test_states import PANIC, pressed, shown, words
 
 SLOW = {"local_storage__methods": "overwrite", "local_storage__max_mib_per_s": "2"}
@@ -95,7 +95,8 @@ def test_what_libvirtd_itself_has_ended_is_stopped_with_that_cause(guest, loops,
         for kind, (_, disk) in made.items():
             operation = stopd.finished(requests[kind])
             assert operation["outcome"] == "Stopped" and "power cut" not in words(operation), operation
-            assert disk.is_zero() and disk_events(stopd, f"i-{kind}") == ["cleared"]
+            disks_reported(stopd, f"i-{kind}", "cleared")
+            assert disk.is_zero()
             stopd.reported(f"i-{kind}", "Running→Stopping", "Stopping→Stopped")
             assert reason_of(stopd, f"i-{kind}") == f"{causes[kind]}; local disks cleared"
 

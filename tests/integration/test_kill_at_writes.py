@@ -36,7 +36,7 @@ PLACES = "schema", "commit", "checkpoint", "closing checkpoint"
 AIMS = 10  # at one of them, which another life's writes may be past or not have reached
 WAYS = {"write": ("before", "sector", "odd", "lost", "after"), "truncate": ("before", "lost", "after"),
         "sync": ("before", "lost", "after"), "unlink": ("before", "lost", "after")}
-LOG_PAGES = 960  # a commit moves them at 1000
+LOG_PAGES = 990  # a commit moves them at 1000
 SOON = 25  # writes, from one kill to the next
 
 Guest = collections.namedtuple("Guest", "name instance parameters reason disk", defaults=(None,))

@@ -80,6 +80,12 @@ def disk_events(stopd, instance):
             if event["type"].startswith("stopd.storage.")]
 
 
+def disks_reported(stopd, instance, *kinds):
+    """Waits for exactly these events of disks in the sink."""
+    wait_until(lambda: len(disk_events(stopd, instance)) >= len(kinds), f"{kinds} are reported", seen=stopd.log)
+    assert disk_events(stopd, instance) == list(kinds)
+
+
 def states(operation):
     return [disk["state"] for disk in operation["storage"]]
 
@@ -137,7 +143,7 @@ def test_cleared_by_a_helper_behind_a_socket(guest, loops, stopd_for, tmp_path):
     assert operation["outcome"] == "Stopped", operation
     assert states(operation) == ["cleared", "cleared"]
     assert all(disk.is_zero() for disk in disks)
-    assert disk_events(stopd, ID) == ["cleared", "cleared"]
+    disks_reported(stopd, ID, "cleared", "cleared")
 
 
 def test_a_certificate_is_verified_offline(guest, loops, stopd_for, tmp_path):
@@ -406,7 +412,7 @@ def test_disks_that_changed_after_acceptance_are_not_guessed(guest, loops, stopd
 
     assert operation["state"] == "Stopping" and "changed" in operation["detail"], operation
     assert disk.bytes() == before
-    assert disk_events(stopd, ID) == ["failed"]
+    disks_reported(stopd, ID, "failed")
     assert stopctl(stopd, "stop", name, "--confirm").returncode == 76
 
 

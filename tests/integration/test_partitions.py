@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from daemon import wait_until
-from test_local_disks import ID, MIB, disk_events, i1, loops, states, stopd_for  # noqa: F401: fixtures
+from test_local_disks import ID, MIB, disks_reported, i1, loops, states, stopd_for  # noqa: F401: fixtures
 
 
 @pytest.fixture
@@ -33,5 +33,5 @@ def test_partitions_of_one_disk_are_not_in_each_others_way(guest, partitions, st
 
     assert operation["outcome"] == "Stopped", operation
     assert states(operation) == ["cleared"] * 3
-    assert disk_events(stopd, ID) == ["cleared"] * 3, stopd.log()
+    disks_reported(stopd, ID, *["cleared"] * 3)
     assert not any(loop.bytes()[MIB:13 * MIB]) and any(loop.bytes()[13 * MIB:])

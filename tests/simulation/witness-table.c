@@ -196,7 +196,7 @@ void witness_check_lock(struct life *life, const struct simulated_domain *d, con
         return;
     if (is_first_act(life, stop, c) && !is_lock_overridden(life, stop)) {
         census_count("rule", "3 lock");
-        if (seen->is_shown_locked && seen->facts[seen->known_version].is_locked)
+        if (seen->is_shown_locked && seen->facts[seen->known_version].is_locked && !c->heeds_lock)
             rule_broken(life, "3 lock", "'%s' goes out to %s, which a look has shown to be locked",
                         call_kind_to_string(c->kind), domain_word(d));
     }
