@@ -150,9 +150,10 @@ void witness_check_answer(struct life *life, const struct ask *ask)
             rule_broken(life, "3 DryRun", "%.8s was to change nothing, and is in the journal",
                         ask->request_id);
     }
-    /* Not what was answered once before, or would have been, had the journal been well. */
+    /* Not what was answered once before, or would have been, had the journal been well; nor what
+     * was refused for what is of a turn of which nobody can tell. */
     if (ask->code == ERROR_NONE ? text_equal(ask->answer_id, ask->request_id)
-                                : ask->code != ERROR_INTERNAL || ask->token == 0)
+                                : ask->code != ERROR_INTERNAL)
         check_row(life, ask, ask->code);
 }
 
