@@ -308,7 +308,8 @@ void count_press(struct turn *t)
     op->agent_spent = op->method == METHOD_AGENT_ACPI;
 }
 
-/* It was out when the power was to be cut: its guest has been asked all the same. */
+/* It was out when the power was to be cut, or when the stop was given up: its guest has been asked
+ * all the same. */
 void count_late_press(struct turn *t)
 {
     struct operation *op = t->op;

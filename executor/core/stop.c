@@ -110,6 +110,7 @@ static const struct rule {
     RULE(STAGE_RELENTING,     IN_SEEN_CRASHED,   may_restore_now,     restore,            STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_MIGRATING, NULL,                wait_for_migration, STAY),
     RULE(STAGE_RELENTING,     IN_SEEN_UNKNOWN,   NULL,                look_unseen,        STAY),
+    RULE(STAGE_RELENTING,     IN_PRESSED,        NULL,                count_late_press,   STAY),
     RULE(STAGE_RELENTING,     IN_RESTORE_DUE,    NULL,                look,               STAY),
     RULE(STAGE_RELENTING,     IN_RESTORED,       NULL,                settle_restored,    STAGE_DONE),
     RULE(STAGE_RELENTING,     IN_RESTORE_FAILED, restore_is_hopeless, settle_unrestored,  STAGE_DONE),

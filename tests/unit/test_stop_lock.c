@@ -311,6 +311,21 @@ static void a_button_that_was_taken_late_counts(void **state)
     assert_false(operation_heeds_lock(s->op, s->op->acting));
 }
 
+/* … and so does one that was out when its stop was cancelled, if that is to be forced after all. */
+static void a_button_that_was_taken_behind_a_cancel_counts(void **state)
+{
+    A_STOP = a_soft_stop();
+
+    seen(s, DOMAIN_RUNNING);
+    happens(s, .kind = IN_CANCEL, .principal = "tester");
+    happens(s, .kind = IN_PRESSED);
+    assert_stage(s, STAGE_RELENTING);
+    happens(s, .kind = IN_FORCE, .request_id = "0C2AD9C6-7F4E-4B5C-8E0B-1D6E0E0F3A10",
+            .principal = "another");
+    assert_stage(s, STAGE_FORCING);
+    assert_false(operation_heeds_lock(s->op, s->op->acting));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_button_again_that_finds_a_lock_ends_the_stop),
         cmocka_unit_test(a_cut_that_finds_a_lock_ends_the_stop),
         cmocka_unit_test(a_button_that_was_taken_late_counts),
+        cmocka_unit_test(a_button_that_was_taken_behind_a_cancel_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
