@@ -161,16 +161,20 @@ static int read_relative(const xmlNode *element, const char *target, const char 
     return 0;
 }
 
-/* The PCI device that a <source> names. */
+/* The PCI device that a <source> names; an interface's may be of another kind, or name it by what
+ * it is, as can be done with what hangs on USB. */
 static int read_pci_source(const xmlNode *source, struct instance *instance)
 {
     const xmlNode *address = source ? xml_child(source, "address") : NULL;
+    _cleanup_(freep) char *type = xml_attribute(address, "type");
     _cleanup_(freep) char *domain = xml_attribute(address, "domain");
     _cleanup_(freep) char *bus = xml_attribute(address, "bus");
     _cleanup_(freep) char *slot = xml_attribute(address, "slot");
     _cleanup_(freep) char *function = xml_attribute(address, "function");
     char read[PCI_ADDRESS_SIZE];
 
+    if ((type && !text_equal(type, "pci")) || (!address && source && xml_child(source, "vendor")))
+        return 0;
     if (pci_address_read(domain, bus, slot, function, read) < 0)
         read[0] = '\0';
     return instance_add_pci_device(instance, read);

@@ -167,35 +167,37 @@ static char *read_back(const char *path, size_t most, bool *is_all)
 
 /* --- What it says ---------------------------------------------------------------------------- */
 
-/* The last place of this in the text, or NULL. */
-static const char *find_last(const char *text, const char *needle)
-{
-    const char *last = NULL;
-
-    for (const char *p = text; (p = strstr(p, needle)); p++)
-        last = p;
-    return last;
-}
-
 static bool begins_with(const char *text, const char *word)
 {
     return strncmp(text, word, strlen(word)) == 0;
 }
 
-/* Cuts off what starts that have failed left behind the last run. Where a beginning is further back
- * than the text it is cut when that is read. */
-static void cut_failed_starts(char *text)
-{
-    for (;;) {
-        const char *begun = find_last(text, BEGUN);
-        const char *ended = find_last(begun ? begun : text, ENDED);
+/* Where a run begins and ends; NULL: further back than the text, or not there. */
+struct run {
+    const char *begun, *ended;
+};
 
-        if (!ended || !begins_with(ended + strlen(ENDED), "failed\n"))
-            return;
-        text[ended - text] = '\0';
-        if (begun && !strstr(begun, ENDED)) /* it is its own beginning */
-            text[begun - text] = '\0';
+/* The last that was one: starts that have failed are looked past. Once through the text, for
+ * whoever tries to start a domain again and again leaves very many of those. */
+static struct run last_run(const char *text)
+{
+    const char *begun = strstr(text, BEGUN), *ended = strstr(text, ENDED);
+    struct run run = {0}, before = {0};
+
+    while (begun || ended) {
+        if (begun && (!ended || begun < ended)) {
+            before = run;
+            run = (struct run){.begun = begun};
+            begun = strstr(begun + 1, BEGUN);
+            continue;
+        }
+        if (!begins_with(ended + strlen(ENDED), "failed\n"))
+            run.ended = ended;
+        else if (run.begun && !run.ended) /* it is its own beginning */
+            run = before;
+        ended = strstr(ended + 1, ENDED);
     }
+    return run;
 }
 
 static enum end_cause end_at(const char *ended)
@@ -206,20 +208,12 @@ static enum end_cause end_at(const char *ended)
     return begins_with(ended, "saved\n") ? END_SAVED : END_UNKNOWN;
 }
 
-/* How the text's last run ended. *begun: where it began, or NULL; *ended likewise. */
-static enum end_cause last_end(const char *text, const char **begun, const char **ended)
-{
-    *begun = find_last(text, BEGUN);
-    *ended = find_last(*begun ? *begun : text, ENDED);
-    return *ended ? end_at(*ended) : END_UNKNOWN;
-}
-
 /* The command line of the run that ended last tells whose it was. */
-static bool is_owner(const char *begun, const char *ended, const char *uuid)
+static bool is_owner(const struct run *run, const char *uuid)
 {
-    const char *owner = strstr(begun, OWNER);
+    const char *owner = strstr(run->begun, OWNER);
 
-    return owner && owner < ended && begins_with(owner + strlen(OWNER), uuid);
+    return owner && owner < run->ended && begins_with(owner + strlen(OWNER), uuid);
 }
 
 /* is_own: the file has the domain's name. */
@@ -233,17 +227,17 @@ static enum end_cause read_end(const char *directory, const char *file, const ch
         return END_UNKNOWN;
     for (size_t most = TAIL_MIN; most <= TAIL_MAX; most *= 4) {
         _cleanup_(freep) char *text = read_back(path, most, &is_all);
-        const char *begun, *ended;
+        struct run run;
         enum end_cause cause;
 
         if (!text)
             return END_UNKNOWN;
-        cut_failed_starts(text);
-        cause = last_end(text, &begun, &ended);
-        if (ended && cause == END_UNKNOWN)
+        run = last_run(text);
+        cause = run.ended ? end_at(run.ended) : END_UNKNOWN;
+        if (run.ended && cause == END_UNKNOWN)
             return END_UNKNOWN;
-        if (begun)
-            return ended && is_owner(begun, ended, uuid) ? cause : END_UNKNOWN;
+        if (run.begun)
+            return run.ended && is_owner(&run, uuid) ? cause : END_UNKNOWN;
         if (is_all || most == TAIL_MAX)
             return is_own ? cause : END_UNKNOWN;
     }

@@ -203,7 +203,7 @@ void refuse_migrating(struct turn *t)
 
 void refuse_locked(struct turn *t)
 {
-    t->op->cuts -= t->in->kind == IN_CUT_FAILED; /* that one has not gone out */
+    t->op->cuts = 0; /* the one that is out has not been made, or waits still */
     resolve(t, ERROR_LOCKED_FOR_SECURITY,
             "The instance was locked for security reasons after its stop was accepted.");
     begin_relenting(t);

@@ -32,7 +32,7 @@ struct call {
 
     /* What came of it */
     bool stuck;     /* written off: the real result, if it ever comes, says no more than is_late */
-    bool is_unmade; /* not even begun, since one like it has not come back */
+    bool is_unmade; /* not even begun: one like it hangs, or no worker is left */
     bool is_late;   /* it was written off, and has come back: it may have had its effect since */
     int result;
     struct error *error;

@@ -1,11 +1,10 @@
 /* wiper-clear.c - one disk of one operation, from the marker to the certificate
  *
  * Theory of operation. First the marker is made durable: from then on libvirt's hook lets no domain
- * start on the disk, so that what is looked at next cannot change behind our back. Then it waits
- * for its turn: partitions of one disk are cleared one after the other, for each helper would find
- * the other one's at work on that disk. Then the domain is looked at: off or gone, and the process
- * of the run that was stopped ended. Then every other domain is read, running or only defined. What
- * cannot be told forbids the claim as much as what is in the way.
+ * start on the disk, so that what is looked at next cannot change behind our back. Then it has to
+ * have its turn, see take_turn(). Then the domain is looked at: off or gone, and the process of the
+ * run that was stopped ended. Then every other domain is read, running or only defined. What cannot
+ * be told forbids the claim as much as what is in the way.
  *
  * Only then is a helper started. While it works all domains are read again, every few seconds: it
  * is told to stop where the domain is not off any more or another one names the disk now. Libvirt
@@ -100,14 +99,19 @@ static int check_wanted(struct clearing *c, struct error **err)
     return why ? error_set(err, ERROR_UNKNOWN, "%s", why) : 0;
 }
 
-/* What cannot be found is for later. */
-static int await_turn(struct clearing *c, struct error **err)
+/* Partitions of one disk are cleared one after the other, for each helper would find the other's at
+ * work on that disk. Nobody waits here for his turn: others could make use of the place. What
+ * cannot be found is for later. */
+static int take_turn(struct clearing *c, struct error **err)
 {
     struct disk_node node;
 
-    if (disk_node_of(c->job->order->disk.device, &node) == 0 && node.kind == DISK_BLOCK)
-        job_await_disk(c->job, node.self.device);
-    return check_wanted(c, err);
+    if (disk_node_of(c->job->order->disk.device, &node) == 0 && node.kind == DISK_BLOCK &&
+        !job_takes_disk(c->job, node.self.device))
+        return error_set(err, ERROR_UNKNOWN,
+                         "not begun, for another clear is at work on the disk that %s lies on",
+                         c->job->order->disk.device);
+    return 0;
 }
 
 static int find_device(struct clearing *c, struct error **err)
@@ -230,7 +234,7 @@ static int prepare(struct clearing *c, struct error **err)
     if (r == 0)
         r = hold(c, err);
     if (r == 0)
-        r = await_turn(c, err);
+        r = take_turn(c, err);
     if (r == 0)
         r = look_at_domain(c, err);
     if (r == 0)

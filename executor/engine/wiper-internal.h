@@ -71,8 +71,8 @@ const char *job_must_end(struct job *j);
 void wiper_tell(struct wiper *w, struct wipe_report *r);
 void job_report(struct job *j, struct wipe_report *r);
 void job_stays_behind(struct job *j);
-/* Waits until no other job has this whole disk, or until it is to end. */
-void job_await_disk(struct job *j, dev_t disk);
+/* Whether no other job has this whole disk: then this one has it until its end. */
+bool job_takes_disk(struct job *j, dev_t disk);
 /* Ends a helper that is to end: waits for it, tells it to stop, kills it, and waits for as long as
  * it takes. is_done: it has said its last word, and needs only the time to leave. */
 void job_end_helper(struct job *j, struct helper *h, bool is_done);

@@ -96,16 +96,17 @@ static bool is_taken(const struct wiper *w, dev_t disk)
     return false;
 }
 
-void job_await_disk(struct job *j, dev_t disk)
+bool job_takes_disk(struct job *j, dev_t disk)
 {
     struct wiper *w = j->wiper;
+    bool is_free;
 
     pthread_mutex_lock(&w->lock);
-    while (is_taken(w, disk) && !j->is_ended && !w->stopping)
-        pthread_cond_wait(&w->gone, &w->lock);
-    if (!is_taken(w, disk))
+    is_free = !is_taken(w, disk);
+    if (is_free)
         j->disk = disk;
     pthread_mutex_unlock(&w->lock);
+    return is_free;
 }
 
 void job_stays_behind(struct job *j)

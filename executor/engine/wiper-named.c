@@ -29,7 +29,8 @@ int survey_is_whole(const struct survey *v, const uuid_t domain, struct error **
             continue;
         if (s->instance && s->save_is_untold)
             return error_set(err, ERROR_UNKNOWN,
-                             "which disks the saved image of domain %s names cannot be told",
+                             "which disks the saved image of domain %s names cannot be told (start "
+                             "it, or remove the image with virsh managedsave-remove)",
                              s->instance->name);
         if (s->instance && s->state != DOMAIN_UNKNOWN) {
             if (!has_untold_device(s->instance))

@@ -2,8 +2,8 @@
  *
  * Theory of operation. An operation is stored as the document that core makes of it, so that a new
  * member of struct operation needs no new column. Beside the document stand the columns by which
- * operations are looked for; they are written from the same struct in the same statement and are
- * never read back into it.
+ * operations are looked for; they are written from the same struct in the same statement and, save
+ * its number, never read back into it.
  *
  * PRAGMA user_version counts the steps below that a file has gone through. A new step is added at
  * the end, and none is ever changed. A file that has more steps than we know was written by a newer

@@ -7,7 +7,7 @@
 #include "stopd/base.h"
 
 #define PCI_ADDRESS_SIZE 20 /* a domain has four digits, or more (behind a VMD) */
-#define PCI_ADDRESSES_MAX 16
+#define PCI_ADDRESSES_MAX 64
 
 /* Each once. */
 struct pci_addresses {

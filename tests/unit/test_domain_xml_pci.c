@@ -41,6 +41,10 @@ static void what_is_of_no_pci_device_is_none(void **state)
         "</hostdev>",
         "<hostdev mode='subsystem' type='mdev'><source><address uuid='" UUID "'/></source>"
         "</hostdev>",
+        "<interface type='hostdev'><source><address type='usb' bus='1' device='4'/></source>"
+        "</interface>",
+        "<interface type='hostdev'><source><vendor id='0x1234'/><product id='0xbeef'/></source>"
+        "</interface>",
         "<interface type='bridge'><source bridge='br0'/><address type='pci' domain='0x0000' "
         "bus='0x3b' slot='0x00' function='0x0'/></interface>",
         "<disk type='block'><source dev='/dev/nvme0n1'/><target dev='vda'/>"

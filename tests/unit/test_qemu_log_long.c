@@ -67,6 +67,27 @@ static void the_end_itself_is_far_away(void **state)
     assert_end(s, "vm1", END_UNKNOWN);
 }
 
+/* Somebody tries to start it every few seconds, for a week: that is to cost nobody minutes. */
+static void very_many_starts_have_failed_since(void **state)
+{
+    struct scratch *s = *state;
+    FILE *f = fopen(scratch_path(s, "vm1.log"), "we");
+
+    assert_non_null(f);
+    fputs(RUN END("migrated"), f);
+    for (size_t i = 0; i < 120000; i++)
+        fputs(END("failed"), f);
+    assert_int_equal(fclose(f), 0);
+    assert_end(s, "vm1", END_MIGRATED);
+    f = fopen(scratch_path(s, "vm1.log"), "we");
+    assert_non_null(f);
+    fputs(RUN END("saved"), f);
+    for (size_t i = 0; i < 40000; i++)
+        fputs(RUN END("failed"), f);
+    assert_int_equal(fclose(f), 0);
+    assert_end(s, "vm1", END_SAVED);
+}
+
 static void the_beginning_was_put_aside(void **state)
 {
     struct scratch *s = *state;
@@ -121,6 +142,7 @@ int main(void)
 #define RULE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
     static const struct CMUnitTest tests[] = {
         RULE(the_beginning_is_far_from_the_end), RULE(the_end_itself_is_far_away),
+        RULE(the_beginning_is_far_from_the_end), RULE(very_many_starts_have_failed_since),
         RULE(the_beginning_was_put_aside),       RULE(no_beginning_is_left),
         RULE(where_the_users_logs_are),
     };

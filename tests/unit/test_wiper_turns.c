@@ -30,53 +30,25 @@ static struct kit *on_block_device(void **state, const char *script)
     return k;
 }
 
-/* The first to come waits a while for the other, who says so if he is there. */
-#define MEETS                                                                   \
-    "listen; mkdir busy 2>/dev/null || { touch met; claimed; exit 71; }\n"      \
-    "for i in 1 2 3 4 5 6 7 8 9 10; do [ -e met ] && break; sleep 0.02; done\n" \
-    "claimed; method; progress clearing 4096 4096; cleared; verified; rmdir busy; certificate\n"
-
+/* Whose turn it is not gives the place back, and comes again. */
 static void one_after_the_other(void **state)
 {
-    struct kit *k = on_block_device(state, MEETS);
-    uint64_t jobs[4];
+    struct kit *k = on_block_device(
+        state, "listen; claimed; touch working; waits_for go; cleared; verified; certificate\n");
+    uint64_t first = kit_clear(k), second;
 
-    for (size_t i = 0; i < ELEMENTSOF(jobs); i++)
-        jobs[i] = kit_clear(k);
-    for (size_t i = 0; i < ELEMENTSOF(jobs); i++)
-        await_report(k, jobs[i], WIPE_REPORT_CLEARED);
-    assert_false(kit_exists(k, "met"));
-}
-
-/* Whatever is to end while it waits ends at once, though the one before it does not. */
-static void who_waits_can_be_ended(void **state)
-{
-    struct kit *k = on_block_device(state, "listen; claimed; hangs_for_good\n");
-    struct wipe_job *other = kit_clear_job(k);
-    uint64_t first, second = k->last_job;
-    uuid_t domain;
-
-    uuid_parse(OTHER, other->domain);
-    first = kit_clear(k);
-    await(k, kit_exists(k, "request"));
-    wiper_start(k->wiper, other);
-    uuid_parse(OTHER, domain);
-    wiper_end(k->wiper, domain);
-    fails_uncounted(k, second, "nothing is owed any more");
+    await(k, kit_exists(k, "working"));
+    second = kit_clear(k);
+    fails_uncounted(k, second, "another clear is at work on the disk that");
     assert_true(kit_goes_on(k, first));
-}
-
-static void who_waits_does_not_hold_up_the_end(void **state)
-{
-    struct kit *k = on_block_device(state, "listen; claimed; touch at-work; hangs\n");
-    uint64_t jobs[3];
-
-    for (size_t i = 0; i < ELEMENTSOF(jobs); i++)
-        jobs[i] = kit_clear(k);
-    await(k, kit_exists(k, "at-work"));
-    kit_stop(k);
-    for (size_t i = 0; i < ELEMENTSOF(jobs); i++)
-        fails_uncounted(k, jobs[i], "stopd is going down");
+    kit_touch(k, "go");
+    await_report(k, first, WIPE_REPORT_CLEARED);
+    /* The first has still to leave when it has reported. */
+    do {
+        second = kit_clear(k);
+        await(k, kit_is_over(k, second));
+    } while (kit_find(k, second, WIPE_REPORT_FAILED) && k->n_reports < REPORTS_MAX / 2);
+    assert_non_null(kit_find(k, second, WIPE_REPORT_CLEARED));
 }
 
 /* Files are not one disk for lying on one file system. */
@@ -98,8 +70,6 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
     static const struct CMUnitTest tests[] = {
         TEST(one_after_the_other),
-        TEST(who_waits_can_be_ended),
-        TEST(who_waits_does_not_hold_up_the_end),
         TEST(files_go_side_by_side),
     };
 
