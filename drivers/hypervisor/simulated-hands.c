@@ -22,6 +22,15 @@ static bool add_process(struct simulated *s, struct simulated_domain *d)
     return true;
 }
 
+static bool is_used(const struct simulated *s, pid_t pid)
+{
+    for (const struct simulated_domain *d = s->domains; d; d = d->next)
+        for (size_t i = 0; i < d->n_processes; i++)
+            if (d->processes[i].who.pid == pid)
+                return true;
+    return false;
+}
+
 /* Pids are used again, as on a host that has been up for long; only the start time differs. That is
  * counted from the host's boot on, so after one both may be what they were. */
 static struct incarnation next_incarnation(struct simulated *s)
@@ -31,6 +40,8 @@ static struct incarnation next_incarnation(struct simulated *s)
     memcpy(who.boot_id, s->boot_id, sizeof(who.boot_id));
     s->last_pid = s->last_pid % s->pids + 1;
     who.pid = 4000 + s->last_pid;
+    while (is_used(s, who.pid))
+        who.pid++;
     return who;
 }
 
