@@ -361,6 +361,19 @@ static void judge_remembered(struct connection *c, const struct incarnation *rem
     }
 }
 
+/* libvirt tells of the last run alone, which need not be the one that was remembered. */
+static void see_run_since(const struct connection *c, const struct incarnation *remembered,
+                          struct sighting *s)
+{
+    const char *name = s->instance ? s->instance->name : NULL;
+    usec_t began_at;
+
+    if (!is_up(s->state) && s->remembered == PROCESS_ENDED && c->around.log_directory &&
+        process_began_at(remembered, &began_at) == 0)
+        s->has_run_since =
+            qemu_log_has_run_since(c->around.log_directory, name, s->domain, began_at);
+}
+
 /* Hands on what a _cleanup_ variable holds. */
 static struct sighting take_sighting(struct sighting *s)
 {
@@ -397,6 +410,7 @@ int libvirt_look(struct hypervisor *h, const uuid_t domain, const struct incarna
         return r;
     complete_cause(c, remembered, &s);
     judge_remembered(c, remembered, &s);
+    see_run_since(c, remembered, &s);
     *ret = take_sighting(&s);
     return 0;
 }

@@ -37,6 +37,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A QEMU has some dozens of threads. The search for the one that hangs ends here. */
@@ -153,6 +154,28 @@ int process_identify(pid_t pid, struct incarnation *ret, int *ret_pidfd)
     found.start_time = stat.start_time;
     *ret = found;
     *ret_pidfd = fd_take(&pidfd);
+    return 0;
+}
+
+static usec_t since_boot(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+int process_began_at(const struct incarnation *who, usec_t *ret)
+{
+    char boot_id[UUID_TEXT_SIZE];
+    usec_t began = who->start_time * USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK);
+    int r = process_boot_id(boot_id);
+
+    if (r < 0)
+        return r;
+    if (strcmp(boot_id, who->boot_id) != 0)
+        return -ESTALE;
+    *ret = moment_now().realtime - since_boot() + began;
     return 0;
 }
 

@@ -21,6 +21,10 @@ int process_boot_id(char ret[static UUID_TEXT_SIZE]);
  * could not be told. */
 int process_identify(pid_t pid, struct incarnation *ret, int *ret_pidfd);
 
+/* When an incarnation of this boot began, by the wall clock as it is set now. Returns 0 or a
+ * negative errno: -ESTALE where it is of another boot. */
+int process_began_at(const struct incarnation *who, usec_t *ret);
+
 /* What became of an incarnation's process. Where it is alive, *ret_pidfd is a descriptor of it (or
  * -1 where none could be had), the caller's; otherwise -1. *ret_detail, the caller's, says how it
  * stands with a process that is alive ("pid 4711, state D, wchan io_schedule"), or why it could not

@@ -1,4 +1,4 @@
-/* qemu-log.c - how a domain's last run ended, as libvirt wrote it in the domain's log
+/* qemu-log.c - how a domain's last run ended and what ran since, by libvirt's log of the domain
  *
  * Theory of operation. Why a domain is off libvirt knows until it restarts, or until it forgets the
  * domain: a transient one is gone with its run, and so is one whose migration undefines it here. A
@@ -22,6 +22,11 @@
  * A start that fails ("reason=failed") ran nothing, whether it got as far as the line of its
  * beginning or not, and libvirt remembers its end in the place of the one before. It is looked
  * past: an image that was saved, and a guest that has migrated, still go on with the disks.
+ *
+ * Of a run that came and went unseen behind the one that a stop is for, libvirt tells the end
+ * alone, as if it were that one's. But the run that is meant has a beginning of its own here,
+ * written just before its process began, which is known: where another one follows it, the disks
+ * have the data of that one. Without the first nothing is concluded from what else there is.
  */
 #include "drivers/hypervisor/qemu-log.h"
 
@@ -32,6 +37,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +55,14 @@
 #define BEGUN ": starting up libvirt version: "
 #define ENDED ": shutting down, reason="
 #define OWNER "-uuid "
+
+/* "2026-11-24 18:12:49.000+0000", in front of either. */
+#define STAMP_LENGTH 28
+
+/* So long before its process a run's beginning is written, at the most; and so much later it may
+ * seem to be, for the process's time is counted in ticks and on another clock. */
+#define BEGUN_BEFORE (30 * USEC_PER_SEC)
+#define BEGUN_AFTER (USEC_PER_SEC / 2)
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -208,12 +222,72 @@ static enum end_cause end_at(const char *ended)
     return begins_with(ended, "saved\n") ? END_SAVED : END_UNKNOWN;
 }
 
-/* The command line of the run that ended last tells whose it was. */
-static bool is_owner(const struct run *run, const char *uuid)
+/* The command line of a run tells whose it was. */
+static bool is_owner(const char *begun, const char *ended, const char *uuid)
 {
-    const char *owner = strstr(run->begun, OWNER);
+    const char *owner = memmem(begun, (size_t)(ended - begun), OWNER, strlen(OWNER));
 
-    return owner && owner < run->ended && begins_with(owner + strlen(OWNER), uuid);
+    return owner && begins_with(owner + strlen(OWNER), uuid);
+}
+
+/* The time in front of a beginning; 0 where there is none that can be read. */
+static usec_t time_of(const char *text, const char *begun)
+{
+    struct tm tm = {0};
+    char stamp[STAMP_LENGTH + 1];
+    const char *rest;
+
+    if (begun - text < STAMP_LENGTH)
+        return 0;
+    snprintf(stamp, sizeof(stamp), "%.*s", STAMP_LENGTH, begun - STAMP_LENGTH);
+    rest = strptime(stamp, "%Y-%m-%d %H:%M:%S.", &tm);
+    if (!rest || !begins_with(rest + strspn(rest, "0123456789"), "+0000"))
+        return 0;
+    return (usec_t)timegm(&tm) * USEC_PER_SEC + strtoul(rest, NULL, 10) * (USEC_PER_SEC / 1000);
+}
+
+/* Looks for the beginning of the run that began then, the last that can be it. Returns whether it
+ * is there; *is_followed: and another one of the domain behind it. *is_far: what is further back
+ * than the text is older. */
+static bool find_run(const char *text, const char *uuid, usec_t began_at, bool *is_followed,
+                     bool *is_far)
+{
+    bool is_found = false;
+    const char *last = last_run(text).begun, *next;
+
+    for (const char *begun = strstr(text, BEGUN); last && begun && begun <= last; begun = next) {
+        usec_t at = time_of(text, begun);
+
+        *is_far |= at > 0 && at + BEGUN_BEFORE < began_at;
+        next = strstr(begun + strlen(BEGUN), BEGUN);
+        if (!is_owner(begun, next ? next : begun + strlen(begun), uuid))
+            continue;
+        *is_followed = is_found;
+        if (at + BEGUN_BEFORE >= began_at && at <= began_at + BEGUN_AFTER) {
+            is_found = true;
+            *is_followed = false;
+        }
+    }
+    return is_found;
+}
+
+static bool is_followed_in(const char *directory, const char *file, const char *uuid,
+                           usec_t began_at)
+{
+    _cleanup_(freep) char *path = NULL;
+    bool is_all = false, is_far = false, is_followed = false;
+
+    if (say(&path, "%s/%s", directory, file) < 0)
+        return false;
+    for (size_t most = TAIL_MIN; most <= TAIL_MAX && !is_all && !is_far; most *= 4) {
+        _cleanup_(freep) char *text = read_back(path, most, &is_all);
+
+        if (!text)
+            return false;
+        if (find_run(text, uuid, began_at, &is_followed, &is_far))
+            return is_followed;
+    }
+    return false;
 }
 
 /* is_own: the file has the domain's name. */
@@ -237,7 +311,7 @@ static enum end_cause read_end(const char *directory, const char *file, const ch
         if (run.ended && cause == END_UNKNOWN)
             return END_UNKNOWN;
         if (run.begun)
-            return run.ended && is_owner(&run, uuid) ? cause : END_UNKNOWN;
+            return run.ended && is_owner(run.begun, run.ended, uuid) ? cause : END_UNKNOWN;
         if (is_all || most == TAIL_MAX)
             return is_own ? cause : END_UNKNOWN;
     }
@@ -267,5 +341,25 @@ enum end_cause qemu_log_end(const char *directory, const char *domain_name, cons
     while (logs && found == END_UNKNOWN && (entry = readdir(logs)))
         if (ends_with(entry->d_name, ".log"))
             found = read_end(directory, entry->d_name, uuid, false);
+    return found;
+}
+
+bool qemu_log_has_run_since(const char *directory, const char *domain_name, const uuid_t domain,
+                            usec_t began_at)
+{
+    _cleanup_(directory_close) DIR *logs = NULL;
+    const struct dirent *entry;
+    bool found = false;
+    char uuid[UUID_TEXT_SIZE], file[NAME_MAX + 1];
+
+    uuid_unparse_lower(domain, uuid);
+    if (domain_name) {
+        snprintf(file, sizeof(file), "%s.log", domain_name);
+        return is_followed_in(directory, file, uuid, began_at);
+    }
+    logs = opendir(directory);
+    while (logs && !found && (entry = readdir(logs)))
+        if (ends_with(entry->d_name, ".log"))
+            found = is_followed_in(directory, entry->d_name, uuid, began_at);
     return found;
 }

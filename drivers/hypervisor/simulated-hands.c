@@ -60,6 +60,8 @@ static bool begin_run(struct simulated *s, struct simulated_domain *d, enum doma
         if (!add_process(s, d))
             return false;
     }
+    if (state == DOMAIN_RUNNING)
+        d->last_run = d->incarnation;
     d->state = state;
     d->in_migration = state == DOMAIN_PAUSED;
     d->way = WAY_IN;
@@ -145,14 +147,16 @@ bool simulated_migrated(struct simulated *s, struct simulated_domain *d, bool ar
     if (d->is_misjudged || !d->in_migration || d->state == DOMAIN_ENDING)
         return false;
     d->in_migration = false;
-    if (d->way == WAY_IN && arrived)
+    if (d->way == WAY_IN && arrived) {
+        d->last_run = d->incarnation;
         world_change_state(s, d, DOMAIN_RUNNING);
-    else if (d->way == WAY_IN)
+    } else if (d->way == WAY_IN) {
         world_end_run(s, d, END_FAILED, 0);
-    else if (arrived)
+    } else if (arrived) {
         world_end_run(s, d, END_MIGRATED, d->manners.flush);
-    else
+    } else {
         world_tell(s, d, HAPPENED_CHANGED, d->run); /* and no hint: libvirt gives none */
+    }
     return true;
 }
 

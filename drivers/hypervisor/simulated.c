@@ -81,6 +81,14 @@ static int describe_process(const struct incarnation *who, struct sighting *ret)
     return asprintf(&ret->process_detail, "pid %d, state D, wchan io_schedule", (int)who->pid);
 }
 
+/* What the host's logs tell, which say nothing of another boot. */
+static bool has_run_since(const struct simulated *s, const struct simulated_domain *d,
+                          const struct incarnation *who)
+{
+    return strcmp(who->boot_id, s->boot_id) == 0 && strcmp(d->last_run.boot_id, s->boot_id) == 0 &&
+           d->last_run.start_time > who->start_time;
+}
+
 /* What there is to see of a domain, or of one that is not there (NULL). Watches what is alive. */
 static int see(struct simulated *s, struct simulated_domain *d,
                const struct incarnation *remembered, struct sighting *ret, struct error **err)
@@ -107,6 +115,7 @@ static int see(struct simulated *s, struct simulated_domain *d,
             ret->incarnation = p->who;
     } else if (!simulated_is_present(d)) {
         ret->cause = d->cause;
+        ret->has_run_since = ret->remembered == PROCESS_ENDED && has_run_since(s, d, remembered);
         ret->has_managed_save = d->has_managed_save;
     }
     if (d->state != DOMAIN_ABSENT) {

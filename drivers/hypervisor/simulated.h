@@ -67,6 +67,7 @@ struct simulated_domain {
     struct lifecycle lifecycle;         /* of the run that is there */
     struct lifecycle defined_lifecycle; /* what a run begins with */
     struct incarnation incarnation;     /* of the run that is there, or was last */
+    struct incarnation last_run;        /* likewise, of the last whose guest has been here */
     unsigned run;                       /* counted from 1 */
     unsigned buttons;                   /* that this run's guest has felt */
 

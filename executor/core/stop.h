@@ -28,7 +28,7 @@ enum input_kind {
     IN_SEEN_OFF,       /* off, proved */
     IN_SEEN_SAVED,
     IN_SEEN_MIGRATED,
-    IN_SEEN_ANOTHER, /* another run of the domain is there */
+    IN_SEEN_ANOTHER, /* another run of the domain is there, or has come and gone */
     IN_SEEN_UNKNOWN, /* could not be seen */
     IN_PRESSED,      /* the hypervisor took the button */
     IN_PRESS_FAILED,

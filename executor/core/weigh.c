@@ -88,5 +88,7 @@ enum input_kind operation_weigh(const struct operation *op, const struct sightin
 {
     enum input_kind seen = sighting_weigh(s, &op->incarnation, op->has_processes);
 
+    if (s->has_run_since) /* what it has left on the disks nobody has consented to lose */
+        seen = IN_SEEN_ANOTHER;
     return seen == IN_SEEN_OFF ? seen_as(op->end) : seen;
 }

@@ -72,6 +72,8 @@ static int check_off(const struct sighting *s, struct error **err)
                                                     : domain_state_to_string(s->state));
     if (s->has_managed_save)
         return error_set(err, ERROR_UNKNOWN, "the domain is saved, and goes on with its disks");
+    if (s->has_run_since)
+        return error_set(err, ERROR_UNKNOWN, "the domain was started again since it was stopped");
     return 0;
 }
 

@@ -87,7 +87,9 @@ DECLARE_ENUM_WORDS(enum process_fate, process_fate);
 struct sighting {
     uuid_t domain;
     enum domain_state state;
-    enum end_cause cause;  /* where state is OFF or ABSENT */
+    enum end_cause cause; /* where state is OFF or ABSENT */
+    bool has_run_since; /* … another run than the remembered one has begun since, and was no failed
+                           start; false also where that cannot be told */
     bool has_managed_save; /* an OFF domain with a saved image: saved, not stopped */
     bool save_is_untold;   /* what disks that image names could not be read; else the instance has
                               them too */

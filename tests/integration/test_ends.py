@@ -206,3 +206,48 @@ def test_started_again_nothing_more_is_cleared(guest, loops, stopd_for):  # noqa
     done = failed["storage"][0]["done"]
     assert 0 < done < 40 * MIB, failed
     assert any(made["clearing"][1].bytes()[-MIB:])
+
+
+def run_again(domain, disk, data):
+    """A run of it that leaves this on its disk, and goes off by itself."""
+    kit.start(domain)
+    kit.wait_ready(domain)
+    with open(disk.device, "r+b") as device:
+        device.write(data)
+        os.fsync(device)
+    kit.press(domain)
+    kit.wait_off(domain)
+
+
+def test_started_again_and_off_again_unseen_it_keeps_what_the_later_run_has_left(guest, loops, stopd_for, tmp_path):  # noqa: F811
+    """libvirt tells of the last run alone. A start that has failed is none: that instance is cleared."""
+    system = tmp_path / "system"
+    system.write_bytes(bytes(MIB))
+    made = boot(guest, loops, again={"behaviour": "slow:1"}, failed={"behaviour": "slow:1", "more": [system]})
+    again, failed = (made[kind][0] for kind in ("again", "failed"))
+    stopd = stopd_for()
+    requests = {kind: stopd.accepted(f"i-{kind}", ConfirmStop="true") for kind in made}
+    for request in requests.values():
+        pressed(stopd, request)
+    stopd.kill()
+    kit.wait_off(again, failed)
+    data = os.urandom(MIB)
+    run_again(again, made["again"][1], data)
+    system.unlink()
+    with pytest.raises(libvirt.libvirtError):
+        kit.start(failed)
+
+    stopd.start()
+
+    operation = stopd.finished(requests["failed"])
+    assert operation["outcome"] == "Stopped" and made["failed"][1].is_zero(), operation
+    operation = stopd.finished(requests["again"])
+    assert operation["outcome"] == "Failed", operation
+    assert operation["error"]["code"] == "InstanceStartedAgain", operation
+    stopd.reported("i-again", "Running→Stopping", "Stopping→Running", "Running→Stopped")
+    assert stopd.events("i-again")[-1]["data"]["localStorage"] == "kept"
+    assert reason_of(stopd, "i-again") == "guest shut down by itself"
+    assert disk_events(stopd, "i-again") == [] and made["again"][1].bytes().startswith(data)
+    shown(stopd, "i-again", state="Stopped", owed=None)
+    cleared = stopctl(stopd, "clear", "i-again", "--confirm", "--yes")
+    assert cleared.returncode == 0 and made["again"][1].is_zero(), cleared

@@ -142,6 +142,7 @@ static void note_what_is_seen(struct life *life, struct flight *f)
 
             g->version = d->manners.is_unreadable ? 0 : d->version;
             g->run = d->run;
+            g->later_run = c->kind == CALL_LOOK && c->sighting.has_run_since ? d->run : 0;
             g->is_defined = d->state != DOMAIN_ABSENT;
             g->shows_run = g->version > 0 && shows_run(life, d);
             g->is_up = simulated_is_present(d);

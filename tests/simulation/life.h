@@ -33,6 +33,7 @@ struct flight {
     /* What it has seen of each domain, by its place in the world; version 0: nothing */
     struct glimpse {
         unsigned version, run;
+        unsigned later_run; /* a look has told that this one has followed the one meant */
         bool is_saved;
         bool is_defined;
         bool shows_run; /* and not only that something is there */

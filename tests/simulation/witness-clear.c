@@ -92,6 +92,10 @@ static void check_kept(struct life *life, const struct wipe_job *job, const stru
         witness_domain(life, a->domain)->met_run > a->run)
         rule_broken(life, "4.7 kept", "%s is cleared for %.8s, though %s was started since",
                     job->disk.target, job->request_id, domain_word(a->domain));
+    if (a->kind == REQUEST_STOP && life->engine &&
+        witness_domain(life, a->domain)->later_run > a->run)
+        rule_broken(life, "4.6 kept", "%s is cleared for %.8s, though %s has run again since",
+                    job->disk.target, job->request_id, domain_word(a->domain));
 }
 
 /* That it was cancelled is in the journal. */

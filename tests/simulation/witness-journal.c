@@ -164,7 +164,9 @@ static void check_failure(struct life *life, struct ask *ask, const char *code)
             rule_broken(life, "4.6 incarnation", "%.8s fails as started again, which it was not",
                         ask->request_id);
         seen->reported_run = seen->known_run;
-        seen->accounted = seen->known_run - 1;
+        /* Of one that has come and gone nobody knows the process: the end of the one that was meant
+         * is what is proved. */
+        seen->accounted = (seen->past_run > ask->run ? ask->run : seen->known_run) - 1;
     } else if (text_equal(code, "Cancelled")) {
         if (!was_cancel_asked(life, ask))
             rule_broken(life, "4.5 cancel", "%.8s is cancelled by nobody", ask->request_id);

@@ -410,6 +410,8 @@ void witness_learned(struct life *life, const struct flight *f)
         seen->is_arriving = g->is_arriving;
         if (g->shows_run && g->is_up && f->call->kind == CALL_LOOK)
             seen->shown_run = g->run;
+        if (g->later_run)
+            seen->past_run = g->later_run;
         if (g->goes_on)
             seen->ended_run = g->run;
         if (g->shows_run && g->is_up)
@@ -519,9 +521,11 @@ void witness_turn(struct life *life)
         seen->settled_version = seen->known_version;
         if (seen->shown_run > 0 && !life->witness.has_failed)
             seen->met_run = seen->shown_run;
+        if (seen->past_run > 0 && !life->witness.has_failed)
+            seen->later_run = seen->past_run;
         if (seen->ended_run > 0 && !life->witness.has_failed)
             seen->runs[seen->ended_run].is_told = true;
-        seen->shown_run = seen->ended_run = 0;
+        seen->shown_run = seen->past_run = seen->ended_run = 0;
     }
     life->witness.has_failed = false;
     if (!engine_is_attached(life->engine))

@@ -134,6 +134,9 @@ struct seen_domain {
     unsigned known_run; /* the engine has been told of this one at the latest */
     unsigned shown_run; /* a look of this turn has shown this one while it was there; 0: none */
     unsigned met_run;   /* and so has one whose turn the journal did not lose */
+    unsigned past_run;  /* a look of this turn has told of this one that it came and went behind the
+                           run that was asked about; 0: none */
+    unsigned later_run; /* and so has one whose turn the journal did not lose */
     enum {
         LOOKED_NOT,
         LOOKED_OFF,

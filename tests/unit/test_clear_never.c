@@ -11,15 +11,24 @@
 
 static void somebody_starts_it_again(void **state)
 {
-    for (int quarantined = 0; quarantined < 2; quarantined++) {
+    const struct sighting as[] = {
+        {.state = DOMAIN_RUNNING, .incarnation = next_run, .remembered = PROCESS_ENDED},
+        /* … and it is off again before anybody has looked. */
+        {.state = DOMAIN_OFF,
+         .cause = END_SHUTDOWN,
+         .remembered = PROCESS_ENDED,
+         .has_run_since = true},
+    };
+
+    for (size_t i = 0; i < 2 * ELEMENTSOF(as); i++) {
         A_STOP = a_clear(2);
 
-        if (quarantined) {
+        if (i % 2) { /* quarantined */
             failed_for_good(s, 0);
             failed_for_good(s, 1);
         }
         s->wanted = 0;
-        seen_as(s, .state = DOMAIN_RUNNING, .incarnation = next_run, .remembered = PROCESS_ENDED);
+        weighed(s, &as[i / 2]);
         assert_failed_with(s, ERROR_STARTED_AGAIN);
         assert_reported(s, "Stopping→Running (" /* the table's sentence */
                            "Somebody started the domain again while it was being stopped.); ");

@@ -155,6 +155,21 @@ static void no_pid_no_verdict(void **state)
     assert_int_equal(fate(&who, NULL), PROCESS_NONE);
 }
 
+/* By the wall clock, to a tick; of another boot nothing is told. */
+static void when_it_began_is_told(void **state)
+{
+    usec_t before = moment_now().realtime, began;
+    pid_t pid = child("x");
+    struct incarnation who = incarnation_of(pid);
+    usec_t tick = USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK);
+
+    assert_int_equal(process_began_at(&who, &began), 0);
+    assert_in_range(began, before - 2 * tick, moment_now().realtime + tick);
+    who.boot_id[0] = who.boot_id[0] == '0' ? '1' : '0';
+    assert_int_equal(process_began_at(&who, &began), -ESTALE);
+    end(pid);
+}
+
 /* Without a descriptor to hold on to, a process is still seen to live; nothing is taken for an end.
  */
 static void without_descriptors_nothing_is_guessed(void **state)
@@ -207,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_pid_that_is_a_threads_is_not_it),
         cmocka_unit_test(what_ran_before_the_boot_has_ended),
         cmocka_unit_test(no_pid_no_verdict),
+        cmocka_unit_test(when_it_began_is_told),
         cmocka_unit_test(without_descriptors_nothing_is_guessed),
         cmocka_unit_test(the_end_is_announced_by_the_descriptor),
     };

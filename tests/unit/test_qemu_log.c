@@ -104,6 +104,86 @@ static void a_long_log_is_read_from_its_end(void **state)
     assert_int_equal(end_in(*state, text, size, "vm1"), END_MIGRATED);
 }
 
+/* --- What ran since -------------------------------------------------------------------------- */
+
+#define AT(time, uuid)                                               \
+    "2026-11-24 " time "+0000: starting up libvirt version: 9.0.0\n" \
+    "/usr/bin/qemu-system-x86_64 \\\n-uuid " uuid " \\\n-msg timestamp=on\n"
+#define NOON AT("12:00:00.250", UUID)
+#define LATER AT("12:00:09.000", UUID)
+#define NOON_STAMP (UINT64_C(1795521600) * USEC_PER_SEC + 250000)
+
+static bool ran_since(struct scratch *s, const char *text, size_t size, const char *name,
+                      int64_t after_noon)
+{
+    uuid_t domain;
+
+    scratch_write(scratch_path(s, "vm1.log"), text, size);
+    assert_int_equal(uuid_parse(UUID, domain), 0);
+    return qemu_log_has_run_since(s->folder, name, domain, NOON_STAMP + (usec_t)after_noon);
+}
+
+static void a_run_that_began_behind_the_one_that_is_meant_is_told(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t began; /* the process that is meant, by the stamp of noon */
+        bool expected;
+    } cases[] = {
+        {NOON, 0, false},
+        {NOON END("shutdown"), 0, false},
+        {LATER END("shutdown") NOON END("shutdown"), 0, false},
+        {NOON END("shutdown") LATER END("shutdown"), 0, true},
+        {NOON END("shutdown") LATER, 0, true},
+        {NOON AFTERWARDS LATER AFTERWARDS END("destroyed"), 0, true},
+        {NOON END("shutdown") LATER END("shutdown") LATER END("failed"), 0, true},
+        {NOON END("shutdown") LATER END("failed") LATER END("saved"), 0, true},
+        /* A start that failed is no run, nor is another domain's that has had the name. */
+        {NOON END("shutdown") LATER END("failed"), 0, false},
+        {NOON END("shutdown") END("failed") LATER END("failed") END("failed"), 0, false},
+        {NOON END("shutdown") OTHERS END("shutdown"), 0, false},
+        {OTHERS LATER, 0, false},
+        /* Between the line and its process; and which of two it can be is the last. */
+        {NOON END("shutdown") LATER END("shutdown"), 8000000, true},
+        {NOON END("failed") LATER END("shutdown"), 9000000, false},
+        {NOON END("shutdown") LATER END("shutdown"), -400000, true},
+        /* Its own beginning is not there, or the clock was set: nothing is told. */
+        {LATER END("shutdown"), 0, false},
+        {NOON END("shutdown") LATER END("shutdown"), -600000, false},
+        {NOON END("shutdown") LATER END("shutdown"), 60000000, false},
+        {"2026-11-24 noon: starting up libvirt version: \n-uuid " UUID "\n" LATER, 0, false},
+        {": starting up libvirt version: 9\n-uuid " UUID "\n" LATER, 0, false},
+        {"", 0, false},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const char *names[] = {"vm1", NULL};
+
+        for (size_t k = 0; k < ELEMENTSOF(names); k++)
+            if (ran_since(*state, cases[i].text, strlen(cases[i].text), names[k], cases[i].began) !=
+                cases[i].expected)
+                fail_msg("case %zu, %s", i, names[k] ? "by name" : "of all logs");
+    }
+    assert_false(ran_since(*state, NOON LATER, strlen(NOON LATER), "vm2", 0));
+}
+
+/* However much it has said, and where its beginning was put aside. */
+static void the_beginning_that_is_meant_is_looked_for_far_back(void **state)
+{
+    const size_t size = 1 << 20;
+    _cleanup_(freep) char *text = malloc(size);
+    struct scratch *s = *state;
+
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text + size - strlen(LATER), LATER, strlen(LATER));
+    assert_false(ran_since(s, text, size, "vm1", 0));
+    scratch_write(scratch_path(s, "vm1.log.0"), NOON, strlen(NOON));
+    assert_true(ran_since(s, text, size, "vm1", 0));
+    memcpy(text, NOON, strlen(NOON));
+    assert_true(ran_since(s, text, size, "vm1", 0));
+}
+
 static void the_logs_are_beside_the_pid_files(void **state)
 {
     static const struct {
@@ -135,6 +215,8 @@ int main(void)
         RULE(a_zero_does_not_end_it),
         RULE(of_all_logs_only_todays_count),
         RULE(a_long_log_is_read_from_its_end),
+        RULE(a_run_that_began_behind_the_one_that_is_meant_is_told),
+        RULE(the_beginning_that_is_meant_is_looked_for_far_back),
         RULE(the_logs_are_beside_the_pid_files),
     };
 

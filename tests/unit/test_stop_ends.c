@@ -347,6 +347,26 @@ static void another_run_is_not_stopped(void **state)
     }
 }
 
+/* What it has left behind is not the stop's to clear, however it ended. */
+static void another_run_that_has_come_and_gone_is_not_stopped(void **state)
+{
+    static const struct sighting as[] = {
+        {.state = DOMAIN_OFF, .cause = END_SHUTDOWN},
+        {.state = DOMAIN_OFF, .cause = END_SAVED},
+        {.state = DOMAIN_OFF},
+        {.state = DOMAIN_ABSENT, .cause = END_DESTROYED},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(as); i++) {
+        A_STOP = a_soft_stop();
+
+        button_accepted(s);
+        seen_as(s, .state = as[i].state, .cause = as[i].cause, .remembered = PROCESS_ENDED,
+                .has_run_since = true);
+        assert_failed_with(s, ERROR_STARTED_AGAIN);
+    }
+}
+
 static void a_guest_that_would_reboot_ends_off(void **state)
 {
     A_STOP = a_soft_stop();
@@ -449,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_managed_save_is_a_save_though_the_cause_is_forgotten),
         cmocka_unit_test(a_domain_that_migrated_away_runs_on),
         cmocka_unit_test(another_run_is_not_stopped),
+        cmocka_unit_test(another_run_that_has_come_and_gone_is_not_stopped),
         cmocka_unit_test(a_guest_that_would_reboot_ends_off),
         cmocka_unit_test(a_guest_that_ends_on_reboot_anyway_is_left_as_it_is),
         cmocka_unit_test(the_former_lifecycle_is_kept_from_the_first_look),

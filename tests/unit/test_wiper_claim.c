@@ -40,6 +40,12 @@ static void a_saved_domain_is_not_cleared(void **state)
     refused_before(state, "saved");
 }
 
+static void what_a_later_run_has_left_is_not_cleared(void **state)
+{
+    kit_domain(kit_of(state), OWN)->has_run_since = true;
+    refused_before(state, "started again");
+}
+
 static void a_process_that_lives_is_not_cleared_under(void **state)
 {
     kit_of(state)->fate = PROCESS_ALIVE;
@@ -225,6 +231,7 @@ int main(void)
         TEST(a_domain_that_ends_is_not_off),
         TEST(a_domain_that_cannot_be_seen_is_not_off),
         TEST(a_saved_domain_is_not_cleared),
+        TEST(what_a_later_run_has_left_is_not_cleared),
         TEST(a_process_that_lives_is_not_cleared_under),
         TEST(a_process_that_cannot_be_judged_has_not_ended),
         TEST(without_processes_a_remembered_one_has_not_ended),

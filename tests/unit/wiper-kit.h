@@ -27,7 +27,7 @@
 struct kit_domain {
     char uuid[UUID_TEXT_SIZE], name[32];
     enum domain_state state; /* DOMAIN_ABSENT: it is not there */
-    bool is_saved, is_unreadable;
+    bool is_saved, is_unreadable, has_run_since;
     bool save_is_untold;
     pid_t starts_as;   /* is unreadable, and has this process */
     char disk[160];    /* one; the own domain's has the target vdb, and is local */
@@ -95,6 +95,7 @@ static inline void kit_see(const struct kit_domain *d, struct sighting *ret)
     ret->state = d->is_unreadable ? DOMAIN_UNKNOWN : d->state;
     ret->incarnation.pid = d->starts_as;
     ret->has_managed_save = d->is_saved;
+    ret->has_run_since = d->has_run_since;
     ret->save_is_untold = d->save_is_untold;
     if (d->is_unreadable || d->state == DOMAIN_ABSENT)
         return;
