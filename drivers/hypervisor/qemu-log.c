@@ -181,6 +181,21 @@ static char *read_back(const char *path, size_t most, bool *is_all)
 
 /* --- What it says ---------------------------------------------------------------------------- */
 
+/* The first place of this in the text, which stands in one line, or NULL. By lines, so that what is
+ * looked through is no more than what there is up to it, also where memory is checked. */
+static const char *find(const char *text, const char *words)
+{
+    for (const char *line = text, *end; *line; line = *end ? end + 1 : end) {
+        const char *found;
+
+        end = strchrnul(line, '\n');
+        found = memmem(line, (size_t)(end - line), words, strlen(words));
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
 static bool begins_with(const char *text, const char *word)
 {
     return strncmp(text, word, strlen(word)) == 0;
@@ -195,21 +210,21 @@ struct run {
  * whoever tries to start a domain again and again leaves very many of those. */
 static struct run last_run(const char *text)
 {
-    const char *begun = strstr(text, BEGUN), *ended = strstr(text, ENDED);
+    const char *begun = find(text, BEGUN), *ended = find(text, ENDED);
     struct run run = {0}, before = {0};
 
     while (begun || ended) {
         if (begun && (!ended || begun < ended)) {
             before = run;
             run = (struct run){.begun = begun};
-            begun = strstr(begun + 1, BEGUN);
+            begun = find(begun + 1, BEGUN);
             continue;
         }
         if (!begins_with(ended + strlen(ENDED), "failed\n"))
             run.ended = ended;
         else if (run.begun && !run.ended) /* it is its own beginning */
             run = before;
-        ended = strstr(ended + 1, ENDED);
+        ended = find(ended + 1, ENDED);
     }
     return run;
 }
@@ -255,11 +270,11 @@ static bool find_run(const char *text, const char *uuid, usec_t began_at, bool *
     bool is_found = false;
     const char *last = last_run(text).begun, *next;
 
-    for (const char *begun = strstr(text, BEGUN); last && begun && begun <= last; begun = next) {
+    for (const char *begun = find(text, BEGUN); last && begun && begun <= last; begun = next) {
         usec_t at = time_of(text, begun);
 
         *is_far |= at > 0 && at + BEGUN_BEFORE < began_at;
-        next = strstr(begun + strlen(BEGUN), BEGUN);
+        next = find(begun + strlen(BEGUN), BEGUN);
         if (!is_owner(begun, next ? next : begun + strlen(begun), uuid))
             continue;
         *is_followed = is_found;
