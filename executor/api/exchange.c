@@ -26,14 +26,22 @@
 #include <string.h>
 #include <strings.h>
 
+static size_t scheme_length(const char *target)
+{
+    if (strncasecmp(target, "http://", 7) == 0)
+        return 7;
+    return strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+}
+
 /* The target's path and query. A target with scheme and authority in it is for proxies, and every
  * server must understand it. */
 static void split_target(struct exchange *x)
 {
     char *path = x->target, *query;
+    size_t scheme = scheme_length(path);
 
-    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
-        path = strpbrk(path + 8, "/?");
+    if (scheme) {
+        path = strpbrk(path + scheme, "/?");
         path = path ? path : x->target + x->target_length;
     }
     query = strchr(path, '?');

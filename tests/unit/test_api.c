@@ -113,6 +113,9 @@ static void the_target_may_be_absolute(void **state)
 
     assert_accepted(get(f, "http://stopd" STOP));
     assert_accepted(get(f, "HTTP://stopd?InstanceId=i-1"));
+    /* … and end with its scheme: nothing behind it is read. */
+    assert_refused(get(f, "http://"), 400, "MissingParameter", NULL);
+    assert_refused(get(f, "https://"), 400, "MissingParameter", NULL);
 }
 
 static void the_idempotency_key_is_the_client_token(void **state)
