@@ -81,7 +81,7 @@ static void adopt_domain(struct engine *e, struct domain *d)
     }
     if (d->forget) {
         d->reported = (struct last_report){0};
-        free(take(d->facts));
+        d->facts = 0;
     }
     engine_keep_buttons(d);
 }
@@ -89,7 +89,7 @@ static void adopt_domain(struct engine *e, struct domain *d)
 static void drop_domain(struct engine *e, struct domain *d)
 {
     operation_free(take(d->next_op));
-    free(take(d->facts)); /* the journal may have others */
+    d->facts = 0; /* the journal may have others */
     d->wanted = 0;
     d->forget = false;
     d->certain = false; /* the picture is ahead of what was reported */

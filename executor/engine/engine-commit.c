@@ -24,12 +24,11 @@ static int write_report(struct engine *e, struct domain *d, struct error **err)
 
     if (!facts)
         return error_no_memory(err);
-    if (reported.state == STATE_STOPPING && text_equal(facts, d->facts))
+    if (reported.state == STATE_STOPPING && facts_mark(facts) == d->facts)
         return 0;
     uuid_copy(reported.domain, d->uuid);
     r = journal_put_reported(e->journal, &reported, err);
-    free(d->facts);
-    d->facts = take(facts);
+    d->facts = facts_mark(facts);
     return r;
 }
 

@@ -10,9 +10,9 @@ static int load_reported(void *userdata, const struct reported *r)
     struct domain *d = inventory_get(&e->inventory, r->domain);
     int result;
 
-    if (!d || text_replace(&d->instance_id, r->instance_id) < 0 ||
-        text_replace(&d->facts, r->facts) < 0)
+    if (!d || text_replace(&d->instance_id, r->instance_id) < 0)
         return -ENOMEM;
+    d->facts = facts_mark(r->facts);
     d->reported =
         (struct last_report){.known = true, .state = r->state, .incarnation = r->incarnation};
     result = domain_recall(d, r->facts);

@@ -91,6 +91,17 @@ static int recall_interlock(struct interlock *i, json_object *o)
     return 0;
 }
 
+uint64_t facts_mark(const char *facts)
+{
+    uint64_t mark = 0xcbf29ce484222325; /* FNV-1a */
+
+    if (!facts)
+        return 0;
+    for (; *facts; facts++)
+        mark = (mark ^ (unsigned char)*facts) * 0x100000001b3;
+    return mark ? mark : 1;
+}
+
 int domain_recall(struct domain *d, const char *facts)
 {
     _cleanup_(json) json_object *o = NULL;

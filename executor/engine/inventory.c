@@ -19,7 +19,6 @@ static void domain_free(struct domain *d)
     operation_free(d->op);
     operation_free(d->next_op);
     free(d->instance_id);
-    free(d->facts);
     free(d->at_start.of);
     disk_plan_clear(&d->at_start.disks);
     free(d);

@@ -56,7 +56,7 @@ struct domain {
     struct disks_at_start at_start;
 
     struct last_report reported;
-    char *facts;          /* what the journal has beside the last report; NULL: not known */
+    uint64_t facts;       /* facts_mark() of what the journal has beside that; 0: not known */
     struct operation *op; /* unfinished, durable; or NULL */
 
     /* What this turn makes of it; becomes true with the commit */
@@ -155,6 +155,8 @@ const struct instance *domain_definition(const struct domain *d);
 /* What the journal keeps beside the report, as text that domain_recall() reads: NULL when out of
  * memory. */
 char *domain_remember(const struct domain *d, const struct last_report *report);
+/* Tells such texts apart, in place of the text: there are very many domains. 0: of none (NULL). */
+uint64_t facts_mark(const char *facts);
 /* facts may be NULL: nothing is remembered. 0, -ENOMEM, or -EBADMSG where they are damaged. */
 int domain_recall(struct domain *d, const char *facts);
 /* An object of /v1/instances; NULL when out of memory. */
