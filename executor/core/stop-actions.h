@@ -26,6 +26,7 @@ bool never_pressed(const struct turn *t);
 bool is_locked_since(const struct turn *t);
 bool is_found_locked(const struct turn *t);
 bool agent_is_absent(const struct turn *t);
+bool agent_refused(const struct turn *t);
 bool agent_gives_way(const struct turn *t);
 bool agent_is_silent(const struct turn *t);
 bool nothing_to_restore(const struct turn *t);

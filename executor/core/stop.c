@@ -31,8 +31,8 @@
  * something has been done to the guest a lock changes nothing: half a stop is worse than one that
  * goes on.
  *
- * This file is the table. The guards and actions that its rows name are in stop-actions.c and
- * stop-ends.c; those of the clear in stop-clear.c.
+ * This file is the table. The guards that its rows name are in stop-guards.c, the actions in
+ * stop-actions.c and stop-ends.c; both of the clear in stop-clear.c.
  */
 #include "core/stop-actions.h"
 

@@ -106,4 +106,38 @@ static inline void loop_over_all(struct scratch *s, const struct trouble *all, s
                       loop_over(s, &all[i], stride_in_sqlite, live));
 }
 
+/* stopd has died and starts: at once, or, after it has said why not, once the trouble is over.
+ * Returns whether any was met. */
+static inline bool start_in_trouble(struct life *l, const struct trouble *t, long n)
+{
+    struct error *err = NULL;
+    bool met;
+    int r;
+
+    begin_trouble(t, n);
+    r = life_try_start(l, &err);
+    met = end_trouble(t);
+    if (r == 0)
+        return met;
+    assert_true(met);
+    assert_true(is_set(error_message(err)));
+    /* Or somebody would delete from the journal what it says is damaged. */
+    if (t->kind == TROUBLE_MEMORY && error_code_of(err) != ERROR_NO_MEMORY)
+        fail_msg("failure %ld is taken for another one: %s", n, error_message(err));
+    error_free(take(err));
+    life_start(l);
+    return met;
+}
+
+/* For what is read from documents: each of their members too. */
+static inline void loop_over_starts(struct scratch *s,
+                                    bool (*live)(struct scratch *, const struct trouble *, long))
+{
+    static const struct trouble members[] = {{TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false},
+                                             {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, true}};
+
+    loop_over_all(s, members, ELEMENTSOF(members), 1, live);
+    loop_over_all(s, troubles, ELEMENTSOF(troubles), 5, live);
+}
+
 #endif

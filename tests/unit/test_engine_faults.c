@@ -138,27 +138,14 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 {
     struct life l;
     struct reply reply;
-    struct error *err = NULL;
     bool met;
-    int r;
 
     a_life(s, &l);
     ask_stop(&l, "once", &reply);
     life_until(&l, l.guest->buttons > 0);
     assert_int_equal(reply.code, ERROR_NONE);
     life_die(&l);
-    begin_trouble(t, n);
-    r = life_try_start(&l, &err);
-    met = end_trouble(t);
-    if (r < 0) {
-        assert_true(met);
-        assert_true(is_set(error_message(err)));
-        /* Or somebody would delete from the journal what it says is damaged. */
-        if (t->kind == TROUBLE_MEMORY && error_code_of(err) != ERROR_NO_MEMORY)
-            fail_msg("failure %ld is taken for another one: %s", n, error_message(err));
-        error_free(take(err));
-        life_start(&l);
-    }
+    met = start_in_trouble(&l, t, n);
     assert_int_equal(engine_unfinished(l.engine), 1);
     assert_goes_on(&l, reply.request_id);
     life_end(&l);
@@ -167,13 +154,7 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 
 static void a_recovery_fails_as_a_whole_or_not_at_all(void **state)
 {
-    static const struct trouble members[] = {{TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false},
-                                             {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, true}};
-
-    for (size_t i = 0; i < ELEMENTSOF(members); i++)
-        print_message("members %zu: %ld places\n", i,
-                      loop_over(*state, &members[i], 1, recover_in_trouble));
-    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 5, recover_in_trouble);
+    loop_over_starts(*state, recover_in_trouble);
 }
 
 /* --- The first picture ------------------------------------------------------------------------ */

@@ -219,26 +219,14 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 {
     struct life l;
     struct reply reply;
-    struct error *err = NULL;
     bool met;
-    int r;
 
     an_i1_life(s, &l);
     ask(&l, &reply);
     life_until(&l, has_certificate(&l));
     helpers.resumed = 0;
     life_die(&l);
-    begin_trouble(t, n);
-    r = life_try_start(&l, &err);
-    met = end_trouble(t);
-    if (r < 0) {
-        assert_true(met);
-        /* Or somebody would delete from the journal what it says is damaged. */
-        if (t->kind == TROUBLE_MEMORY && error_code_of(err) != ERROR_NO_MEMORY)
-            fail_msg("failure %ld is taken for another one: %s", n, error_message(err));
-        error_free(take(err));
-        life_start(&l);
-    }
+    met = start_in_trouble(&l, t, n);
     assert_int_equal(engine_unfinished(l.engine), 1);
     assert_goes_on(&l, reply.request_id);
     assert_true(helpers.resumed > 0); /* nothing of the helper's word was lost */
@@ -248,11 +236,7 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 
 static void a_clear_is_found_again_as_it_was(void **state)
 {
-    static const struct trouble members[] = {{TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false},
-                                             {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, true}};
-
-    loop_over_all(*state, members, ELEMENTSOF(members), 1, recover_in_trouble);
-    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 5, recover_in_trouble);
+    loop_over_starts(*state, recover_in_trouble);
 }
 
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)

@@ -138,25 +138,14 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 {
     struct life l;
     struct reply soft, reply;
-    struct error *err = NULL;
     bool met;
-    int r;
 
     a_deaf_life(s, &l, &soft);
     force(&l, &reply);
     engine_turn(l.engine);
     assert_int_equal(reply.code, ERROR_NONE);
     life_die(&l);
-    begin_trouble(t, n);
-    r = life_try_start(&l, &err);
-    met = end_trouble(t);
-    if (r < 0) {
-        assert_true(met);
-        if (t->kind == TROUBLE_MEMORY && error_code_of(err) != ERROR_NO_MEMORY)
-            fail_msg("failure %ld is taken for another one: %s", n, error_message(err));
-        error_free(take(err));
-        life_start(&l);
-    }
+    met = start_in_trouble(&l, t, n);
     assert_true(is_forced_by(&l, reply.request_id));
     assert_goes_on(&l, soft.request_id, reply.request_id);
     life_end(&l);
@@ -165,11 +154,7 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 
 static void consent_is_found_again(void **state)
 {
-    static const struct trouble members[] = {{TROUBLE_MEMORY, MEMORY_MEMBERS, 0, false},
-                                             {TROUBLE_MEMORY, MEMORY_MEMBERS, 0, true}};
-
-    loop_over_all(*state, members, ELEMENTSOF(members), 1, recover_in_trouble);
-    loop_over_all(*state, troubles, ELEMENTSOF(troubles), 5, recover_in_trouble);
+    loop_over_starts(*state, recover_in_trouble);
 }
 
 #define RULE(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)

@@ -224,25 +224,14 @@ static bool recover_in_trouble(struct scratch *s, const struct trouble *t, long 
 {
     struct life l;
     struct reply reply;
-    struct error *err = NULL;
     bool met;
-    int r;
 
     a_life_with_a_letter(s, &l);
     wish(&l, REQUEST_REPLAY_LETTERS, REFUSED, &reply);
     life_turn(&l);
     assert_int_equal(reply.code, ERROR_NONE);
     life_die(&l);
-    begin_trouble(t, n);
-    r = life_try_start(&l, &err);
-    met = end_trouble(t);
-    if (r < 0) {
-        assert_true(met);
-        if (t->kind == TROUBLE_MEMORY && error_code_of(err) != ERROR_NO_MEMORY)
-            fail_msg("failure %ld is taken for another one: %s", n, error_message(err));
-        error_free(take(err));
-        life_start(&l);
-    }
+    met = start_in_trouble(&l, t, n);
     life_until(&l, engine_is_attached(l.engine));
     /* Marks go on from there: a later one is told from those that are done. */
     wish(&l, REQUEST_REPLAY_LETTERS, REFUSED, &reply);
